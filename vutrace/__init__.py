@@ -1,0 +1,3 @@
+"""vutrace: a protocol tracing and dissection tool for vhost-user."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,165 @@
+"""The words everyone shares: what a capture holds, before anybody gives it meaning.
+
+A record is either a `Frame` (one message, byte for byte as it was on the wire, with what its file
+descriptors were) or an `Event` (a connection opened, closed, failed, or something worth a note).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, IntFlag, StrEnum
+
+
+class Side(StrEnum):
+    """Who sent it. The spec's "front-end" (QEMU, virtio-user) and "back-end" (DPDK, virtiofsd)."""
+
+    FRONTEND = "frontend"
+    BACKEND = "backend"
+
+    @property
+    def peer(self) -> "Side":
+        """The other side."""
+        return Side.BACKEND if self is Side.FRONTEND else Side.FRONTEND
+
+
+class Channel(StrEnum):
+    """Which socket: the main one, the one SET_BACKEND_REQ_FD passed, or GPU_SET_SOCKET's."""
+
+    MAIN = "main"
+    BACKEND = "backend"
+    GPU = "gpu"
+
+
+class FdKind(StrEnum):
+    """What a passed descriptor refers to."""
+
+    EVENTFD = "eventfd"
+    MEMFD = "memfd"
+    FILE = "file"
+    HUGETLBFS = "hugetlbfs"
+    SOCKET = "socket"
+    PIPE = "pipe"
+    USERFAULTFD = "userfaultfd"
+    DMABUF = "dmabuf"
+    OTHER = "other"
+
+
+class FrameFlag(IntFlag):
+    """What the relay knows about a frame that its bytes do not tell."""
+
+    NONE = 0
+    CUT = 1  # larger than the record bound: streamed through, only its head is kept
+    PARTIAL = 2  # the sender closed before the message was whole
+    FDS_LOST = 4  # the kernel truncated the ancillary data (MSG_CTRUNC)
+    RAW = 8  # framing is lost: bytes as they came, not one message
+
+
+class EventKind(StrEnum):
+    """What happened besides messages."""
+
+    OPEN = "open"  # both sides of a session (or of a passed socket) are connected
+    CLOSE = "close"  # the session ended; `sender` is the side that closed first
+    ERROR = "error"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class FdInfo:
+    """What identifies one passed descriptor; None where it has no such property.
+
+    Descriptor numbers mean nothing outside their process, so identity is device:inode, and for
+    eventfds (which share one inode) the kernel's eventfd-id. `size` is bytes, `seals` the F_SEAL_*
+    bits, `access` one of "r", "w", "rw". `frontend_fd` and `backend_fd` are the numbers under which
+    the two processes know it, where /proc allowed a look.
+    """
+
+    kind: FdKind
+    device: int = 0
+    inode: int = 0
+    size: int | None = None
+    seals: int | None = None
+    name: str = ""
+    eventfd_id: int | None = None
+    eventfd_count: int | None = None
+    access: str = ""
+    frontend_fd: int | None = None
+    backend_fd: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One pair of endpoints under trace; `number` counts from 0 and is shown as a letter."""
+
+    number: int
+    frontend: str
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message as it was on the wire.
+
+    `time_ns` is nanoseconds since the epoch, taken when the message was read. `data` is header and
+    payload; with `FrameFlag.CUT` only its head, while `wire_size` (bytes) is always the whole.
+    `session` counts from 1 on its connection: a reconnect is a new session. `big_endian` is the
+    byte order of the host that was traced.
+    """
+
+    time_ns: int
+    connection: int
+    session: int
+    channel: Channel
+    sender: Side
+    data: bytes
+    fds: tuple[FdInfo, ...] = ()
+    flags: FrameFlag = FrameFlag.NONE
+    wire_size: int = 0
+    big_endian: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened around the messages, in one line of `text`.
+
+    `attributes` are named facts of the event, for instance a peer's `frontend_pid`,
+    `frontend_command` (its command line) and `frontend_name` on an OPEN.
+    """
+
+    time_ns: int
+    connection: int
+    session: int
+    kind: EventKind
+    text: str
+    channel: Channel = Channel.MAIN
+    sender: Side | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+Record = Frame | Event
+
+
+class Direction(Enum):
+    """The way a record is drawn: the row's first column."""
+
+    TO_BACKEND = ">"
+    TO_FRONTEND = "<"
+    SIDE_CHANNEL = "@"
+    NOTE = "="
+
+
+def direction_of(record: Record) -> Direction:
+    """How `record` is drawn; messages on any passed socket are `@`, both ways."""
+    if isinstance(record, Event):
+        return Direction.NOTE
+    if record.channel is not Channel.MAIN:
+        return Direction.SIDE_CHANNEL
+    return Direction.TO_BACKEND if record.sender is Side.FRONTEND else Direction.TO_FRONTEND
+
+
+def connection_letter(number: int) -> str:
+    """The letters of a connection: 0 is A, 25 is Z, 26 is AA."""
+    letters = ""
+    number += 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
