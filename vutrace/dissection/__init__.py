@@ -1,0 +1,1 @@
+"""From frames to messages: the compiler, the dissector, and the plug-in API for devices."""

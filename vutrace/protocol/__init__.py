@@ -1,0 +1,1 @@
+"""vhost-user as data: messages, payload layers, feature and status bits. Nothing here does anything."""

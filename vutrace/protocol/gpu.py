@@ -1,0 +1,138 @@
+"""The GPU channel: layers and messages of the socket that GPU_SET_SOCKET passed.
+
+Requests go from back-end to front-end; headers carry no version bits. Source: vhost-user-gpu.rst;
+the replies of GET_DISPLAY_INFO and GET_EDID are virtio-gpu structures.
+"""
+
+from typing import Any
+
+from scapy.fields import Field
+
+from vutrace.protocol.bits import GPU_PROTOCOL_FEATURES
+from vutrace.protocol.layers import Fixed, Layer, Nested, Tail, i32, le32, le64, pad, u8, u32, u64
+from vutrace.protocol.shows import BYTES, HEX, flags
+from vutrace.protocol.spec import NOTHING, FdRule, MessageSpec, ReplyRule, Table, table
+
+RECTANGLE = ("x", "y", "width", "height")
+
+
+class GpuProtocolFeatures(Layer):
+    """Protocol features of the GPU channel."""
+
+    name = "GPU protocol features"
+    fields_desc = [u64("protocol_features", flags(GPU_PROTOCOL_FEATURES))]
+
+
+class CursorPos(Layer):
+    """ "VhostUserGpuCursorPos"."""
+
+    name = "cursor position"
+    fields_desc = [u32("scanout_id"), u32("x"), u32("y")]
+
+
+class CursorUpdate(Layer):
+    """ "VhostUserGpuCursorUpdate": 64 x 64 ARGB pixels."""
+
+    name = "cursor update"
+    fields_desc = [Nested("pos", CursorPos), u32("hot_x"), u32("hot_y"), Fixed("data", 64 * 64 * 4, BYTES)]
+
+
+class Scanout(Layer):
+    """ "VhostUserGpuScanout"; 0 x 0 disables."""
+
+    name = "scanout"
+    fields_desc = [u32("scanout_id"), u32("width"), u32("height")]
+
+
+class Update(Layer):
+    """ "VhostUserGpuUpdate": a rectangle, and its x8r8g8b8 pixels unless a dmabuf holds them."""
+
+    name = "update"
+    fields_desc = [u32("scanout_id"), *map(u32, RECTANGLE), Tail("data", BYTES)]
+
+
+class DmabufScanout(Layer):
+    """ "VhostUserGpuDMABUFScanout"."""
+
+    name = "dmabuf scanout"
+    fields_desc = [
+        u32("scanout_id"),
+        *map(u32, RECTANGLE),
+        u32("fd_width"),
+        u32("fd_height"),
+        u32("fd_stride"),
+        u32("fd_flags", HEX),
+        i32("fd_drm_fourcc", HEX),
+    ]
+
+
+class DmabufScanout2(Layer):
+    """ "VhostUserGpuDMABUFScanout2": with DRM format modifiers."""
+
+    name = "dmabuf scanout 2"
+    fields_desc = [*DmabufScanout.fields_desc, u64("modifiers", HEX)]
+
+
+class ScanoutId(Layer):
+    """GET_EDID's payload."""
+
+    name = "scanout id"
+    fields_desc = [u32("scanout_id")]
+
+
+CONTROL_HEADER: list[Field[Any, Any]] = [
+    le32("type", HEX),
+    le32("flags", HEX),
+    le64("fence_id"),
+    le32("ctx_id"),
+    u8("ring_idx"),
+    pad(3),
+]
+
+
+class Display(Layer):
+    """One entry of the display info."""
+
+    name = "display"
+    fields_desc = [*map(le32, RECTANGLE), le32("enabled"), le32("flags", HEX)]
+
+
+class DisplayInfo(Layer):
+    """virtio_gpu_resp_display_info: 16 displays."""
+
+    name = "display info"
+    fields_desc = [*CONTROL_HEADER, *(Nested(f"display{number}", Display) for number in range(16))]
+
+
+class Edid(Layer):
+    """virtio_gpu_resp_edid."""
+
+    name = "EDID"
+    fields_desc = [*CONTROL_HEADER, le32("size"), pad(4, "edid_padding"), Fixed("edid", 1024, BYTES)]
+
+
+NEVER = ReplyRule.NEVER
+
+GPU_MESSAGES: Table = table(
+    MessageSpec(1, "GPU_GET_PROTOCOL_FEATURES", reply=(GpuProtocolFeatures,), rule=ReplyRule.ALWAYS),
+    MessageSpec(2, "GPU_SET_PROTOCOL_FEATURES", (GpuProtocolFeatures,), rule=NEVER),
+    MessageSpec(3, "GPU_GET_DISPLAY_INFO", reply=(DisplayInfo,), rule=ReplyRule.ALWAYS),
+    MessageSpec(4, "GPU_CURSOR_POS", (CursorPos,), rule=NEVER),
+    MessageSpec(5, "GPU_CURSOR_POS_HIDE", (CursorPos,), rule=NEVER),
+    MessageSpec(6, "GPU_CURSOR_UPDATE", (CursorUpdate,), rule=NEVER),
+    MessageSpec(7, "GPU_SCANOUT", (Scanout,), rule=NEVER),
+    MessageSpec(8, "GPU_UPDATE", (Update,), rule=NEVER),
+    MessageSpec(9, "GPU_DMABUF_SCANOUT", (DmabufScanout,), rule=NEVER, fds=FdRule.IF_SHOWN),
+    MessageSpec(
+        10,
+        "GPU_DMABUF_UPDATE",
+        (Update,),
+        NOTHING,
+        ReplyRule.ALWAYS,
+        note="the empty reply is held back until the front-end has drawn",
+    ),
+    MessageSpec(11, "GPU_GET_EDID", (ScanoutId,), (Edid,), ReplyRule.ALWAYS, gate="EDID"),
+    MessageSpec(
+        12, "GPU_DMABUF_SCANOUT2", (DmabufScanout2,), rule=NEVER, fds=FdRule.IF_SHOWN, gate="DMABUF2"
+    ),
+)
