@@ -143,7 +143,7 @@ FRONTEND_MESSAGES: Table = table(
         (p.SingleRegion, p.XenSingleRegion, p.U64),
         (p.SingleRegion, p.XenSingleRegion),
         ReplyRule.ACK_OR_POSTCOPY,
-        FdRule.ONE,
+        FdRule.PER_REGION,
         gate="CONFIGURE_MEM_SLOTS",
         once="8.1",
         since="5.1",

@@ -51,6 +51,11 @@ class Empty(Layer):
     name = "no payload"
 
 
+def title(layer: type[Layer]) -> str:
+    """The structure's name in words."""
+    return str(layer._name)
+
+
 def minimum(field: Any) -> int:
     """The bytes without which `field` cannot be read at all."""
     return int(getattr(field, "needs", field.sz))

@@ -32,7 +32,7 @@ class FdRule(Enum):
     NONE = "none"
     ONE = "1"
     AT_MOST_ONE = "0 or 1"
-    PER_REGION = "1 per region"
+    PER_REGION = "1 per region"  # a table, or the single region of ADD_MEM_REG
     UNLESS_NOFD = "1, or none with NOFD"
     IF_MAPPED = "1, none when mmap_size is 0"
     IF_OK = "1 when the value is 0"

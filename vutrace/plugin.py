@@ -1,0 +1,95 @@
+"""Everything a device dissector is written with; see docs/writing-a-dissector.md.
+
+from vutrace.plugin import Device, Layer, le16, le64, SECTORS
+
+class Config(Layer):
+    name = "blk config"
+    fields_desc = [le64("capacity", SECTORS)]
+
+DEVICE = Device("blk", number=2, features={9: "VIRTIO_BLK_F_FLUSH"}, config=Config)
+"""
+
+from vutrace.dissection.device import Device, Evidence
+from vutrace.protocol.bits import bit, bit_names
+from vutrace.protocol.layers import (
+    Array,
+    Fixed,
+    Layer,
+    Listed,
+    Nested,
+    Tail,
+    i32,
+    i64,
+    le16,
+    le32,
+    le64,
+    mac,
+    pad,
+    u8,
+    u16,
+    u32,
+    u64,
+)
+from vutrace.protocol.shows import (
+    BYTES,
+    DEC,
+    FEATURES,
+    HEX,
+    MAC,
+    RING,
+    SECRET,
+    SECTORS,
+    SIZE,
+    TEXT,
+    UUID,
+    enum,
+    flags,
+    parts,
+    unit,
+)
+from vutrace.protocol.spec import FdRule, MessageSpec, ReplyRule, table
+from vutrace.records import Channel
+
+__all__ = [
+    "BYTES",
+    "DEC",
+    "FEATURES",
+    "HEX",
+    "MAC",
+    "RING",
+    "SECRET",
+    "SECTORS",
+    "SIZE",
+    "TEXT",
+    "UUID",
+    "Array",
+    "Channel",
+    "Device",
+    "Evidence",
+    "FdRule",
+    "Fixed",
+    "Layer",
+    "Listed",
+    "MessageSpec",
+    "Nested",
+    "ReplyRule",
+    "Tail",
+    "bit",
+    "bit_names",
+    "enum",
+    "flags",
+    "i32",
+    "i64",
+    "le16",
+    "le32",
+    "le64",
+    "mac",
+    "pad",
+    "parts",
+    "table",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "unit",
+]
