@@ -1,0 +1,25 @@
+"""Captures: pcapng files of messages, what their descriptors were, and when. See docs/capture-format.md."""
+
+from vutrace.capture.encode import MAX_PACKET, connection_block, record_block, section_block
+from vutrace.capture.errors import CaptureError
+from vutrace.capture.follow import Done, WriterGone, copy, follow
+from vutrace.capture.reader import Item, Reader, read
+from vutrace.capture.writer import Writer, append, create
+
+__all__ = [
+    "MAX_PACKET",
+    "CaptureError",
+    "Done",
+    "Item",
+    "Reader",
+    "Writer",
+    "WriterGone",
+    "append",
+    "connection_block",
+    "copy",
+    "create",
+    "follow",
+    "read",
+    "record_block",
+    "section_block",
+]

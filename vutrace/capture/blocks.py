@@ -1,0 +1,140 @@
+"""pcapng's blocks: their numbers, their options, and how a stream of bytes is split into them.
+
+Source: draft-ietf-opsawg-pcapng.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+
+from vutrace.capture.errors import CaptureError, MalformedError
+
+SECTION_HEADER = 0x0A0D0D0A
+INTERFACE_DESCRIPTION = 1
+OBSOLETE_PACKET = 2
+SIMPLE_PACKET = 3
+ENHANCED_PACKET = 6
+
+BYTE_ORDER_MAGIC = 0x1A2B3C4D
+OPT_END = 0
+
+WIRESHARK_UPPER_PDU = 252
+# EXP_PDU tags are big-endian: 12 (dissector name), 12 bytes, padded; then the end tag.
+EXPORT_NAME_TAG = 12
+EXPORT_NAME = b"vhost_user"
+EXPORT_TAGS = struct.pack(">HH12sHH", EXPORT_NAME_TAG, 12, EXPORT_NAME, 0, 0)
+
+# Ours are below Wireshark's 256 KiB a packet; others may put larger blocks of names or secrets in.
+MAX_BLOCK = 16 * 1024 * 1024
+
+_OTHER_FORMATS = {
+    b"\xa1\xb2\xc3\xd4": "a pcap file; vutrace reads pcapng",
+    b"\xd4\xc3\xb2\xa1": "a pcap file; vutrace reads pcapng",
+    b"\xa1\xb2\x3c\x4d": "a pcap file; vutrace reads pcapng",
+    b"\x4d\x3c\xb2\xa1": "a pcap file; vutrace reads pcapng",
+    b"\x1f\x8b": "compressed: gunzip it first",
+    b"\x28\xb5\x2f\xfd": "compressed: unzstd it first",
+}
+
+_SECTION_MAGIC = b"\n\r\r\n"
+_BYTE_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
+_SMALLEST = 12
+
+Block = tuple[int, bytes, int, int]
+
+
+def encode_block(kind: int, body: bytes) -> bytes:
+    """A whole block, little-endian; `body` is a multiple of 4 bytes."""
+    total = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + total + body + total
+
+
+def encode_option(code: int, value: bytes) -> bytes:
+    """One option, padded; `value` is at most 65,535 bytes."""
+    return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) & 3)
+
+
+def walk_options(data: bytes, start: int, end: int, order: str) -> Iterator[tuple[int, bytes]]:
+    """(code, value) of every option in `data[start:end]`, or MalformedError; `order` is "<" or ">"."""
+    while end - start >= 4:
+        code, length = struct.unpack_from(order + "HH", data, start)
+        start += 4
+        if code == OPT_END:
+            return
+        if length > end - start:
+            raise MalformedError(f"option {code} of {length} bytes where {end - start} are left")
+        yield code, data[start : start + length]
+        start += length + (-length & 3)
+
+
+class BlockStream:
+    """The whole blocks of a stream, as (type, data, body start, body end).
+
+    Memory is one chunk and one block. `order` is the byte order of the current section, "<" or ">";
+    `base` is the offset in the file of the first byte of `data`; `left` is how many bytes of a cut
+    block there were at the end. Raises CaptureError where something else than a block stands.
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self.order = ""
+        self.base = 0
+        self.left = 0
+
+    def __iter__(self) -> Iterator[Block]:
+        pending, needed = bytearray(), _SMALLEST
+        for chunk in self._chunks:
+            pending += chunk
+            # A pipe may bring a large block byte by byte: copy once per block, not once per byte.
+            if len(pending) < needed:
+                continue
+            data, start = bytes(pending), 0
+            while (needed := self._next_size(data, start)) <= len(data) - start:
+                end = start + needed
+                if data[start + 4 : start + 8] != data[end - 4 : end]:
+                    raise self._damaged(start, "its two lengths differ")
+                yield self._kind, data, start + 8, end - 4
+                start = end
+            self.base += start
+            pending = bytearray(data[start:])
+        self._finish(bytes(pending))
+
+    def _next_size(self, data: bytes, start: int) -> int:
+        """Size of the block at `start`, with its type in `_kind`; 12 when too little of it is there."""
+        if len(data) - start < _SMALLEST:
+            return _SMALLEST
+        if not self.order or data[start : start + 4] == _SECTION_MAGIC:
+            self.order = self._byte_order(data, start)
+            self._head = struct.Struct(self.order + "II")
+        size: int
+        self._kind, size = self._head.unpack_from(data, start)
+        if size & 3 or not _SMALLEST <= size <= MAX_BLOCK:
+            raise self._damaged(start, f"a block length of {size}")
+        return size
+
+    def _byte_order(self, data: bytes, start: int) -> str:
+        if data[start : start + 4] != _SECTION_MAGIC:
+            raise _not_pcapng(data)
+        try:
+            return _BYTE_ORDERS[data[start + 8 : start + 12]]
+        except KeyError:
+            raise self._damaged(start, "a section without byte order") from None
+
+    def _finish(self, rest: bytes) -> None:
+        self.left = len(rest)
+        if not self.order and not _SECTION_MAGIC.startswith(rest[:4]):
+            raise _not_pcapng(rest)
+
+    def _damaged(self, start: int, what: str) -> CaptureError:
+        return damaged(self.base + start, what)
+
+
+def damaged(position: int, what: str) -> CaptureError:
+    """The error for a block at byte `position` of a file."""
+    return CaptureError(f"damaged at byte {position}: {what}; what stands before it can be used")
+
+
+def _not_pcapng(data: bytes) -> CaptureError:
+    for magic, what in _OTHER_FORMATS.items():
+        if data.startswith(magic):
+            return CaptureError(f"not a vutrace capture but {what}")
+    return CaptureError("not a vutrace capture: it does not begin as a pcapng file does (at byte 0)")

@@ -1,0 +1,69 @@
+"""An `FdInfo` as the value of a TLV: a fixed part of 56 bytes, then TLVs of its own.
+
+Normative text: docs/capture-format.md, "File descriptors".
+"""
+
+import struct
+
+from vutrace.capture.errors import MalformedError
+from vutrace.capture.tlv import decode_text, encode_text, encode_tlv, walk_tlvs
+from vutrace.records import FdInfo, FdKind
+
+# kind, access, presence bits, seals, device, inode, size, eventfd id, eventfd count, the two fd numbers
+_FIXED = struct.Struct("<BBHIQQQqQii")
+
+# Paths are at most 4096 bytes; with 253 of this size a record stays below Wireshark's packet limit.
+NAME_LIMIT = 512
+_NAME = 1
+
+KIND_CODES: dict[FdKind, int] = {
+    FdKind.OTHER: 0,
+    FdKind.EVENTFD: 1,
+    FdKind.MEMFD: 2,
+    FdKind.FILE: 3,
+    FdKind.HUGETLBFS: 4,
+    FdKind.SOCKET: 5,
+    FdKind.PIPE: 6,
+    FdKind.USERFAULTFD: 7,
+    FdKind.DMABUF: 8,
+}
+ACCESS_CODES = {"": 0, "r": 1, "w": 2, "rw": 3}
+
+# One bit per number that may be unknown, in the order of the fixed part.
+_OPTIONAL = ("seals", "size", "eventfd_id", "eventfd_count", "frontend_fd", "backend_fd")
+
+_KINDS = {code: kind for kind, code in KIND_CODES.items()}
+_ACCESSES = {code: access for access, code in ACCESS_CODES.items()}
+
+
+def encode_fd(info: FdInfo) -> bytes:
+    """The value of an fd TLV."""
+    optional = [getattr(info, name) for name in _OPTIONAL]
+    present = sum(1 << bit for bit, value in enumerate(optional) if value is not None)
+    seals, size, *rest = (value or 0 for value in optional)
+    access = ACCESS_CODES.get(info.access, 0)
+    fixed = _FIXED.pack(KIND_CODES[info.kind], access, present, seals, info.device, info.inode, size, *rest)
+    return fixed + encode_tlv(_NAME, encode_text(info.name, NAME_LIMIT)) if info.name else fixed
+
+
+def decode_fd(data: bytes, start: int, end: int) -> FdInfo:
+    """The FdInfo in `data[start:end]`; unknown kinds are OTHER. Raises MalformedError when it is short."""
+    if end - start < _FIXED.size:
+        raise MalformedError(f"a file descriptor of {end - start} bytes, at least {_FIXED.size} are needed")
+    kind, access, present, seals, device, inode, size, *rest = _FIXED.unpack_from(data, start)
+    optional = (value if present >> bit & 1 else None for bit, value in enumerate((seals, size, *rest)))
+    return FdInfo(
+        kind=_KINDS.get(kind, FdKind.OTHER),
+        device=device,
+        inode=inode,
+        name=_name(data, start + _FIXED.size, end),
+        access=_ACCESSES.get(access, ""),
+        **dict(zip(_OPTIONAL, optional, strict=True)),
+    )
+
+
+def _name(data: bytes, start: int, end: int) -> str:
+    for kind, first, last in walk_tlvs(data, start, end):
+        if kind == _NAME:
+            return decode_text(data[first:last])
+    return ""

@@ -1,0 +1,100 @@
+"""A pcapng interface: one connection, named "A FRONTEND ⇄ BACKEND", with the unit of its times."""
+
+import re
+import struct
+from dataclasses import dataclass
+
+from vutrace.capture.blocks import WIRESHARK_UPPER_PDU, walk_options
+from vutrace.capture.errors import MalformedError
+from vutrace.records import Connection, connection_letter
+
+_IF_NAME, _IF_TSRESOL, _IF_TSOFFSET = 2, 9, 14
+_ARROW = "⇄"
+# Escaped, so that a name has exactly one arrow whatever the endpoints are called.
+_ESCAPES = (("%", "%25"), (_ARROW, "%E2%87%84"))
+_NAME = re.compile(rf"([A-Z]{{1,6}}) ([^{_ARROW}]*) {_ARROW} ([^{_ARROW}]*)", re.DOTALL)
+_MICROSECONDS = 6
+_LAST_TIME = 1 << 64
+
+
+def encode_name(connection: Connection) -> bytes:
+    """The `if_name` of a connection."""
+    frontend, backend = _escape(connection.frontend), _escape(connection.backend)
+    name = f"{connection_letter(connection.number)} {frontend} {_ARROW} {backend}"
+    return name.encode("utf-8", "surrogateescape")
+
+
+def decode_name(name: bytes) -> Connection | None:
+    """The connection that an `if_name` tells; None where it is not one of ours."""
+    match = _NAME.fullmatch(name.decode("utf-8", "surrogateescape"))
+    if match is None:
+        return None
+    letters, frontend, backend = match.groups()
+    return Connection(_letter_number(letters), _unescape(frontend), _unescape(backend))
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One Interface Description Block. A tick is `tick_ns[0] / tick_ns[1]` ns, times start at `offset_ns`."""
+
+    link_type: int
+    connection: Connection | None
+    tick_ns: tuple[int, int]
+    offset_ns: int
+
+    @property
+    def ours(self) -> bool:
+        """Whether its packets can be vutrace's."""
+        return self.link_type == WIRESHARK_UPPER_PDU
+
+    def time_ns(self, ticks: int) -> int:
+        """Nanoseconds since the epoch; MalformedError beyond 64 bits."""
+        multiple, divisor = self.tick_ns
+        time = ticks * multiple // divisor + self.offset_ns
+        if not 0 <= time < _LAST_TIME:
+            raise MalformedError("a time outside of 1970..2554")
+        return time
+
+
+def decode_interface(data: bytes, start: int, end: int, order: str) -> Interface:
+    """The interface in the body of an Interface Description Block; raises MalformedError."""
+    if end - start < 8:
+        raise MalformedError("an interface description of less than 8 bytes")
+    options = dict(walk_options(data, start + 8, end, order))
+    resolution = options.get(_IF_TSRESOL, bytes([_MICROSECONDS]))
+    offset = options.get(_IF_TSOFFSET, bytes(8))
+    if len(resolution) != 1 or len(offset) != 8:
+        raise MalformedError("an interface with a time option of the wrong size")
+    return Interface(
+        link_type=struct.unpack_from(order + "H", data, start)[0],
+        connection=decode_name(options.get(_IF_NAME, b"")),
+        tick_ns=_tick(resolution[0]),
+        offset_ns=struct.unpack(order + "q", offset)[0] * 1_000_000_000,
+    )
+
+
+def _tick(resolution: int) -> tuple[int, int]:
+    """if_tsresol: a negative power of 10, or of 2 with the highest bit set."""
+    second = 1_000_000_000
+    if resolution == 9:
+        return 1, 1
+    return (second, 2 ** (resolution & 0x7F)) if resolution & 0x80 else (second, 10**resolution)
+
+
+def _letter_number(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number - 1
+
+
+def _escape(endpoint: str) -> str:
+    for plain, escaped in _ESCAPES:
+        endpoint = endpoint.replace(plain, escaped)
+    return endpoint
+
+
+def _unescape(endpoint: str) -> str:
+    for plain, escaped in reversed(_ESCAPES):
+        endpoint = endpoint.replace(escaped, plain)
+    return endpoint
