@@ -1,0 +1,5 @@
+"""`python -m vutrace`."""
+
+from vutrace.cli import main
+
+main()

@@ -1,0 +1,43 @@
+"""The command line: one file per verb, wiring only. Verbs import what they need when they run."""
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+import typer
+
+from vutrace.cli import list_, proxy, show
+from vutrace.cli.errors import explain
+
+EPILOG = (
+    "Exit status: 0 fine, 1 the answer is no (verbs that judge), 2 usage, 3 input unreadable, "
+    "4 socket or peer error, 130/143 on a signal, always with a whole capture."
+)
+
+app = typer.Typer(
+    help="Trace, dissect and draw vhost-user.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("proxy")(proxy.proxy)
+app.command("show")(show.show)
+app.add_typer(list_.app, name="list")
+
+
+def main() -> NoReturn:
+    """Run the verb; every error the user can mend is one line on stderr and an exit status."""
+    try:
+        app()
+    except BrokenPipeError:  # the reader of our output has gone (| head): not an error to talk about
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except Exception as error:
+        line, status = explain(error)
+        print(f"vutrace: {line}", file=sys.stderr)
+        sys.exit(status)
+    sys.exit(0)

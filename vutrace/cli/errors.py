@@ -1,0 +1,23 @@
+"""Which errors are the user's to mend, and the exit status each has."""
+
+# By name, so that `vutrace --help` and the relay import no more than they need.
+STATUS = {
+    "UsageError": 2,
+    "DissectorError": 2,
+    "CaptureError": 3,
+    "EndpointError": 4,
+}
+
+
+class UsageError(Exception):
+    """What was asked makes no sense; the text says what to do."""
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """The line and exit status of an error; one that is not the user's is raised again."""
+    status = STATUS.get(type(error).__name__)
+    if status is not None:
+        return str(error), status
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}", 3
+    raise error

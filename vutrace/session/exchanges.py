@@ -1,0 +1,79 @@
+"""Pairs replies with requests, and knows who owes one ("Communication", "REPLY_ACK")."""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+from vutrace.dissection.message import Message
+from vutrace.protocol.spec import MessageSpec, ReplyRule
+from vutrace.session.context import LOG_SHMFD, REPLY_ACK, Context
+
+
+class Owed(Enum):
+    """Whether a request is answered."""
+
+    NO = "no"
+    MAYBE = "maybe"  # NEED_REPLY without REPLY_ACK: DPDK answers, others need not
+    YES = "yes"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that waits for its reply; `number` is its row."""
+
+    number: int
+    time_ns: int
+    spec: MessageSpec
+    owed: Owed
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known of a reply: the request it answers (None if nobody asked), and what is odd."""
+
+    request: Request | None
+    problems: tuple[str, ...] = ()
+
+
+def owed(message: Message, context: Context) -> Owed:
+    """Whether `message`, a request, is to be answered."""
+    match message.spec.rule:
+        case ReplyRule.NEVER:
+            return Owed.NO
+        case ReplyRule.ALWAYS:
+            return Owed.YES
+        case ReplyRule.LOG if context.has_protocol(LOG_SHMFD):
+            return Owed.YES
+        case ReplyRule.ACK_OR_POSTCOPY if context.postcopy and not message.need_reply:
+            return Owed.YES if message.frame.fds else Owed.NO
+    if not message.need_reply:
+        return Owed.NO
+    return Owed.YES if context.has_protocol(REPLY_ACK) else Owed.MAYBE
+
+
+class Exchanges:
+    """The requests of one channel that wait for a reply, oldest first."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Request] = deque()
+
+    def ask(self, number: int, message: Message, context: Context) -> None:
+        """Note a request."""
+        due = owed(message, context)
+        if due is not Owed.NO:
+            self.waiting.append(Request(number, message.frame.time_ns, message.spec, due))
+
+    def answer(self, message: Message) -> Answer:
+        """Pair a reply with the oldest request of its number."""
+        found = next((each for each in self.waiting if each.spec.number == message.request), None)
+        if found is None:
+            return Answer(None, ("a reply that no request waits for",))
+        problems = []
+        while (passed := self.waiting.popleft()) is not found:
+            if passed.owed is Owed.YES:
+                problems.append(f"overtakes the reply that {passed.spec.name} [{passed.number}] waits for")
+        return Answer(found, tuple(problems))
+
+    def overdue(self) -> list[Request]:
+        """The requests whose reply is still owed."""
+        return [request for request in self.waiting if request.owed is Owed.YES]

@@ -1,0 +1,71 @@
+"""One session of one connection: from connect to close."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from vutrace.dissection.device import Device
+from vutrace.dissection.message import Message
+from vutrace.records import Channel, Event, EventKind
+from vutrace.session.context import Context, learn
+from vutrace.session.exchanges import Answer, Exchanges
+from vutrace.session.recognition import Guess, adopt, from_event, from_message
+from vutrace.session.row import Row
+
+
+class Session:
+    """Takes the records of one session in order and gives a row for each."""
+
+    def __init__(self, devices: Sequence[Device], said: Guess | None = None, socket: str = "") -> None:
+        self.devices, self.socket = devices, socket
+        self.context = adopt(Context(), [said] if said else [])
+        self.exchanges: dict[Channel, Exchanges] = defaultdict(Exchanges)
+
+    def event(self, number: int, since_first_ns: int, event: Event) -> Row:
+        """The row of an event; a close tells which replies were still owed."""
+        self.context = adopt(self.context, from_event(event, self.devices, self.socket))
+        problems = tuple(self.unanswered()) if event.kind is EventKind.CLOSE else ()
+        return Row(number, since_first_ns, event, self.context, problems=problems)
+
+    def message(self, number: int, since_first_ns: int, message: Message) -> Row:
+        """The row of a message."""
+        if self.context.weight < 4:
+            self.context = adopt(self.context, from_message(message, self.devices))
+        before = self.context
+        answer = self.pair(number, message)
+        self.context = learn(before, message)
+        name, failures = self.ring_name(message.ring)
+        return Row(
+            number,
+            since_first_ns,
+            message,
+            before,
+            name,
+            answer.request.number if answer.request else None,
+            message.frame.time_ns - answer.request.time_ns if answer.request else None,
+            problems=message.problems + answer.problems + failures,
+        )
+
+    def pair(self, number: int, message: Message) -> Answer:
+        """Note a request, or find the one that a reply answers."""
+        exchanges = self.exchanges[message.channel]
+        if message.reply:
+            return exchanges.answer(message)
+        exchanges.ask(number, message, self.context)
+        return Answer(None)
+
+    def ring_name(self, ring: int | None) -> tuple[str, tuple[str, ...]]:
+        """The device's name of a ring, and what went wrong in asking its dissector."""
+        if ring is None:
+            return "", ()
+        try:
+            return self.context.device.ring_name(ring, self.context.features or 0), ()
+        except Exception as error:  # a plug-in may raise anything; the trace goes on
+            return f"q{ring}", (f"dissector {self.context.device.name}: {type(error).__name__}: {error}",)
+
+    def unanswered(self) -> list[str]:
+        """The replies that never came, in words."""
+        return [
+            f"{request.spec.name} [{request.number}] was never answered"
+            for exchanges in self.exchanges.values()
+            for request in exchanges.overdue()
+        ]

@@ -1,0 +1,55 @@
+"""All connections of a capture: dissects each record and hands it to its session."""
+
+from collections.abc import Iterable, Iterator
+
+from vutrace.dissection.dissector import Dissector
+from vutrace.dissection.registry import Registry
+from vutrace.records import Connection, Event, Record
+from vutrace.session.recognition import from_user
+from vutrace.session.row import Row
+from vutrace.session.session import Session
+
+
+class Tracker:
+    """Records in, rows out, one for one and in order.
+
+    `device` is the user's word on what is traced ("" to find out); DissectorError if it is unknown.
+    """
+
+    def __init__(self, registry: Registry, device: str = "") -> None:
+        self.registry = registry
+        self._dissect = Dissector(registry.messages)
+        self._said = from_user(registry.device(device)) if device else None
+        self._endpoints: dict[int, Connection] = {}
+        self._sessions: dict[int, tuple[int, Session]] = {}
+        self._count = 0
+        self._first_ns: int | None = None
+
+    def rows(self, records: Iterable[Record | Connection]) -> Iterator[Row]:
+        """A row for each record; connections are noted."""
+        for record in records:
+            if isinstance(record, Connection):
+                self._endpoints[record.number] = record
+            else:
+                yield self.feed(record)
+
+    def feed(self, record: Record) -> Row:
+        """The row of one record."""
+        self._count += 1
+        if self._first_ns is None:
+            self._first_ns = record.time_ns
+        since = record.time_ns - self._first_ns
+        session = self.session(record.connection, record.session)
+        if isinstance(record, Event):
+            return session.event(self._count, since, record)
+        return session.message(self._count, since, self._dissect(record))
+
+    def session(self, connection: int, number: int) -> Session:
+        """The current session of a connection; a new number begins a new one."""
+        known = self._sessions.get(connection)
+        if known is None or known[0] != number:
+            endpoints = self._endpoints.get(connection)
+            socket = endpoints.frontend if endpoints else ""
+            known = number, Session(self.registry.devices, self._said, socket)
+            self._sessions[connection] = known
+        return known[1]
