@@ -1,0 +1,70 @@
+"""Install what the tests and the demo need on Debian: `python3 tests/live/install.py GROUP…`.
+
+Runs before there is an environment, so with the standard library of the system's Python only. As
+anything but root on Debian it changes nothing and says so: the live tests then skip with the reason.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from lab import kernel
+
+# Per group, each package with what tells that it is there: a program, a file, or `import:` a module.
+GROUPS = {
+    "environment": {"python3-venv": "import:ensurepip"},
+    "demo": {"dpdk-dev": "dpdk-testpmd"},
+    "live": {
+        "qemu-system-x86": "qemu-system-x86_64",
+        "qemu-system-common": "qemu-storage-daemon",
+        "dpdk-dev": "dpdk-testpmd",
+        "openvswitch-switch-dpdk": "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk",
+        "tshark": "tshark",
+        "busybox-static": "busybox",
+        "ethtool": "ethtool",
+        "cpio": "cpio",
+        "strace": "strace",
+    },
+}
+
+
+def present(sign: str) -> bool:
+    """Whether the thing that `sign` names is on this machine."""
+    if sign.startswith("import:"):
+        return importlib.util.find_spec(sign.removeprefix("import:")) is not None
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    return Path(sign).exists() if sign.startswith("/") else shutil.which(sign, path=path) is not None
+
+
+def apt_get(*arguments: str) -> None:
+    """Run apt-get, which must neither ask nor fail unnoticed."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "-q", "-y", "-o", "Dpkg::Use-Pty=0", "-o", "Acquire::Retries=3", *arguments]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{done.stdout}\n{' '.join(command)} failed ({done.returncode})")
+
+
+def main(groups: list[str]) -> None:
+    """Install what is missing out of `groups`, and the guest's kernel for the live tests."""
+    missing = [name for group in groups for name, sign in GROUPS[group].items() if not present(sign)]
+    wants_kernel = "live" in groups and kernel.find() is None
+    if not missing and not wants_kernel:
+        return
+    wanted = ", ".join([*missing, *["a guest kernel"] * wants_kernel])
+    if os.geteuid() != 0 or not Path("/etc/debian_version").exists():
+        print(f"Not installed, for want of root on Debian: {wanted}", file=sys.stderr)
+        return
+    print(f"Installing {wanted}", flush=True)
+    apt_get("update")
+    if missing:
+        apt_get("install", "--no-install-recommends", *missing)
+    if wants_kernel:
+        kernel.download()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,25 @@
+"""Back-ends of a disk and of a file system: qemu-storage-daemon and virtiofsd (QEMU's, in C)."""
+
+from pathlib import Path
+
+from lab.process import Lab, Program
+
+VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
+
+
+def start_storage_daemon(lab: Lab, path: Path, image: Path) -> Program:
+    """Export the raw disk `image` as vhost-user-blk; returns when it listens."""
+    program = lab.start(
+        "qsd", "qemu-storage-daemon",
+        "--blockdev", f"file,node-name=d0,filename={image}",
+        "--export", f"vhost-user-blk,id=e0,node-name=d0,addr.type=unix,addr.path={path},writable=on",
+    )  # fmt: skip
+    program.wait_until(path.exists, 30, f"listens on {path}")
+    return program
+
+
+def start_virtiofsd(lab: Lab, path: Path, directory: Path) -> Program:
+    """Share `directory`; returns when it listens."""
+    program = lab.start("virtiofsd", VIRTIOFSD, f"--socket-path={path}", "-o", f"source={directory}")
+    program.wait_until(path.exists, 30, f"listens on {path}")
+    return program
