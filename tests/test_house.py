@@ -1,0 +1,77 @@
+"""The house stands as docs/architecture.md draws it: no upward imports, no circles, lazy where it must be."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "vutrace"
+
+# A room may import only from rooms above it.
+ROOMS = [
+    "records",
+    "framing",
+    "protocol",
+    "dissection",
+    "plugin",
+    "session",
+    "capture",
+    "proxy",
+    "peers",
+    "replay",
+    "views",
+    "wireshark",
+    "cli",
+]
+# Doors to the outside: what users import; they re-export and nothing else imports them.
+DOORS = {"scapy", "testing", "__init__", "__main__"}
+
+
+def room_of(module: str) -> str:
+    """The room of a dotted module name below vutrace."""
+    return module.split(".")[1] if module.count(".") else "__init__"
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """The vutrace modules that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("vutrace"):
+            yield from (
+                [f"vutrace.{alias.name}" for alias in node.names]
+                if node.module == "vutrace"
+                else [node.module]
+            )
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("vutrace"))
+
+
+def sources() -> list[Path]:
+    """Every source file of the package that stands in a room."""
+    files = [path for path in PACKAGE.rglob("*.py")]
+    return sorted(
+        path for path in files if path.relative_to(PACKAGE).parts[0].removesuffix(".py") not in DOORS
+    )
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_only_from_rooms_above(path: Path) -> None:
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    above = set(ROOMS[: ROOMS.index(room) + 1]) | {"__version__", "__init__"}
+    used = {room_of(module) for module in imports_of(path)}
+    assert used <= above, f"{room} imports {sorted(used - above)}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "dissectors").glob("*.py")), ids=lambda path: path.name)
+def test_our_dissectors_use_only_what_a_third_party_may(path: Path) -> None:
+    assert set(imports_of(path)) <= {"vutrace.plugin"}
+
+
+@pytest.mark.parametrize("module", ["vutrace.cli", "vutrace.proxy.relay"])
+def test_help_and_the_relay_load_neither_scapy_nor_pyshark(module: str) -> None:
+    script = f"import sys, {module}; print({{'scapy', 'pyshark', 'tabulate'}} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "set()"
