@@ -4,7 +4,7 @@ Source: draft-ietf-opsawg-pcapng.
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from vutrace.capture.errors import CaptureError, MalformedError
 
@@ -40,6 +40,7 @@ _BYTE_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _SMALLEST = 12
 
 Block = tuple[int, bytes, int, int]
+_Unpack = Callable[[bytes, int], tuple[int, int]]
 
 
 def encode_block(kind: int, body: bytes) -> bytes:
@@ -79,6 +80,7 @@ class BlockStream:
         self.order = ""
         self.base = 0
         self.left = 0
+        self._unpack_head: _Unpack = struct.Struct("<II").unpack_from
 
     def __iter__(self) -> Iterator[Block]:
         pending, needed = bytearray(), _SMALLEST
@@ -87,45 +89,44 @@ class BlockStream:
             # A pipe may bring a large block byte by byte: copy once per block, not once per byte.
             if len(pending) < needed:
                 continue
-            data, start = bytes(pending), 0
-            while (needed := self._next_size(data, start)) <= len(data) - start:
-                end = start + needed
-                if data[start + 4 : start + 8] != data[end - 4 : end]:
-                    raise self._damaged(start, "its two lengths differ")
-                yield self._kind, data, start + 8, end - 4
-                start = end
+            data = bytes(pending)
+            start, needed = yield from self._split(data)
             self.base += start
             pending = bytearray(data[start:])
         self._finish(bytes(pending))
 
-    def _next_size(self, data: bytes, start: int) -> int:
-        """Size of the block at `start`, with its type in `_kind`; 12 when too little of it is there."""
-        if len(data) - start < _SMALLEST:
-            return _SMALLEST
-        if not self.order or data[start : start + 4] == _SECTION_MAGIC:
-            self.order = self._byte_order(data, start)
-            self._head = struct.Struct(self.order + "II")
-        size: int
-        self._kind, size = self._head.unpack_from(data, start)
-        if size & 3 or not _SMALLEST <= size <= MAX_BLOCK:
-            raise self._damaged(start, f"a block length of {size}")
-        return size
+    def _split(self, data: bytes) -> Generator[Block, None, tuple[int, int]]:
+        """The whole blocks in `data`; returns where they end, and how many bytes the next one needs."""
+        start, available, unpack = 0, len(data), self._unpack_head
+        while available - start >= _SMALLEST:
+            kind, size = unpack(data, start)
+            if kind == SECTION_HEADER or not self.order:
+                unpack = self._begin_section(data, start)
+                kind, size = unpack(data, start)
+            if size & 3 or not _SMALLEST <= size <= MAX_BLOCK:
+                raise damaged(self.base + start, f"a block length of {size}")
+            end = start + size
+            if end > available:
+                return start, size
+            if data[start + 4 : start + 8] != data[end - 4 : end]:
+                raise damaged(self.base + start, "a block whose two lengths differ")
+            yield kind, data, start + 8, end - 4
+            start = end
+        return start, _SMALLEST
 
-    def _byte_order(self, data: bytes, start: int) -> str:
+    def _begin_section(self, data: bytes, start: int) -> _Unpack:
         if data[start : start + 4] != _SECTION_MAGIC:
             raise _not_pcapng(data)
-        try:
-            return _BYTE_ORDERS[data[start + 8 : start + 12]]
-        except KeyError:
-            raise self._damaged(start, "a section without byte order") from None
+        if data[start + 8 : start + 12] not in _BYTE_ORDERS:
+            raise damaged(self.base + start, "a section without byte order")
+        self.order = _BYTE_ORDERS[data[start + 8 : start + 12]]
+        self._unpack_head = struct.Struct(self.order + "II").unpack_from
+        return self._unpack_head
 
     def _finish(self, rest: bytes) -> None:
         self.left = len(rest)
         if not self.order and not _SECTION_MAGIC.startswith(rest[:4]):
             raise _not_pcapng(rest)
-
-    def _damaged(self, start: int, what: str) -> CaptureError:
-        return damaged(self.base + start, what)
 
 
 def damaged(position: int, what: str) -> CaptureError:

@@ -4,8 +4,10 @@ Normative text: docs/capture-format.md, "File descriptors".
 """
 
 import struct
+from operator import attrgetter
 
 from vutrace.capture.errors import MalformedError
+from vutrace.capture.quick import quick
 from vutrace.capture.tlv import decode_text, encode_text, encode_tlv, walk_tlvs
 from vutrace.records import FdInfo, FdKind
 
@@ -32,33 +34,55 @@ ACCESS_CODES = {"": 0, "r": 1, "w": 2, "rw": 3}
 # One bit per number that may be unknown, in the order of the fixed part.
 _OPTIONAL = ("seals", "size", "eventfd_id", "eventfd_count", "frontend_fd", "backend_fd")
 
+_optional = attrgetter(*_OPTIONAL)
+_BITS = tuple(1 << bit for bit in range(len(_OPTIONAL)))
+_new_fd_info = quick(FdInfo)
 _KINDS = {code: kind for kind, code in KIND_CODES.items()}
 _ACCESSES = {code: access for access, code in ACCESS_CODES.items()}
 
 
 def encode_fd(info: FdInfo) -> bytes:
     """The value of an fd TLV."""
-    optional = [getattr(info, name) for name in _OPTIONAL]
-    present = sum(1 << bit for bit, value in enumerate(optional) if value is not None)
-    seals, size, *rest = (value or 0 for value in optional)
-    access = ACCESS_CODES.get(info.access, 0)
-    fixed = _FIXED.pack(KIND_CODES[info.kind], access, present, seals, info.device, info.inode, size, *rest)
+    optional = _optional(info)
+    present = 0
+    for bit, value in zip(_BITS, optional, strict=True):
+        if value is not None:
+            present |= bit
+    seals, size, eventfd_id, eventfd_count, frontend_fd, backend_fd = optional
+    fixed = _FIXED.pack(
+        KIND_CODES[info.kind],
+        ACCESS_CODES.get(info.access, 0),
+        present,
+        seals or 0,
+        info.device,
+        info.inode,
+        size or 0,
+        eventfd_id or 0,
+        eventfd_count or 0,
+        frontend_fd or 0,
+        backend_fd or 0,
+    )
     return fixed + encode_tlv(_NAME, encode_text(info.name, NAME_LIMIT)) if info.name else fixed
 
 
 def decode_fd(data: bytes, start: int, end: int) -> FdInfo:
     """The FdInfo in `data[start:end]`; unknown kinds are OTHER. Raises MalformedError when it is short."""
-    if end - start < _FIXED.size:
+    if end - start < 56:
         raise MalformedError(f"a file descriptor of {end - start} bytes, at least {_FIXED.size} are needed")
     kind, access, present, seals, device, inode, size, *rest = _FIXED.unpack_from(data, start)
-    optional = (value if present >> bit & 1 else None for bit, value in enumerate((seals, size, *rest)))
-    return FdInfo(
-        kind=_KINDS.get(kind, FdKind.OTHER),
-        device=device,
-        inode=inode,
-        name=_name(data, start + _FIXED.size, end),
-        access=_ACCESSES.get(access, ""),
-        **dict(zip(_OPTIONAL, optional, strict=True)),
+    eventfd_id, eventfd_count, frontend_fd, backend_fd = rest
+    return _new_fd_info(
+        _KINDS.get(kind, FdKind.OTHER),
+        device,
+        inode,
+        size if present & 2 else None,
+        seals if present & 1 else None,
+        _name(data, start + 56, end),
+        eventfd_id if present & 4 else None,
+        eventfd_count if present & 8 else None,
+        _ACCESSES.get(access, ""),
+        frontend_fd if present & 16 else None,
+        backend_fd if present & 32 else None,
     )
 
 

@@ -35,17 +35,16 @@ def decode_name(name: bytes) -> Connection | None:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One Interface Description Block. A tick is `tick_ns[0] / tick_ns[1]` ns, times start at `offset_ns`."""
+    """One Interface Description Block. A tick is `tick_ns[0] / tick_ns[1]` ns, times start at `offset_ns`.
 
-    link_type: int
+    `ours`: its packets can be vutrace's; `plain`: its ticks are nanoseconds since the epoch as they stand.
+    """
+
+    ours: bool
+    plain: bool
     connection: Connection | None
     tick_ns: tuple[int, int]
     offset_ns: int
-
-    @property
-    def ours(self) -> bool:
-        """Whether its packets can be vutrace's."""
-        return self.link_type == WIRESHARK_UPPER_PDU
 
     def time_ns(self, ticks: int) -> int:
         """Nanoseconds since the epoch; MalformedError beyond 64 bits."""
@@ -65,20 +64,21 @@ def decode_interface(data: bytes, start: int, end: int, order: str) -> Interface
     offset = options.get(_IF_TSOFFSET, bytes(8))
     if len(resolution) != 1 or len(offset) != 8:
         raise MalformedError("an interface with a time option of the wrong size")
+    tick_ns, seconds = _tick(resolution[0]), struct.unpack(order + "q", offset)[0]
     return Interface(
-        link_type=struct.unpack_from(order + "H", data, start)[0],
+        ours=struct.unpack_from(order + "H", data, start)[0] == WIRESHARK_UPPER_PDU,
+        plain=tick_ns == (1, 1) and not seconds,
         connection=decode_name(options.get(_IF_NAME, b"")),
-        tick_ns=_tick(resolution[0]),
-        offset_ns=struct.unpack(order + "q", offset)[0] * 1_000_000_000,
+        tick_ns=tick_ns,
+        offset_ns=seconds * 1_000_000_000,
     )
 
 
 def _tick(resolution: int) -> tuple[int, int]:
     """if_tsresol: a negative power of 10, or of 2 with the highest bit set."""
     second = 1_000_000_000
-    if resolution == 9:
-        return 1, 1
-    return (second, 2 ** (resolution & 0x7F)) if resolution & 0x80 else (second, 10**resolution)
+    ticks: int = 2 ** (resolution & 0x7F) if resolution & 0x80 else 10**resolution
+    return (1, 1) if ticks == second else (second, ticks)
 
 
 def _letter_number(letters: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from vutrace.capture.errors import MalformedError
 from vutrace.capture.fd_info import decode_fd, encode_fd
+from vutrace.capture.quick import quick
 from vutrace.capture.tlv import decode_text, encode_text, encode_tlv, walk_tlvs
 from vutrace.records import Channel, Event, EventKind, FdInfo, Frame, FrameFlag, Record, Side
 
@@ -47,6 +48,7 @@ class _Flags(dict[int, FrameFlag]):
         return FrameFlag(bits)
 
 
+_new_frame = quick(Frame)
 _FLAGS = _Flags((bits, FrameFlag(bits)) for bits in range(16))
 
 
@@ -120,7 +122,7 @@ def decode(data: bytes, start: int, end: int, time_ns: int, numbers: Mapping[int
     if kind == MESSAGE:
         if sender not in _SENDERS:
             raise MalformedError(f"unknown sender {sender}")
-        return Frame(
+        return _new_frame(
             time_ns,
             numbers[connection],
             session,

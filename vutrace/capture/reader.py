@@ -131,7 +131,8 @@ class Reader:
         if body is None:
             self.skipped += 1
             return None
-        time = interface.time_ns(high << 32 | low)
+        ticks = high << 32 | low
+        time = ticks if interface.plain else interface.time_ns(ticks)
         record = decode(data, body, start + captured, time, numbers)
         if captured < original and isinstance(record, Frame):
             return replace(record, flags=record.flags | FrameFlag.CUT)
