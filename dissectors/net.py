@@ -1,0 +1,128 @@
+"""virtio-net: queue pairs, its feature bits and configuration space.
+
+Source: virtio, "Network Device".
+"""
+
+from collections.abc import Iterator
+
+from vutrace.plugin import (
+    HEX,
+    Device,
+    Evidence,
+    Layer,
+    bit,
+    enum,
+    flags,
+    le16,
+    le32,
+    mac,
+    u8,
+    unit,
+)
+
+FEATURES = {
+    0: "VIRTIO_NET_F_CSUM",
+    1: "VIRTIO_NET_F_GUEST_CSUM",
+    2: "VIRTIO_NET_F_CTRL_GUEST_OFFLOADS",
+    3: "VIRTIO_NET_F_MTU",
+    5: "VIRTIO_NET_F_MAC",
+    6: "VIRTIO_NET_F_GSO",
+    7: "VIRTIO_NET_F_GUEST_TSO4",
+    8: "VIRTIO_NET_F_GUEST_TSO6",
+    9: "VIRTIO_NET_F_GUEST_ECN",
+    10: "VIRTIO_NET_F_GUEST_UFO",
+    11: "VIRTIO_NET_F_HOST_TSO4",
+    12: "VIRTIO_NET_F_HOST_TSO6",
+    13: "VIRTIO_NET_F_HOST_ECN",
+    14: "VIRTIO_NET_F_HOST_UFO",
+    15: "VIRTIO_NET_F_MRG_RXBUF",
+    16: "VIRTIO_NET_F_STATUS",
+    17: "VIRTIO_NET_F_CTRL_VQ",
+    18: "VIRTIO_NET_F_CTRL_RX",
+    19: "VIRTIO_NET_F_CTRL_VLAN",
+    20: "VIRTIO_NET_F_CTRL_RX_EXTRA",
+    21: "VIRTIO_NET_F_GUEST_ANNOUNCE",
+    22: "VIRTIO_NET_F_MQ",
+    23: "VIRTIO_NET_F_CTRL_MAC_ADDR",
+    41: "VIRTIO_NET_F_GUEST_RSC4",
+    42: "VIRTIO_NET_F_GUEST_RSC6",
+    50: "VIRTIO_NET_F_DEVICE_STATS",
+    51: "VIRTIO_NET_F_HASH_TUNNEL",
+    52: "VIRTIO_NET_F_VQ_NOTF_COAL",
+    53: "VIRTIO_NET_F_NOTF_COAL",
+    54: "VIRTIO_NET_F_GUEST_USO4",
+    55: "VIRTIO_NET_F_GUEST_USO6",
+    56: "VIRTIO_NET_F_HOST_USO",
+    57: "VIRTIO_NET_F_HASH_REPORT",
+    59: "VIRTIO_NET_F_GUEST_HDRLEN",
+    60: "VIRTIO_NET_F_RSS",
+    61: "VIRTIO_NET_F_RSC_EXT",
+    62: "VIRTIO_NET_F_STANDBY",
+    63: "VIRTIO_NET_F_SPEED_DUPLEX",
+}
+MRG_RXBUF = bit("VIRTIO_NET_F_MRG_RXBUF", FEATURES)
+
+HASH_TYPES = flags(
+    dict(enumerate(["IPv4", "TCPv4", "UDPv4", "IPv6", "TCPv6", "UDPv6", "IP_EX", "TCP_EX", "UDP_EX"]))
+)
+
+# What decides the length of the header before every packet, the strongest first.
+HEADER_LENGTHS = [
+    (bit("VIRTIO_NET_F_HASH_REPORT", FEATURES), 20, "VIRTIO_NET_F_HASH_REPORT"),
+    (1 << 32, 12, "VIRTIO_F_VERSION_1"),
+    (MRG_RXBUF, 12, "VIRTIO_NET_F_MRG_RXBUF"),
+    (0, 10, "neither VIRTIO_F_VERSION_1 nor VIRTIO_NET_F_MRG_RXBUF"),
+]
+
+
+class NetConfig(Layer):
+    """virtio_net_config: a device has it as far as its features reach."""
+
+    name = "net config"
+    fields_desc = [
+        mac("mac"),
+        le16("status", flags({0: "LINK_UP", 1: "ANNOUNCE"})),
+        le16("max_virtqueue_pairs"),
+        le16("mtu", unit("bytes")),
+        le32("speed", unit("Mb/s")),
+        u8("duplex", enum({0: "half", 1: "full", 0xFF: "unknown"})),
+        u8("rss_max_key_size", unit("bytes")),
+        le16("rss_max_indirection_table_length"),
+        le32("supported_hash_types", HASH_TYPES),
+        le32("supported_tunnel_types", HEX),
+    ]
+
+
+def ring_name(index: int, _features: int) -> str:
+    """Even rings receive (the guest's view), odd ones transmit."""
+    return f"{'tx' if index % 2 else 'rx'}{index // 2}"
+
+
+def notes(features: int) -> Iterator[str]:
+    """The header length that both sides must agree on, or every packet is garbage."""
+    length, why = next((length, why) for mask, length, why in HEADER_LENGTHS if features & mask == mask)
+    yield f"virtio-net header: {length} bytes ({why})"
+
+
+DEVICE = Device(
+    "net",
+    number=1,
+    features=FEATURES,
+    config=NetConfig,
+    ring_name=ring_name,
+    notes=notes,
+    evidence=Evidence(
+        commands=(
+            r'\bvhost-user,|\btype=vhost-user\b(?!-)|"type": *"vhost-user"',  # QEMU -netdev
+            r"\b(net|eth)_vhost\d*",  # DPDK's vhost driver
+            r"\b(net_)?virtio_user\d*",  # DPDK's front-end
+            r"\bovs-vswitchd\b",
+            r"--net\b.*\bvhost_user=(true|on)",  # cloud-hypervisor
+            r"--vhost-user(-net\b| .*\btype=net\b)",  # crosvm
+            r"\bpasst\b",
+        ),
+        messages=("NET_SET_MTU", "SEND_RARP"),
+        config_sizes=(24, 28),
+        features=MRG_RXBUF,
+    ),
+)
