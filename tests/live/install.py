@@ -42,7 +42,7 @@ def present(sign: str) -> bool:
 def apt_get(*arguments: str) -> None:
     """Run apt-get, which must neither ask nor fail unnoticed."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    command = ["apt-get", "-q", "-y", "-o", "Dpkg::Use-Pty=0", "-o", "Acquire::Retries=3", *arguments]
+    command = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", *arguments]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit(f"{done.stdout}\n{' '.join(command)} failed ({done.returncode})")

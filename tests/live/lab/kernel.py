@@ -29,7 +29,9 @@ def download() -> Path:
     name = package()
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as scratch:
-        subprocess.run(["apt-get", "download", "-q", name], cwd=scratch, check=True)
+        # apt's own user may not write here: without the option it warns that it works as root
+        fetch = ["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", name]
+        subprocess.run(fetch, cwd=scratch, check=True)
         (archive,) = Path(scratch).glob("*.deb")
         tree = Path(scratch) / "tree"
         subprocess.run(["dpkg", "-x", archive, tree], check=True)

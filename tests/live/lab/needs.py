@@ -19,14 +19,18 @@ VIRTIOFS = (VIRTIOFSD,)
 
 def needs(*programs: str, cpus: int = 1, root: bool = False) -> pytest.MarkDecorator:
     """Skip without these programs, processors or rights."""
+    lacks = ", ".join(lacking(*programs, cpus=cpus, root=root))
+    return pytest.mark.skipif(bool(lacks), reason=f"{lacks} (make test, as root on Debian, installs)")
+
+
+def lacking(*programs: str, cpus: int = 1, root: bool = False) -> list[str]:
+    """What is not there of these, in words."""
     lacks = [f"{program} is not installed" for program in programs if not installed(program)]
     if len(os.sched_getaffinity(0)) < cpus:
         lacks.append(f"fewer than {cpus} processors")
     if root and os.geteuid() != 0:
         lacks.append("not root")
-    return pytest.mark.skipif(
-        bool(lacks), reason=f"{', '.join(lacks)} (make test, as root on Debian, installs)"
-    )
+    return lacks
 
 
 def installed(program: str) -> bool:
