@@ -13,6 +13,8 @@ _ARROW = "⇄"
 # Escaped, so that a name has exactly one arrow whatever the endpoints are called.
 _ESCAPES = (("%", "%25"), (_ARROW, "%E2%87%84"))
 _NAME = re.compile(rf"([A-Z]{{1,6}}) ([^{_ARROW}]*) {_ARROW} ([^{_ARROW}]*)", re.DOTALL)
+# Two socket paths, each byte escaped, are shorter; bounds what a hostile file's names can fill.
+_LONGEST_NAME = 4096
 _MICROSECONDS = 6
 _LAST_TIME = 1 << 64
 
@@ -26,7 +28,7 @@ def encode_name(connection: Connection) -> bytes:
 
 def decode_name(name: bytes) -> Connection | None:
     """The connection that an `if_name` tells; None where it is not one of ours."""
-    match = _NAME.fullmatch(name.decode("utf-8", "surrogateescape"))
+    match = _NAME.fullmatch(name[:_LONGEST_NAME].decode("utf-8", "surrogateescape"))
     if match is None:
         return None
     letters, frontend, backend = match.groups()
