@@ -51,7 +51,7 @@ def imports_of(path: Path) -> Iterator[str]:
 
 def sources() -> list[Path]:
     """Every source file of the package that stands in a room."""
-    files = [path for path in PACKAGE.rglob("*.py")]
+    files = list(PACKAGE.rglob("*.py"))
     return sorted(
         path for path in files if path.relative_to(PACKAGE).parts[0].removesuffix(".py") not in DOORS
     )
