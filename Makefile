@@ -22,7 +22,7 @@ demo: .venv/installed
 
 # Runs the live tests and keeps what they captured: see captures/README.md.
 captures: .venv/installed
-	@$(PYTHON) tests/live/install.py live
+	@$(PYTHON) tests/live/install.py live captures
 	@$(BIN)/pytest tests/live --update-captures
 
 # A regular install, as users have it: what works only in the source tree fails here.

@@ -9,12 +9,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from lab import kernel
+from lab import kernel, newer_qemu
 
 # Per group, each package with what tells that it is there: a program, a file, or `import:` a module.
-GROUPS = {
+# The captures need nothing more than the live tests, but for QEMU 10, which is only unpacked.
+GROUPS: dict[str, dict[str, str]] = {
     "environment": {"python3-venv": "import:ensurepip"},
     "demo": {"dpdk-dev": "dpdk-testpmd"},
     "live": {
@@ -28,6 +30,7 @@ GROUPS = {
         "cpio": "cpio",
         "strace": "strace",
     },
+    "captures": {},
 }
 
 
@@ -48,13 +51,23 @@ def apt_get(*arguments: str) -> None:
         sys.exit(f"{done.stdout}\n{' '.join(command)} failed ({done.returncode})")
 
 
+def downloads(groups: list[str]) -> dict[str, Callable[[], Path]]:
+    """What is not in the cache yet, and how to fetch it."""
+    wanted: dict[str, Callable[[], Path]] = {}
+    if "live" in groups and kernel.find() is None:
+        wanted["a guest kernel"] = kernel.download
+    if "captures" in groups and newer_qemu.find() is None:
+        wanted["QEMU 10"] = newer_qemu.download
+    return wanted
+
+
 def main(groups: list[str]) -> None:
-    """Install what is missing out of `groups`, and the guest's kernel for the live tests."""
+    """Install what is missing out of `groups`, and fetch what goes into the cache."""
     missing = [name for group in groups for name, sign in GROUPS[group].items() if not present(sign)]
-    wants_kernel = "live" in groups and kernel.find() is None
-    if not missing and not wants_kernel:
+    fetch = downloads(groups)
+    if not missing and not fetch:
         return
-    wanted = ", ".join([*missing, *["a guest kernel"] * wants_kernel])
+    wanted = ", ".join([*missing, *fetch])
     if os.geteuid() != 0 or not Path("/etc/debian_version").exists():
         print(f"Not installed, for want of root on Debian: {wanted}", file=sys.stderr)
         return
@@ -62,8 +75,8 @@ def main(groups: list[str]) -> None:
     apt_get("update")
     if missing:
         apt_get("install", "--no-install-recommends", *missing)
-    if wants_kernel:
-        kernel.download()
+    for download in fetch.values():
+        download()
 
 
 if __name__ == "__main__":

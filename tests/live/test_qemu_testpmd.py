@@ -4,7 +4,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from lab import dpdk
+from lab import dpdk, newer_qemu
 from lab.captures import Keeper
 from lab.guest import Guest
 from lab.messages import captured, frames, requests
@@ -18,6 +18,7 @@ from vutrace.records import Channel
 pytestmark = [pytest.mark.live, needs(*GUEST, *TESTPMD, cpus=2)]
 PACKAGES = ["qemu-system-x86", "dpdk-dev"]
 SET_VRING_ENABLE = 18
+REQUEST, REPLY, NEED_REPLY = 1, 5, 8  # header flags, with version 1
 
 
 def enables(capture: Path) -> list[tuple[int, int]]:
@@ -64,3 +65,24 @@ def test_ring_states_follow_the_guests_ethtool(lab: Lab, guest: Guest, keep: Kee
     assert off == [(0, 1), (1, 1), (2, 0), (3, 0)]
     shows = "Two queue pairs; the guest turns the second on (ethtool -L eth0 combined 2) and off again"
     keep(proxy.capture, "qemu-7.2-testpmd-ethtool", shows, PACKAGES)
+
+
+@pytest.mark.skipif(
+    newer_qemu.find() is None, reason="QEMU 10 is not in the cache (make captures fetches it)"
+)
+def test_qemu_10_acknowledges_ring_states(lab: Lab, guest: Guest, keep: Keeper) -> None:
+    vhost = dpdk.start_vhost(lab, lab.path("vhost.sock"))
+    proxy = start_proxy(lab, lab.path("qemu.sock"), lab.path("vhost.sock"))
+    program = newer_qemu.command(newer_qemu.find() or Path())
+    qemu = start_qemu(lab, guest, f"path={lab.path('qemu.sock')}", network(queues=2), program)
+    qemu.wait_boot()
+    qemu.run("ip link set eth0 up && ethtool -L eth0 combined 2")
+    qemu.power_off()
+    vhost.wait_for("vhost peer closed", 20)
+    proxy.stop()
+
+    seen = captured(proxy.capture)
+    assert seen == qemu.messages()
+    assert {m.flags for m in seen if m.request == SET_VRING_ENABLE} == {REQUEST | NEED_REPLY, REPLY}
+    shows = "QEMU 10.0: every SET_VRING_ENABLE is acknowledged; two queue pairs, ethtool turns the second on"
+    keep(proxy.capture, "qemu-10.0-testpmd", shows, ["dpdk-dev"])

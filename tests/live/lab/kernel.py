@@ -1,21 +1,13 @@
-"""The guest's Linux: Debian's cloud kernel, unpacked into a cache, never installed on this machine.
+"""The guest's Linux: Debian's cloud kernel, unpacked into the cache. Standard library only."""
 
-Standard library only: the installer runs it before there is an environment.
-"""
-
-import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from lab.packages import cache, unpack
+
 META_PACKAGE = "linux-image-cloud-amd64"
-
-
-def cache() -> Path:
-    """Where the lab keeps what it downloads."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vutrace-lab"
 
 
 def find() -> Path | None:
@@ -25,29 +17,13 @@ def find() -> Path | None:
 
 
 def download() -> Path:
-    """Download and unpack the kernel package; needs apt's lists, but not root."""
-    name = package()
-    cache().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache()) as scratch:
-        # apt's own user may not write here: without the option it warns that it works as root
-        fetch = ["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", name]
-        subprocess.run(fetch, cwd=scratch, check=True)
-        (archive,) = Path(scratch).glob("*.deb")
-        tree = Path(scratch) / "tree"
-        subprocess.run(["dpkg", "-x", archive, tree], check=True)
-        # a rename, so that a broken download is never taken for a kernel
-        return tree.rename(cache() / name)
-
-
-def package() -> str:
-    """The package that the cloud kernel's meta package stands for today."""
-    output = subprocess.run(
-        ["apt-cache", "depends", META_PACKAGE], capture_output=True, text=True, check=True
-    )
-    found = re.search(r"Depends: (linux-image-\S+)", output.stdout)
+    """Fetch the kernel that the cloud kernel's meta package stands for today."""
+    command = ["apt-cache", "depends", META_PACKAGE]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = re.search(r"Depends: (linux-image-\S+)", answer.stdout)
     if found is None:
         raise LookupError(f"apt knows no {META_PACKAGE}: run apt-get update")
-    return found[1]
+    return unpack(found[1], [found[1]])
 
 
 def image(tree: Path) -> Path:
