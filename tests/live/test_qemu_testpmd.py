@@ -73,7 +73,8 @@ def test_ring_states_follow_the_guests_ethtool(lab: Lab, guest: Guest, keep: Kee
 def test_qemu_10_acknowledges_ring_states(lab: Lab, guest: Guest, keep: Keeper) -> None:
     vhost = dpdk.start_vhost(lab, lab.path("vhost.sock"))
     proxy = start_proxy(lab, lab.path("qemu.sock"), lab.path("vhost.sock"))
-    program = newer_qemu.command(newer_qemu.find() or Path())
+    lab.path("qemu-10").symlink_to(newer_qemu.find() or "")
+    program = newer_qemu.command(lab.path("qemu-10"))
     qemu = start_qemu(lab, guest, f"path={lab.path('qemu.sock')}", network(queues=2), program)
     qemu.wait_boot()
     qemu.run("ip link set eth0 up && ethtool -L eth0 combined 2")

@@ -1,14 +1,17 @@
 """The captures that the live tests leave in captures/, and the manifest that says what made each."""
 
 import json
+import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.messages import captured
 from lab.process import Lab
+from lab.proxy import VUTRACE
 
 DIRECTORY = Path(__file__).parents[3] / "captures"
 MANIFEST = DIRECTORY / "manifest.json"
@@ -32,7 +35,7 @@ class Keeper:
             "shows": shows,
             "test": self.test,
             "versions": {package: version(package) for package in packages},
-            "commands": [" ".join(program.argv) for program in self.lab.programs],
+            "commands": [plain(program.argv) for program in self.lab.programs],
             "messages": len(captured(capture)),
         }
         MANIFEST.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n")
@@ -42,6 +45,12 @@ def manifest() -> dict[str, Any]:
     """Per capture, what it is."""
     entries: dict[str, Any] = json.loads(MANIFEST.read_text()) if MANIFEST.exists() else {}
     return entries
+
+
+def plain(argv: list[str]) -> str:
+    """A command line without the directories that exist only during a run."""
+    directories = re.compile(re.escape(tempfile.gettempdir()) + r"/vutrace-(lab|guest)-\w+/")
+    return directories.sub("", " ".join(argv)).replace(str(VUTRACE), "vutrace")
 
 
 def version(package: str) -> str:

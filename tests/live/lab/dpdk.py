@@ -43,9 +43,9 @@ def start_vhost(lab: Lab, path: Path, queues: int = 2, client: bool = False) -> 
 
 
 def start_virtio_user(lab: Lab, path: Path, queues: int = 2, server: bool = False) -> Program:
-    """testpmd as the front-end, which begins with a burst of packets on every queue."""
+    """testpmd as the front-end; it makes packets for ever, as a single burst may come too early."""
     vdev = f"net_virtio_user0,path={path},queues={queues},server={int(server)}"
-    return start_testpmd(lab, "virtio-user", vdev, queues, "--tx-first")
+    return start_testpmd(lab, "virtio-user", vdev, queues, "--forward-mode=flowgen")
 
 
 def stop(program: Program) -> None:

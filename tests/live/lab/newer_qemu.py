@@ -41,5 +41,5 @@ def mirror() -> str:
 
 def command(tree: Path) -> tuple[str, ...]:
     """How to call it: the firmware is its own and that of the installed packages."""
-    firmware = (f"{tree}/usr/share/qemu", "/usr/share/seabios", "/usr/lib/ipxe/qemu")
-    return (f"{tree}/usr/bin/qemu-system-x86_64", *(f"-L{directory}" for directory in firmware))
+    firmware = ("-L", f"{tree}/usr/share/qemu", "-L", "/usr/share/seabios", "-L", "/usr/lib/ipxe/qemu")
+    return (f"{tree}/usr/bin/qemu-system-x86_64", *firmware)
