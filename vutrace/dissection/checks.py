@@ -34,6 +34,12 @@ def header_problems(channel: Channel, flags: int) -> Iterator[str]:
         yield f"unknown bits in flags {flags:#x}"
 
 
+def size_problems(announced: int, recorded: int) -> Iterator[str]:
+    """The header's size must be that of the payload."""
+    if announced != recorded:
+        yield f"the header announces {announced} bytes, {recorded} follow"
+
+
 def number(fields: Fields, name: str) -> int:
     """A numeric field, 0 where it is absent."""
     value = fields.get(name)

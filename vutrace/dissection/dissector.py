@@ -5,17 +5,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from vutrace.dissection.checks import fd_problem, frame_problems, header_problems
+from vutrace.dissection.checks import fd_problem, frame_problems, header_problems, size_problems
 from vutrace.dissection.compiler import Fields
-from vutrace.dissection.layouts import Layout, Layouts, layouts_of
+from vutrace.dissection.layouts import Layouts, layouts_of
 from vutrace.dissection.message import Message
-from vutrace.protocol.layers import Empty, title
+from vutrace.protocol.layers import Empty, Layer, title
 from vutrace.protocol.messages import TABLES, unknown
 from vutrace.protocol.payloads import Blob
-from vutrace.protocol.spec import HEADER_SIZE, REPLY, VERSION, FdRule, MessageSpec, Table
+from vutrace.protocol.spec import HEADER_SIZE, REPLY, VERSION, MessageSpec, Table
 from vutrace.records import Channel, Frame, FrameFlag
 
-LITTLE, BIG = struct.Struct("<III"), struct.Struct(">III")
+LITTLE, BIG = struct.Struct("<III").unpack_from, struct.Struct(">III").unpack_from
+SOUND = FrameFlag.NONE
 BROKEN_HEADER = MessageSpec(0, "(no header)", (Blob,))
 RAW_BYTES = MessageSpec(0, "(raw bytes)", (Blob,))
 
@@ -32,29 +33,27 @@ class Dissector:
     def __call__(self, frame: Frame) -> Message:
         """The message that `frame` holds."""
         data = frame.data
-        unflagged = frame.flags is FrameFlag.NONE
-        if len(data) < HEADER_SIZE or (not unflagged and frame.flags & FrameFlag.RAW):
+        if len(data) < HEADER_SIZE or (frame.flags is not SOUND and frame.flags & FrameFlag.RAW):
             return headless(frame)
-        request, flags, size = (BIG if frame.big_endian else LITTLE).unpack_from(data)
-        layouts = self._layouts(frame.channel, request, bool(flags & REPLY), frame.big_endian)
+        request, flags, size = (BIG if frame.big_endian else LITTLE)(data)
         payload = data[HEADER_SIZE:]
-        layout, fields, used, fits = layouts.read(payload)
-        spec = layouts.spec
-        rule = spec.reply_fds if flags & REPLY else spec.fds
-        sound = (
+        layouts = self._layouts(frame.channel, request, flags & REPLY, frame.big_endian)
+        layer, fields, used, fits = layouts.read(payload)
+        # Everything in order, as nearly always: one look instead of every check.
+        if (
             fits
             and size == len(payload)
-            and unflagged
-            and (flags | 0xC) == 0xD
-            and (rule is FdRule.NONE) == (not frame.fds)
-            and (rule is FdRule.NONE or rule is FdRule.ONE)
-        )
-        problems = () if sound else tuple(self._problems(frame, flags, size, layouts, layout, fields, fits))
-        return Message(frame, spec, flags, layout.layer, fields, payload[used:], problems)
+            and flags in layouts.flags
+            and frame.flags is SOUND
+            and len(frame.fds) == layouts.fds
+        ):
+            return Message(frame, layouts.spec, flags, layer, fields, b"", ())
+        problems = tuple(self._problems(frame, flags, size, layouts, layer, fields, fits))
+        return Message(frame, layouts.spec, flags, layer, fields, payload[used:], problems)
 
-    def _find(self, channel: Channel, request: int, reply: bool, big_endian: bool) -> Layouts:
+    def _find(self, channel: Channel, request: int, reply: int, big_endian: bool) -> Layouts:
         spec = self._tables[channel].get(request) or unknown(request)
-        return layouts_of(spec, reply, big_endian)
+        return layouts_of(spec, bool(reply), big_endian, channel)
 
     def _problems(
         self,
@@ -62,19 +61,23 @@ class Dissector:
         flags: int,
         size: int,
         layouts: Layouts,
-        layout: Layout,
+        layer: type[Layer],
         fields: Fields,
         fits: bool,
     ) -> Iterator[str]:
         spec = layouts.spec
-        yield from frame_problems(frame)
-        yield from header_problems(frame.channel, flags)
+        if frame.flags is not SOUND:
+            yield from frame_problems(frame)
+        if flags not in layouts.flags:
+            yield from header_problems(frame.channel, flags)
         if spec.number not in self._tables[frame.channel]:
             yield f"unknown request {spec.number}"
             return
-        if not fits and not frame.flags:
-            yield f"payload of {size} bytes, {title(layout.layer)} has {layouts.sizes}"
-        yield from fd_problem(spec.reply_fds if flags & REPLY else spec.fds, fields, len(frame.fds))
+        if frame.flags is SOUND:
+            yield from size_problems(size, len(frame.data) - HEADER_SIZE)
+            if not fits:
+                yield f"payload of {size} bytes, {title(layer)} has {layouts.sizes}"
+        yield from fd_problem(layouts.rule, fields, len(frame.fds))
 
 
 def headless(frame: Frame) -> Message:

@@ -1,51 +1,77 @@
 """Which of a message's known layouts a payload has: the first that its size fits."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from vutrace.dissection.compiler import Decoder, Fields, compile_layer
-from vutrace.protocol.layers import Layer, Listed, Tail, size_of
+from vutrace.dissection.compiler import Decoder, Fields, compilable, compile_layer, varies
+from vutrace.protocol.layers import Layer, Listed, size_of
 from vutrace.protocol.payloads import Ack
-from vutrace.protocol.spec import MessageSpec, Payload
+from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION, FdRule, MessageSpec, Payload
+from vutrace.records import Channel
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One layer ready for use; `size` is None when the payload's length may vary."""
+    """One layer ready for use; `size` is None when the payload's length may vary.
+
+    `other` is a layout of the same size, taken instead when its marks are found.
+    """
 
     layer: type[Layer]
     decode: Decoder
     size: int | None
     listed: Listed | None
+    other: "Layout | None" = None
 
     def fits(self, payload: bytes, fields: Fields, used: int) -> bool:
         """Whether the payload is exactly this layer: nothing missing, nothing left."""
-        if used != len(payload) or len(fields) != len(self.layer.fields_desc):
+        if used != len(payload):
             return False
-        return self.listed is None or len(fields[self.listed.name]) == fields[self.listed.count]  # type: ignore[arg-type]
+        if self.listed is not None:
+            items: Any = fields.get(self.listed.name, ())
+            return len(items) == fields.get(self.listed.count)
+        return len(fields) == len(self.layer.fields_desc) or not compilable(self.layer)
+
+    def chosen(self, payload: bytes, fields: Fields) -> "tuple[Layout, Fields]":
+        """This layout with its fields, or the other of its size where that one's marks are found."""
+        if self.other is None or self.other.layer.marks is None:
+            return self, fields
+        others, _ = self.other.decode(payload)
+        name, values = self.other.layer.marks
+        return (self.other, others) if others.get(name) in values else (self, fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Layouts:
-    """The layouts of one message in one role: by size where that decides, else tried in order."""
+    """The layouts of one message in one role: by size where that decides, else tried in order.
+
+    `flags` are the flag words a message of this role may have, `fds` how many descriptors it carries
+    (None where its fields decide).
+    """
 
     spec: MessageSpec
     by_size: Mapping[int, Layout]
     varying: tuple[Layout, ...]
     first: Layout
+    flags: frozenset[int]
+    rule: FdRule
+    fds: int | None
 
-    def read(self, payload: bytes) -> tuple[Layout, Fields, int, bool]:
-        """The layout taken, the fields, the bytes used, and whether it fits."""
+    def read(self, payload: bytes) -> tuple[type[Layer], Fields, int, bool]:
+        """The layer taken, the fields, the bytes used, and whether it fits."""
         layout = self.by_size.get(len(payload))
         if layout is not None:
             fields, used = layout.decode(payload)
-            return layout, fields, used, True
+            if layout.other is not None:
+                layout, fields = layout.chosen(payload, fields)
+            return layout.layer, fields, used, True
         for layout in self.varying:
             fields, used = layout.decode(payload)
             if layout.fits(payload, fields, used):
-                return layout, fields, used, True
+                return layout.layer, fields, used, True
         fields, used = self.first.decode(payload)
-        return self.first, fields, used, False
+        return self.first.layer, fields, used, False
 
     @property
     def sizes(self) -> str:
@@ -58,17 +84,35 @@ class Layouts:
 def layout_of(layer: type[Layer], big_endian: bool) -> Layout:
     """A layer made ready."""
     listed = next((field for field in layer.fields_desc if isinstance(field, Listed)), None)
-    varies = any(isinstance(field, Tail | Listed) or not field.sz for field in layer.fields_desc)
-    size = None if varies else size_of(layer)
+    size = None if varies(layer) or not compilable(layer) else size_of(layer)
     return Layout(layer, compile_layer(layer, big_endian), size, listed)
 
 
-def layouts_of(spec: MessageSpec, reply: bool, big_endian: bool) -> Layouts:
+def sized(layouts: Iterable[Layout]) -> dict[int, Layout]:
+    """Layouts by size; the first of a size leads, one with marks is its other."""
+    by_size: dict[int, Layout] = {}
+    for layout in layouts:
+        if layout.size is None:
+            continue
+        leading = by_size.setdefault(layout.size, layout)
+        if layout.layer.marks is not None and leading is not layout:
+            by_size[layout.size] = replace(leading, other=layout)
+    return by_size
+
+
+def layouts_of(spec: MessageSpec, reply: bool, big_endian: bool, channel: Channel = Channel.MAIN) -> Layouts:
     """The layouts of a message as request or as reply; any reply may be the generic acknowledgement."""
     layers: Payload = (*spec.reply, Ack) if reply else spec.request
     known = [layout_of(layer, big_endian) for layer in layers]
-    by_size: dict[int, Layout] = {}
-    for layout in known:
-        if layout.size is not None:
-            by_size.setdefault(layout.size, layout)
-    return Layouts(spec, by_size, tuple(item for item in known if item.size is None), known[0])
+    varying = tuple(layout for layout in known if layout.size is None)
+    rule = spec.reply_fds if reply else spec.fds
+    return Layouts(spec, sized(known), varying, known[0], lawful(channel, reply), rule, FIXED_FDS.get(rule))
+
+
+def lawful(channel: Channel, reply: bool) -> frozenset[int]:
+    """The flag words that are right; the GPU channel has neither version nor NEED_REPLY."""
+    role = REPLY if reply else 0
+    return frozenset({role} if channel is Channel.GPU else {VERSION | role, VERSION | role | NEED_REPLY})
+
+
+FIXED_FDS = {FdRule.NONE: 0, FdRule.ONE: 1}

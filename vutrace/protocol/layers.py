@@ -7,37 +7,54 @@ holds the fields that were whole, and the rest is its payload.
 
 import struct
 from functools import cache
+from random import randbytes
 from typing import Any, ClassVar, TypeAlias
 
-from scapy.fields import Field, PacketField, PacketListField, StrField, StrFixedLenField
+from scapy.fields import ConditionalField, Field, PacketField, PacketListField, StrField, StrFixedLenField
 from scapy.packet import Packet
 
-from vutrace.protocol.shows import BYTES, DEC, MAC, PAD, Show
+from vutrace.protocol.shows import BYTES, DEC, MAC, PAD, Show, shown
 
 Value: TypeAlias = "int | bytes | list[int] | dict[str, Value] | list[dict[str, Value]]"
 
 
 class Layer(Packet):
-    """A structure of the protocol. `big_endian` is the traced host's byte order, see `in_order`."""
+    """A structure of the protocol. `big_endian` is the traced host's byte order, see `in_order`.
+
+    `marks` tells a layout from others of the same size: the field of that name has one of these values.
+    A configuration space that is a union lists what else its bytes may be in `variants`.
+    """
 
     name = "payload"
     big_endian: ClassVar[bool] = False
+    marks: ClassVar[tuple[str, frozenset[int]] | None] = None
+    variants: ClassVar[tuple[type["Layer"], ...]] = ()
 
     def do_dissect(self, s: bytes) -> bytes:
         """Take the fields that are whole; what follows the last of them is left over."""
         whole = s
-        self.raw_packet_cache_fields = {}
+        self.raw_packet_cache_fields: dict[str, Any] = {}
         for field in self.fields_desc:
-            if len(s) < minimum(field):
+            try:
+                s = self.take(field, s)
+            except Exception:  # a stock scapy field may raise anything on hostile bytes
                 break
-            s, value = field.getfield(self, s)
-            if field.islist or field.holds_packets:
-                self.raw_packet_cache_fields[field.name] = self._raw_packet_cache_field_value(
-                    field, value, copy=True
-                )
-            self.fields[field.name] = value
-        self.raw_packet_cache = whole[: len(whole) - len(s)]
+        left = s[0] if isinstance(s, tuple) else s  # scapy's bit fields may stop inside a byte
+        self.raw_packet_cache = whole[: len(whole) - len(left)]
         self.explicit = 1
+        return left
+
+    def take(self, field: Any, s: bytes) -> bytes:
+        """Put one field's value into the layer; EOFError when it is not whole."""
+        if isinstance(field, OURS) and len(s) < minimum(field):
+            raise EOFError
+        s, value = field.getfield(self, s)
+        if isinstance(field, ConditionalField) and value is None:
+            return s
+        if field.islist or field.holds_packets:
+            kept = self._raw_packet_cache_field_value(field, value, copy=True)
+            self.raw_packet_cache_fields |= {field.name: kept}
+        self.fields[field.name] = value
         return s
 
     def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
@@ -69,6 +86,32 @@ def in_order(layer: type[Layer], big_endian: bool) -> type[Layer]:
     return type(layer.__name__, (layer,), {"big_endian": big_endian})
 
 
+def variant(layer: type[Layer], data: bytes) -> type[Layer]:
+    """The layer that `data` is to be read with: `layer`, or the one of its variants that is meant.
+
+    A variant is meant when the number that its marks name is there and has one of their values, and
+    one without marks by its size. Such numbers are single bytes or have a byte order of their own.
+    """
+    return next((each for each in layer.variants if is_meant(each, data)), layer)
+
+
+def is_meant(layer: type[Layer], data: bytes) -> bool:
+    """Whether the bytes ask for this variant."""
+    if layer.marks is None:
+        return len(data) == size_of(layer)
+    start, field = number_at(layer, layer.marks[0])
+    return len(data) >= start + field.sz and field.little.unpack_from(data, start)[0] in layer.marks[1]
+
+
+@cache
+def number_at(layer: type[Layer], name: str) -> tuple[int, "Number"]:
+    """Where in a layer a number stands, and its field."""
+    place = [field.name for field in layer.fields_desc].index(name)
+    field = layer.fields_desc[place]
+    assert isinstance(field, Number)
+    return sum(minimum(each) for each in layer.fields_desc[:place]), field
+
+
 def host_is_big_endian(packet: Packet | None) -> bool:
     """The byte order that a field of `packet` follows: its own layer's or that of the outermost."""
     while packet is not None and packet.parent is not None:
@@ -76,7 +119,18 @@ def host_is_big_endian(packet: Packet | None) -> bool:
     return bool(getattr(packet, "big_endian", False))
 
 
-class Number(Field[int, int]):
+class Shown:
+    """A field of ours that scapy prints by its `Show`."""
+
+    __slots__ = ()
+    show: Show
+
+    def i2repr(self, pkt: Packet | None, x: Any) -> str:
+        """The value in words."""
+        return shown(self.show, x)
+
+
+class Number(Shown, Field[int, int]):
     """An integer: `code` is struct's letter, `order` struct's sign or "" for the host's."""
 
     __slots__ = ["big", "code", "little", "order", "show"]
@@ -100,7 +154,7 @@ class Number(Field[int, int]):
         return s + self.codec(pkt).pack(self.default if val is None else val)
 
 
-class Array(Field[list[int], list[int]]):
+class Array(Shown, Field[list[int], list[int]]):
     """A fixed number of equal integers in the host's byte order."""
 
     __slots__ = ["code", "count", "order", "show"]
@@ -123,8 +177,12 @@ class Array(Field[list[int], list[int]]):
         """`s` with the values behind it."""
         return s + self.codec(pkt).pack(*(val or [0] * self.count))
 
+    def randval(self) -> Any:
+        """Random bytes as values, for scapy's `fuzz()`."""
+        return list(self.codec(None).unpack(randbytes(self.sz)))
 
-class Fixed(StrFixedLenField):
+
+class Fixed(Shown, StrFixedLenField):
     """A fixed number of bytes."""
 
     __slots__ = ["show"]
@@ -134,7 +192,7 @@ class Fixed(StrFixedLenField):
         self.show = show
 
 
-class Tail(StrField):
+class Tail(Shown, StrField):
     """All bytes that are left; it is complete at any length."""
 
     __slots__ = ["show"]
@@ -167,15 +225,20 @@ class Listed(PacketListField):
     needs = 0
 
     def __init__(self, name: str, layer: type[Layer], count: str) -> None:
+        if not size_of(layer):
+            raise ValueError(f"{name}: items without a size cannot be counted")
         super().__init__(name, [], layer, count_from=lambda packet: packet.fields[count])
         self.layer, self.count = layer, count
 
     def getfield(self, pkt: Packet, s: bytes) -> tuple[bytes, list[Any]]:
         """The whole items at the start of `s`, and what follows them."""
         item = size_of(self.layer)
-        whole = min(pkt.fields[self.count], len(s) // item)
+        whole = max(0, min(pkt.fields[self.count], len(s) // item))
         items = [self.layer(s[i * item : (i + 1) * item], _parent=pkt) for i in range(whole)]
         return s[whole * item :], items
+
+
+OURS = (Shown, Nested, Listed)
 
 
 def size_of(layer: type[Layer]) -> int:

@@ -238,10 +238,7 @@ class Iotlb(Layer):
         u64("size", SIZE),
         u64("user_address", HEX),
         u8("permission", enum({0: "none", 1: "read-only", 2: "write-only", 3: "read-write"})),
-        u8(
-            "type",
-            enum(IOTLB_TYPES),
-        ),
+        u8("type", enum(IOTLB_TYPES)),
         pad(6),
     ]
 
@@ -323,6 +320,15 @@ class ShmemConfig(Layer):
     fields_desc = [u32("num_regions"), u32("padding"), Array("memory_sizes", "Q", 256, SIZE)]
 
 
+# virtio, "Crypto Device": the opcodes that create sessions, (service << 8) | operation.
+CRYPTO_OPERATIONS = {
+    0x002: "CIPHER_CREATE_SESSION",
+    0x102: "HASH_CREATE_SESSION",
+    0x202: "MAC_CREATE_SESSION",
+    0x302: "AEAD_CREATE_SESSION",
+    0x404: "AKCIPHER_CREATE_SESSION",
+}
+
 SYMMETRIC: list[Field[Any, Any]] = [
     u32("cipher_alg"),
     u32("key_len"),
@@ -347,9 +353,28 @@ class CryptoSession(Layer):
 
     name = "crypto session"
     fields_desc = [
-        u64("op_code", HEX),
+        u64("op_code", enum(CRYPTO_OPERATIONS)),
         *SYMMETRIC,
         Fixed("asymmetric", 432, SECRET),
+        i64("session_id"),
+    ]
+
+
+class AsymmetricCryptoSession(Layer):
+    """The same 1072 bytes for an asymmetric cipher: op_code is VIRTIO_CRYPTO_AKCIPHER_CREATE_SESSION."""
+
+    name = "asymmetric crypto session"
+    marks = ("op_code", frozenset([0x404]))
+    fields_desc = [
+        u64("op_code", enum(CRYPTO_OPERATIONS)),
+        u32("algo"),
+        u32("keytype", enum({1: "public", 2: "private"})),
+        u32("keylen"),
+        pad(4),
+        u64("key_pointer", SECRET),
+        u32("rsa_padding_algo", enum({0: "raw", 1: "PKCS1"})),
+        u32("rsa_hash_algo"),
+        Fixed("key", 1024, SECRET),
         i64("session_id"),
     ]
 

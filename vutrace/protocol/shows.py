@@ -4,9 +4,13 @@ The text rows, the detail tree, scapy's `show()` and the generated Wireshark plu
 same `Show`, so that a field has one meaning everywhere.
 """
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
+
+from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
 
 
 class Kind(Enum):
@@ -92,3 +96,32 @@ def parts(**masks: int) -> Show:
 def unit(word: str, factor: int = 0) -> Show:
     """A count of something: `unit("sectors", 512)`; `factor` bytes each, 0 for not bytes."""
     return Show(unit=word, factor=factor)
+
+
+def shown(show: Show, value: Any) -> str:
+    """`value` in the words of `show` alone, as scapy's own `show()` prints it; never raises."""
+    words = SHOWN.get(show.kind)
+    try:
+        return words(show, value) if words else repr(value)
+    except (TypeError, ValueError, AttributeError):  # scapy puts random objects in, users anything
+        return repr(value)
+
+
+def decimal(show: Show, value: int) -> str:
+    """A number, with what it counts."""
+    return f"{value} {show.unit}" if show.unit else repr(value)
+
+
+SHOWN: Mapping[Kind, Callable[[Show, Any], str]] = {
+    Kind.DEC: decimal,
+    Kind.HEX: lambda show, value: f"{value:#x}",
+    Kind.SIZE: lambda show, value: f"{value:#x}",
+    Kind.FLAGS: lambda show, value: f"{value:#x} {'+'.join(bit_names(value, show.table))}".rstrip(),
+    Kind.FEATURES: lambda show, value: f"{value:#x} {'+'.join(bit_names(value, VIRTIO_FEATURES))}".rstrip(),
+    Kind.ENUM: lambda show, value: show.table.get(value, repr(value)),
+    Kind.PARTS: lambda show, value: ", ".join(f"{part.name} {part.of(value)}" for part in show.parts),
+    Kind.ACK: lambda show, value: "ok" if value == 0 else f"error {value}",
+    Kind.MAC: lambda show, value: value.hex(":"),
+    Kind.UUID: lambda show, value: str(uuid.UUID(bytes=value)),
+    Kind.SECRET: lambda show, value: "redacted",
+}
