@@ -7,18 +7,31 @@ from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
 from vutrace.records import Channel, Event, EventKind
 from vutrace.session.context import Context, learn
+from vutrace.session.course import Course
 from vutrace.session.exchanges import Answer, Exchanges
+from vutrace.session.labels import Labels
 from vutrace.session.recognition import Guess, adopt, from_event, from_message
 from vutrace.session.row import Row
 
 
 class Session:
-    """Takes the records of one session in order and gives a row for each."""
+    """Takes the records of one session in order and gives a row for each.
 
-    def __init__(self, devices: Sequence[Device], said: Guess | None = None, socket: str = "") -> None:
+    `was_running`: the session before it on the connection ended while a driver used the device.
+    """
+
+    def __init__(
+        self,
+        devices: Sequence[Device],
+        said: Guess | None = None,
+        socket: str = "",
+        was_running: bool = False,
+    ) -> None:
         self.devices, self.socket = devices, socket
         self.context = adopt(Context(), [said] if said else [])
         self.exchanges: dict[Channel, Exchanges] = defaultdict(Exchanges)
+        self.course = Course(was_running)
+        self.labels = Labels()
 
     def event(self, number: int, since_first_ns: int, event: Event) -> Row:
         """The row of an event; a close tells which replies were still owed."""
@@ -34,6 +47,7 @@ class Session:
         answer = self.pair(number, message)
         self.context = learn(before, message)
         name, failures = self.ring_name(message.ring)
+        phase = self.course.phase(message, before)
         return Row(
             number,
             since_first_ns,
@@ -42,6 +56,8 @@ class Session:
             name,
             answer.request.number if answer.request else None,
             message.frame.time_ns - answer.request.time_ns if answer.request else None,
+            phase,
+            self.labels.of(message, phase, before.device),
             problems=message.problems + answer.problems + failures,
         )
 
@@ -58,7 +74,8 @@ class Session:
         if ring is None:
             return "", ()
         try:
-            return self.context.device.ring_name(ring, self.context.features or 0), ()
+            known = self.context
+            return known.device.name_of_ring(ring, known.features or 0, known.queue_num or 0), ()
         except Exception as error:  # a plug-in may raise anything; the trace goes on
             return f"q{ring}", (f"dissector {self.context.device.name}: {type(error).__name__}: {error}",)
 

@@ -25,6 +25,11 @@ class Tracker:
         self._count = 0
         self._first_ns: int | None = None
 
+    @property
+    def connections(self) -> dict[int, Connection]:
+        """The connections that were announced so far, by number."""
+        return self._endpoints
+
     def rows(self, records: Iterable[Record | Connection]) -> Iterator[Row]:
         """A row for each record; connections are noted."""
         for record in records:
@@ -50,6 +55,7 @@ class Tracker:
         if known is None or known[0] != number:
             endpoints = self._endpoints.get(connection)
             socket = endpoints.frontend if endpoints else ""
-            known = number, Session(self.registry.devices, self._said, socket)
+            was_running = known is not None and known[1].course.running
+            known = number, Session(self.registry.devices, self._said, socket, was_running)
             self._sessions[connection] = known
         return known[1]
