@@ -4,6 +4,7 @@
 STATUS = {
     "UsageError": 2,
     "DissectorError": 2,
+    "UnknownMessageError": 2,
     "CaptureError": 3,
     "EndpointError": 4,
 }

@@ -1,0 +1,63 @@
+"""Opening a capture for a verb that shows it: live or whole, with the dissectors that were asked for."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vutrace.cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vutrace.capture import Reader
+    from vutrace.dissection.registry import Registry
+    from vutrace.session.row import Row
+
+
+def chosen(file: str | None, read: str | None) -> str:
+    """The one file of FILE and -r FILE; UsageError for none or both."""
+    if (file is None) == (read is None):
+        raise UsageError("one capture is needed: FILE, or -r FILE; - is stdin")
+    return file or read or ""
+
+
+def open_capture(file: str, follow: bool, done_fd: int | None) -> "Reader":
+    """The capture, to its end or for as long as it grows."""
+    from vutrace import capture
+
+    if not follow:
+        return capture.read(file)
+    if file == "-":
+        raise UsageError("--follow needs a file; what comes on stdin is shown as it comes anyway")
+    return capture.follow(file, None if done_fd is None else capture.WriterGone(done_fd))
+
+
+def load_dissectors(files: list[Path] | None) -> "Registry":
+    """The installed dissectors and those in `files`; one that fails to load is a note on stderr."""
+    from vutrace.dissection.registry import load
+
+    registry = load(files or [])
+    for failure in registry.failures:
+        note(f"dissector {failure.name} from {failure.origin} is left out: {failure.reason}")
+    return registry
+
+
+def rows_of(reader: "Reader", registry: "Registry", device: str) -> "Iterator[Row]":
+    """The capture's rows, and a note when it ends in the middle of a block."""
+    from vutrace.session.tracker import Tracker
+
+    yield from Tracker(registry, device).rows(reader)
+    if reader.cut:
+        note("the capture is cut: it ends within a block; everything before it is shown")
+
+
+def is_live(file: str, follow: bool) -> bool:
+    """Whether rows should be out at once: the capture is growing, or comes through a pipe."""
+    return follow or (file == "-" and not stat.S_ISREG(os.fstat(0).st_mode))
+
+
+def note(text: str) -> None:
+    """A line on stderr."""
+    print(f"vutrace: {text}", file=sys.stderr)

@@ -1,0 +1,139 @@
+"""`vutrace show`: rows, everything about each message, its bytes, or JSON."""
+
+import os
+import sys
+from collections.abc import Iterable
+from io import TextIOWrapper
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vutrace.cli.errors import UsageError
+from vutrace.records import Channel, Side
+from vutrace.views.colour import When
+
+if TYPE_CHECKING:
+    from vutrace.dissection.registry import Registry
+    from vutrace.views.pick import Pick
+    from vutrace.views.printing import Printer
+
+EXAMPLES = """Examples:
+
+\b
+  vutrace show start.pcapng                             one row per message
+  vutrace show start.pcapng -V --message SET_FEATURES   everything in some messages
+  vutrace show start.pcapng -x -c 5                     the bytes of the first five rows
+  vutrace show start.pcapng --ring 0 -t d               one ring; time since the record before
+  vutrace show start.pcapng --json | jq .name           one object per line
+  vutrace show start.pcapng --follow                    while it is being written
+  gunzip -c start.pcapng.gz | vutrace show -            from a pipe
+"""
+TIME = (
+    "Time: r since the first record, d since the record before, dd since the row before, "
+    "a of day, ad with date, u and ud the same in UTC, e since 1970."
+)
+INTERRUPTED = 130
+
+
+def show(
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="A capture; - is stdin.", show_default=False)
+    ] = None,
+    read: Annotated[
+        str | None, typer.Option("-r", "--read", metavar="FILE", help="The same.", show_default=False)
+    ] = None,
+    tree: Annotated[bool, typer.Option("-V", "--tree", help="Everything about each message.")] = False,
+    dump: Annotated[bool, typer.Option("-x", "--hex", help="The bytes of each message.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on while the capture grows, until Ctrl-C.")
+    ] = False,
+    time: Annotated[str, typer.Option("-t", "--time", metavar="STYLE", help=TIME)] = "r",
+    count: Annotated[
+        int | None, typer.Option("-c", "--count", min=1, help="Stop after so many rows.", show_default=False)
+    ] = None,
+    message: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this message; may be repeated.", show_default=False),
+    ] = None,
+    ring: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Only this ring.", show_default=False)
+    ] = None,
+    channel: Annotated[Channel | None, typer.Option(help="Only this socket.", show_default=False)] = None,
+    sender: Annotated[
+        Side | None, typer.Option("--from", help="Only what this side sent.", show_default=False)
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="What is traced (net, blk, ...), instead of finding out.")
+    ] = "",
+    dissector: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
+    ] = None,
+    secrets: Annotated[bool, typer.Option("--secrets", help="Show keys and host pointers too.")] = False,
+    color: Annotated[When, typer.Option(help="Colour; NO_COLOR is honoured.")] = When.AUTO,
+    done_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Show a capture: one row per message."""
+    from vutrace.cli.reading import chosen, is_live, load_dissectors, open_capture, rows_of
+    from vutrace.views.sight import Onlooker
+
+    name = chosen(file, read)
+    registry = load_dissectors(dissector)
+    pick = picked(registry, message, ring, channel, sender)
+    printer = json_printer(secrets) if json else text_printer(tree, dump, time, color, secrets)
+    rows = rows_of(open_capture(name, follow, done_fd), registry, device)
+    sights = (sight for sight in Onlooker().sights(rows) if pick.wants(sight.row))
+    try:
+        write(chain.from_iterable(map(printer, islice(sights, count))), is_live(name, follow))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+show.__doc__ = f"{show.__doc__}\n\n{EXAMPLES}"
+
+
+def picked(
+    registry: "Registry",
+    names: list[str] | None,
+    ring: int | None,
+    channel: Channel | None,
+    sender: Side | None,
+) -> "Pick":
+    """The plain filters."""
+    from vutrace.views.pick import Pick, messages_called
+
+    return Pick(messages_called(names or [], registry), ring, channel, sender)
+
+
+def json_printer(secrets: bool) -> "Printer":
+    """One object per line."""
+    from vutrace.views.json_lines import JsonLines
+
+    return JsonLines(secrets).lines
+
+
+def text_printer(tree: bool, dump: bool, style: str, color: When, secrets: bool) -> "Printer":
+    """Rows, with what is wanted below each."""
+    from vutrace.views.colour import painter
+    from vutrace.views.printing import Text
+    from vutrace.views.rows import Rows
+    from vutrace.views.times import CLOCKS
+    from vutrace.views.tree import Tree
+
+    if style not in CLOCKS:
+        raise UsageError(f"-t {style}: one of {', '.join(CLOCKS)} is needed")
+    paint = painter(color, os.environ, sys.stdout.isatty())
+    return Text(Rows(CLOCKS[style](), paint), Tree(secrets) if tree else None, dump, secrets)
+
+
+def write(lines: Iterable[str], live: bool) -> None:
+    """Lines to stdout: at once where somebody waits for them, else when there are many."""
+    assert isinstance(sys.stdout, TextIOWrapper)
+    # A name in a capture may hold what the terminal's encoding has no letters for.
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=live)
+    for line in lines:
+        sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,39 @@
+"""A message's bytes: offset, hex, ASCII. Secrets are starred out unless asked for."""
+
+from collections.abc import Collection, Iterator
+
+from vutrace.dissection.message import Message
+from vutrace.protocol.spec import HEADER_SIZE
+from vutrace.views.fields import secret_bytes
+
+WIDTH = 16
+HIDDEN = "**"
+
+
+def hexdump(message: Message, secrets: bool = False) -> Iterator[str]:
+    """The lines of header and payload as far as they were recorded."""
+    data, hidden = message.frame.data, () if secrets else hidden_bytes(message)
+    for start in range(0, len(data), WIDTH):
+        yield line(data, start, hidden)
+
+
+def hidden_bytes(message: Message) -> Collection[int]:
+    """The offsets of secret bytes in a frame; of a payload that breaks off, all that is not understood."""
+    secret = secret_bytes(message.layer)
+    if not secret:
+        return ()
+    end = len(message.frame.data)
+    return {HEADER_SIZE + at for at in secret} | set(range(end - len(message.rest), end))
+
+
+def line(data: bytes, start: int, hidden: Collection[int]) -> str:
+    """Sixteen bytes."""
+    places = range(start, min(start + WIDTH, len(data)))
+    pairs = [HIDDEN if at in hidden else f"{data[at]:02x}" for at in places]
+    letters = "".join("*" if at in hidden else ascii_of(data[at]) for at in places)
+    return f"{start:04x}  {' '.join(pairs[:8]):<23}  {' '.join(pairs[8:]):<23}  {letters}"
+
+
+def ascii_of(byte: int) -> str:
+    """A printable character, or a dot."""
+    return chr(byte) if 0x20 <= byte < 0x7F else "."

@@ -1,0 +1,70 @@
+"""The plain filters: which rows are wanted."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vutrace.dissection.registry import Registry
+from vutrace.protocol.messages import PREFIX, TABLES, find
+from vutrace.records import Channel, Event, Side
+from vutrace.session.row import Row
+
+
+class UnknownMessageError(Exception):
+    """No table has a message of that name; the text names the nearest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """Wanted rows; an empty set or None does not choose. `messages` are (channel, number) pairs."""
+
+    messages: frozenset[tuple[Channel, int]] = frozenset()
+    ring: int | None = None
+    channel: Channel | None = None
+    sender: Side | None = None
+
+    @property
+    def all(self) -> bool:
+        """Whether every row is wanted."""
+        return self == Pick()
+
+    def wants(self, row: Row) -> bool:
+        """Whether the row is wanted; events only where nothing is chosen."""
+        what = row.what
+        if isinstance(what, Event):
+            return self.all
+        return (
+            (not self.messages or (what.channel, what.request) in self.messages)
+            and self.ring in (None, what.ring)
+            and self.channel in (None, what.channel)
+            and self.sender in (None, what.frame.sender)
+        )
+
+
+def messages_called(names: Iterable[str], registry: Registry) -> frozenset[tuple[Channel, int]]:
+    """The messages of these names, aliases or numbers, vendors' among them; UnknownMessageError."""
+    return frozenset(found for name in names for found in messages_of(name, registry))
+
+
+def messages_of(name: str, registry: Registry) -> list[tuple[Channel, int]]:
+    """The messages that one name means."""
+    wanted = name.upper().removeprefix(PREFIX)
+    found = [(channel, spec.number) for channel, spec in find(name)]
+    found += [
+        (channel, spec.number)
+        for channel, table in registry.messages.items()
+        for spec in table.values()
+        if wanted in (spec.name, *spec.aliases)
+    ]
+    if not found and wanted.isdecimal():
+        found = [(channel, int(wanted)) for channel in Channel]
+    if not found:
+        raise UnknownMessageError(f"no message is called '{name}'{nearest(wanted)}")
+    return found
+
+
+def nearest(wanted: str) -> str:
+    """The names that may have been meant."""
+    names = [spec.name for table in TABLES.values() for spec in table.values()]
+    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else "; see `vutrace list messages`"

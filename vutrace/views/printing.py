@@ -1,0 +1,32 @@
+"""What `vutrace show` prints of a row: its line and what is wanted below it, or a JSON object."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from vutrace.records import Event
+from vutrace.views.hexdump import hexdump
+from vutrace.views.rows import Rows
+from vutrace.views.sight import Sight
+from vutrace.views.tree import Tree
+
+Printer = Callable[[Sight], Iterator[str]]
+
+INDENT = " " * 9
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Rows; below each its tree and its bytes where they are wanted."""
+
+    rows: Rows
+    tree: Tree | None = None
+    dump: bool = False
+    secrets: bool = False
+
+    def __call__(self, sight: Sight) -> Iterator[str]:
+        """The lines of one row."""
+        yield from self.rows.lines(sight)
+        if self.tree:
+            yield from (INDENT + line for line in self.tree.lines(sight))
+        if self.dump and not isinstance(sight.row.what, Event):
+            yield from (INDENT + line for line in hexdump(sight.row.what, self.secrets))

@@ -1,0 +1,106 @@
+"""What a view knows of a row beyond the row itself: the device's word, and the processes' names.
+
+A dissector is a stranger's code: what it raises becomes a problem of the row it was asked about.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from vutrace.dissection.compiler import Fields
+from vutrace.dissection.device import UNKNOWN_DEVICE, Device
+from vutrace.records import Event, EventKind, Side
+from vutrace.session.row import Row
+from vutrace.views.config_space import config_fields, has_config
+from vutrace.views.text import printable
+
+T = TypeVar("T")
+
+NO_NAMES: Mapping[Side, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A row as it is shown.
+
+    `device` is set on the row where it became known, `notes` are lines of its dissector, `config`
+    the fields of configuration space. `problems` are the row's and those of the dissector. `names`
+    are the two processes'. `since_previous_ns` is nanoseconds since the record before.
+    """
+
+    row: Row
+    since_previous_ns: int = 0
+    device: Device | None = None
+    notes: tuple[str, ...] = ()
+    config: Fields = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    names: Mapping[Side, str] = field(default_factory=dict)
+
+
+class Onlooker:
+    """Turns rows into sights, in order; remembers per connection the device and who talks."""
+
+    def __init__(self) -> None:
+        self._devices: dict[int, Device] = {}
+        self._names: dict[int, Mapping[Side, str]] = {}
+        self._last_ns = 0
+
+    def see(self, row: Row) -> Sight:
+        """The row with all that is to be shown of it."""
+        what = row.what
+        if isinstance(what, Event):
+            connection = what.connection
+            if what.kind is EventKind.OPEN and what.attributes:
+                self._names[connection] = {side: what.attributes.get(f"{side}_name", "") for side in Side}
+            return self._with_device(row, connection, (), {}, row.problems)
+        connection, device = what.frame.connection, row.context.device
+        problems: list[str] = []
+        notes: tuple[str, ...] = ()
+        config: Fields = {}
+        if what.name == "SET_FEATURES" and not what.reply:
+            mask = what.number_in("features")
+            if mask is not None and mask != row.context.features:
+                notes = attempt(device, lambda: tuple(map(printable, device.notes(mask))), (), problems)
+        elif has_config(what):
+            config = attempt(device, lambda: config_fields(device, what), {}, problems)
+        return self._with_device(row, connection, notes, config, row.problems + tuple(problems))
+
+    def _with_device(
+        self,
+        row: Row,
+        connection: int,
+        notes: tuple[str, ...],
+        config: Fields,
+        problems: tuple[str, ...],
+    ) -> Sight:
+        device, known = row.context.device, self._devices.get(connection, UNKNOWN_DEVICE)
+        news = None
+        if device is not known and device is not UNKNOWN_DEVICE:
+            news = self._devices[connection] = device
+        passed, self._last_ns = row.since_first_ns - self._last_ns, row.since_first_ns
+        names = self._names.get(connection, NO_NAMES)
+        return Sight(row, passed, news, notes, config, problems, names)
+
+    def sights(self, rows: Iterable[Row]) -> Iterable[Sight]:
+        """A sight for each row."""
+        return map(self.see, rows)
+
+
+def attempt(device: Device, ask: Callable[[], T], otherwise: T, problems: list[str]) -> T:
+    """What the device's dissector answers; what it raises goes to `problems`."""
+    try:
+        return ask()
+    except Exception as error:  # a plug-in may raise anything; the trace goes on
+        problems.append(f"dissector {device.name}: {type(error).__name__}: {printable(str(error))}")
+        return otherwise
+
+
+def device_note(sight: Sight) -> str:
+    """The device that became known, and why we think so."""
+    assert sight.device
+    return f"device {sight.device.name}: {printable(sight.row.context.reason)}"
+
+
+def notes_of(sight: Sight) -> list[str]:
+    """The lines that go with a row."""
+    return [*([device_note(sight)] if sight.device else []), *sight.notes]

@@ -1,0 +1,80 @@
+"""The time column, after tshark's -t."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, tzinfo
+
+from vutrace.records import Event
+from vutrace.views.sight import Sight
+
+Clock = Callable[[Sight], str]
+
+SECOND = 1_000_000_000
+WIDTH = 11
+
+
+def relative(sight: Sight) -> str:
+    """Seconds since the first record."""
+    return seconds(sight.row.since_first_ns)
+
+
+def delta(sight: Sight) -> str:
+    """Seconds since the record before."""
+    return seconds(sight.since_previous_ns)
+
+
+def seconds(nanoseconds: int) -> str:
+    """Seconds with six places, rounded down."""
+    sign = "-" if nanoseconds < 0 else ""
+    whole, rest = divmod(abs(nanoseconds), SECOND)
+    return f"{sign}{whole}.{rest // 1000:06}"
+
+
+def epoch_ns(sight: Sight) -> int:
+    """When it happened, in nanoseconds since 1970."""
+    what = sight.row.what
+    return what.time_ns if isinstance(what, Event) else what.frame.time_ns
+
+
+def epoch(sight: Sight) -> str:
+    """Seconds since 1970."""
+    return seconds(epoch_ns(sight))
+
+
+def calendar(style: str, zone: tzinfo | None) -> Clock:
+    """The time of day (and date) in `style`, in a zone; None is the local one."""
+
+    def clock(sight: Sight) -> str:
+        whole, rest = divmod(epoch_ns(sight), SECOND)
+        try:
+            moment = datetime.fromtimestamp(whole, UTC).astimezone(zone)
+        except (OverflowError, ValueError, OSError):  # a hostile capture's time
+            return epoch(sight)
+        return f"{moment:{style}}.{rest // 1000:06}"
+
+    return clock
+
+
+def shown_delta() -> Clock:
+    """Seconds since the row that was shown before."""
+    last: int | None = None
+
+    def clock(sight: Sight) -> str:
+        nonlocal last
+        passed = 0 if last is None else sight.row.since_first_ns - last
+        last = sight.row.since_first_ns
+        return seconds(passed)
+
+    return clock
+
+
+DAY, DATE = "%H:%M:%S", "%Y-%m-%d %H:%M:%S"
+CLOCKS: Mapping[str, Callable[[], Clock]] = {
+    "r": lambda: relative,
+    "d": lambda: delta,
+    "dd": shown_delta,
+    "a": lambda: calendar(DAY, None),
+    "ad": lambda: calendar(DATE, None),
+    "u": lambda: calendar(DAY, UTC),
+    "ud": lambda: calendar(DATE, UTC),
+    "e": lambda: epoch,
+}
