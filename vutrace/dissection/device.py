@@ -48,6 +48,9 @@ class Device:
     `number` is the virtio device id, `features` names its own feature bits, `config` lays out its
     configuration space. `ring_name(index, acked features)` is short ("rx0"); `notes(acked features)`
     are lines worth knowing once the features are set. `messages` adds vendor messages by channel.
+
+    `control_ring` is the name of the ring behind those that GET_QUEUE_NUM counts, for a device that
+    has one; it counts pairs of rings with `pairs`.
     """
 
     name: str
@@ -58,6 +61,14 @@ class Device:
     notes: Callable[[int], Iterable[str]] = no_notes
     messages: Mapping[Channel, Table] = field(default_factory=dict)
     evidence: Evidence = Evidence()
+    control_ring: str = ""
+    pairs: bool = False
+
+    def name_of_ring(self, index: int, features: int, queues: int = 0) -> str:
+        """The name of a ring; `queues` is what GET_QUEUE_NUM answered, 0 where nobody asked."""
+        if self.control_ring and queues and index == queues * (1 + self.pairs):
+            return self.control_ring
+        return self.ring_name(index, features)
 
 
 UNKNOWN_DEVICE = Device("unknown")

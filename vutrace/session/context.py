@@ -28,6 +28,7 @@ class Context:
     protocol_offered: int | None = None
     protocol_features: int | None = None
     status: int | None = None
+    queue_num: int | None = None
     postcopy: bool = False
 
     def has_protocol(self, mask: int) -> bool:
@@ -45,6 +46,7 @@ LEARNT: dict[tuple[str, bool], tuple[str, str]] = {
     ("SET_FEATURES", False): ("features", "features"),
     ("GET_PROTOCOL_FEATURES", True): ("protocol_offered", "protocol_features"),
     ("SET_PROTOCOL_FEATURES", False): ("protocol_features", "protocol_features"),
+    ("GET_QUEUE_NUM", True): ("queue_num", "queue_num"),
     ("SET_STATUS", False): ("status", "status"),
     ("GET_STATUS", True): ("status", "status"),
 }
