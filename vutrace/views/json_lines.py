@@ -109,10 +109,10 @@ class JsonLines:
         if message.rest:
             hidden = secret_from(message.layer) is not None and not self.secrets
             made["rest"] = REDACTED if hidden else message.rest.hex()
-        device = row.context.device.config
-        if sight.config and device:
-            made["fields"] = made["fields"] | {"config": raw_fields(device, sight.config, self.secrets)}
-            made["names"] = made["names"] | {"config": names(device, sight.config, row.context)}
+        layout = sight.layout
+        if sight.config and layout:
+            made["fields"] = made["fields"] | {"config": raw_fields(layout, sight.config, self.secrets)}
+            made["names"] = made["names"] | {"config": names(layout, sight.config, row.context)}
         return made
 
 

@@ -73,10 +73,9 @@ class Rows:
 def words_of(sight: Sight, message: Message) -> str:
     """The message in a few words, with what the device reads in its configuration space."""
     words = detail(message, sight.row.context)
-    layer = sight.row.context.device.config
-    if not (sight.config and layer and has_config(message)):
+    if not (sight.config and sight.layout and has_config(message)):
         return words
-    told = generic(layer, sight.config, sight.row.context)
+    told = generic(sight.layout, sight.config, sight.row.context)
     return f"{words}: {told if len(told) <= CONFIG_SHOWN else told[:CONFIG_SHOWN].rpartition(',')[0] + ', …'}"
 
 

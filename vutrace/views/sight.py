@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from vutrace.dissection.compiler import Fields
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
+from vutrace.protocol.layers import Layer
 from vutrace.records import Event, EventKind, Side
 from vutrace.session.row import Row
 from vutrace.views.config_space import config_fields, has_config
@@ -17,15 +18,16 @@ from vutrace.views.text import printable
 T = TypeVar("T")
 
 NO_NAMES: Mapping[Side, str] = {}
+NO_CONFIG: tuple[type[Layer] | None, Fields] = (None, {})
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
     """A row as it is shown.
 
-    `device` is set on the row where it became known, `notes` are lines of its dissector, `config`
-    the fields of configuration space. `problems` are the row's and those of the dissector. `names`
-    are the two processes'. `since_previous_ns` is nanoseconds since the record before.
+    `device` is set on the row where it became known, `notes` are lines of its dissector, `config` the
+    fields of configuration space and `layout` their layer. `problems` are the row's and those of the
+    dissector. `names` are the two processes'. `since_previous_ns` is nanoseconds since the record before.
     """
 
     row: Row
@@ -33,6 +35,7 @@ class Sight:
     device: Device | None = None
     notes: tuple[str, ...] = ()
     config: Fields = field(default_factory=dict)
+    layout: type[Layer] | None = None
     problems: tuple[str, ...] = ()
     names: Mapping[Side, str] = field(default_factory=dict)
 
@@ -52,17 +55,17 @@ class Onlooker:
             connection = what.connection
             if what.kind is EventKind.OPEN and what.attributes:
                 self._names[connection] = {side: what.attributes.get(f"{side}_name", "") for side in Side}
-            return self._with_device(row, connection, (), {}, row.problems)
+            return self._with_device(row, connection, (), NO_CONFIG, row.problems)
         connection, device = what.frame.connection, row.context.device
         problems: list[str] = []
         notes: tuple[str, ...] = ()
-        config: Fields = {}
+        config = NO_CONFIG
         if what.name == "SET_FEATURES" and not what.reply:
             mask = what.number_in("features")
             if mask is not None and mask != row.context.features:
                 notes = attempt(device, lambda: tuple(map(printable, device.notes(mask))), (), problems)
         elif has_config(what):
-            config = attempt(device, lambda: config_fields(device, what), {}, problems)
+            config = attempt(device, lambda: config_fields(device, what), NO_CONFIG, problems)
         return self._with_device(row, connection, notes, config, row.problems + tuple(problems))
 
     def _with_device(
@@ -70,7 +73,7 @@ class Onlooker:
         row: Row,
         connection: int,
         notes: tuple[str, ...],
-        config: Fields,
+        config: tuple[type[Layer] | None, Fields],
         problems: tuple[str, ...],
     ) -> Sight:
         device, known = row.context.device, self._devices.get(connection, UNKNOWN_DEVICE)
@@ -79,7 +82,8 @@ class Onlooker:
             news = self._devices[connection] = device
         passed, self._last_ns = row.since_first_ns - self._last_ns, row.since_first_ns
         names = self._names.get(connection, NO_NAMES)
-        return Sight(row, passed, news, notes, config, problems, names)
+        layout, fields = config
+        return Sight(row, passed, news, notes, fields, layout, problems, names)
 
     def sights(self, rows: Iterable[Row]) -> Iterable[Sight]:
         """A sight for each row."""

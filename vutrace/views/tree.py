@@ -50,9 +50,9 @@ class Tree:
         yield header(message)
         yield place(row, message)
         yield from self.fields(message.layer, message.fields, row, offers(message, row.context))
-        if sight.config and row.context.device.config:
-            yield f"{title(row.context.device.config)}:"
-            yield from indented(self.fields(row.context.device.config, sight.config, row))
+        if sight.config and sight.layout:
+            yield f"{title(sight.layout)}:"
+            yield from indented(self.fields(sight.layout, sight.config, row))
         if message.rest:
             hidden = secret_from(message.layer) is not None and not self.secrets
             rest = REDACTED if hidden else hex_of(message.rest, BYTES_SHOWN)
