@@ -1,0 +1,102 @@
+"""`vutrace proxy`: only wiring. The relay is in `vutrace.proxy`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vutrace.cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vutrace.proxy.endpoints import Endpoint
+
+EXAMPLES = """\b
+Examples:
+  vutrace proxy front.sock back.sock                   QEMU connects to front.sock, DPDK listens on back.sock
+  vutrace proxy front.sock back.sock -w start.pcapng -q      only record
+  vutrace proxy connect:qemu.sock listen:dpdk.sock     QEMU has server=on, DPDK client=1
+  vutrace proxy --pair f0 b0 --pair f1 b1 -w two.pcapng      two devices in one capture
+  vutrace proxy front.sock back.sock -w - | tshark -r -      the capture on stdout
+"""
+
+
+def proxy(
+    endpoints: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FRONTEND BACKEND",
+            help="Each is PATH, listen:PATH, connect:PATH or fd:N; "
+            "a PATH alone is listened on for the front-end, connected to for the back-end.",
+        ),
+    ],
+    pair: Annotated[
+        int, typer.Option("--pair", count=True, help="Before every FRONTEND BACKEND where there are several.")
+    ] = 0,
+    write: Annotated[str, typer.Option("-w", "--write", metavar="FILE", help="Record; - is stdout.")] = "",
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no rows.")] = False,
+    count: Annotated[
+        int | None, typer.Option("-c", "--count", min=1, help="Stop after so many messages.")
+    ] = None,
+    autostop: Annotated[
+        str, typer.Option("-a", "--autostop", metavar="duration:S", help="Stop after S seconds.")
+    ] = "",
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="S", help="How long one side may be left waiting for the other.")
+    ] = 0.0,
+    socket_mode: Annotated[str, typer.Option(metavar="MODE", help="Mode of the sockets, in octal.")] = "600",
+) -> None:
+    """Sit between a front-end and a back-end: forward, record and show every message."""
+    from vutrace.proxy.relay import Options, Relay, Show
+
+    show = Show.BYTES if write == "-" else Show.NOTHING if quiet else Show.ROWS
+    options = Options(
+        pairs=_pairs(endpoints, pair),
+        write="" if write == "-" else write,
+        show=show,
+        wait=wait,
+        socket_mode=_mode(socket_mode),
+        messages=count,
+        duration=_duration(autostop),
+    )
+    relay = Relay(options)
+    relay.take_signals()
+    raise typer.Exit(relay.run())
+
+
+proxy.__doc__ = f"{proxy.__doc__}\n\n{EXAMPLES}"
+
+
+def _pairs(texts: list[str], words: int) -> "list[tuple[Endpoint, Endpoint]]":
+    from vutrace.proxy.endpoints import How, parse_endpoint
+
+    # --pair only stands between the pairs, so that each may be written as the first one is.
+    if len(texts) % 2 or len(texts) // 2 not in {max(words, 1), words + 1}:
+        raise UsageError("a FRONTEND and a BACKEND are needed, and --pair before every further two")
+    try:
+        fronts = [parse_endpoint(text, How.LISTEN) for text in texts[0::2]]
+        backs = [parse_endpoint(text, How.CONNECT) for text in texts[1::2]]
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return list(zip(fronts, backs, strict=True))
+
+
+def _mode(text: str) -> int:
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o777:
+        raise UsageError(f"--socket-mode {text}: an octal mode such as 660 is needed")
+    return mode
+
+
+def _duration(text: str) -> float | None:
+    if not text:
+        return None
+    word, _, number = text.partition(":")
+    try:
+        seconds = float(number)
+    except ValueError:
+        seconds = -1.0
+    if word != "duration" or not 0 <= seconds < 1e9:
+        raise UsageError(f"-a {text}: duration:SECONDS is what it takes")
+    return seconds

@@ -1,0 +1,177 @@
+"""Sans-IO framing: bytes and descriptors of one direction in, parts to forward and whole messages out.
+
+A message is a 12-byte header (request, flags, size) and `size` bytes of payload. Nothing here reads or
+writes; a descriptor is whatever the caller uses to stand for one (the relay's `Passed`, an int in tests).
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from vutrace.records import Channel, FrameFlag
+
+HEADER = struct.Struct("=III")
+HEADER_SIZE = HEADER.size
+RECORD_BOUND = 64 * 1024
+"""Bytes of one message that are kept, and the most that is held back to be forwarded in one piece."""
+CHUNK = 256 * 1024
+"""Bytes of a longer message that are asked for at once."""
+MAX_FDS = 253
+"""Descriptors that one sendmsg can carry (the kernel's SCM_MAX_FD)."""
+
+Fd = TypeVar("Fd")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sane:
+    """What a header of a channel may look like: payload bytes at most, and the bits of a lawful flag word."""
+
+    limit: int
+    mask: int
+    version: int
+
+    def doubts(self, flags: int, size: int, bound: int) -> str:
+        """Why a header cannot be one, or "". A wrong flag word alone still frames, with a long size not."""
+        if size > self.limit:
+            return f"a message of {size} bytes"
+        if HEADER_SIZE + size > bound and flags & self.mask != self.version:
+            return f"a message of {size} bytes with flags {flags:#x}"
+        return ""
+
+
+_MAIN = _Sane(256 << 20, ~0xC & 0xFFFFFFFF, 1)
+# GPU headers carry no version bits, and an 8K update is 133 MB.
+_SANE = {Channel.MAIN: _MAIN, Channel.BACKEND: _MAIN, Channel.GPU: _Sane(1 << 30, ~0x4 & 0xFFFFFFFF, 0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Message(Generic[Fd]):
+    """One message as it came; `data` is its head up to the bound, `wire_size` its bytes in full."""
+
+    data: bytes
+    fds: tuple[Fd, ...]
+    flags: FrameFlag
+    wire_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Fd]):
+    """What to forward now in one piece, its descriptors with it, and the message that it completes."""
+
+    data: bytes
+    fds: tuple[Fd, ...]
+    message: Message[Fd] | None
+
+
+class Framer(Generic[Fd]):
+    """The framing of one direction of one channel.
+
+    `ends` tells whole messages in bytes that were only looked at; `feed` takes bytes that were read, at
+    most `wants()` of them. `lost` is why framing was given up ("" while it holds): from then on the
+    bytes pass as they come.
+    """
+
+    __slots__ = ("_bound", "_fds", "_flags", "_head", "_sane", "_seen", "_size", "_streams", "lost")
+
+    def __init__(self, channel: Channel = Channel.MAIN, bound: int = RECORD_BOUND) -> None:
+        self._sane = _SANE[channel]
+        self._bound = bound
+        self.lost = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._head = b""
+        self._fds: list[Fd] = []
+        self._flags = FrameFlag.NONE
+        self._size = -1  # bytes of the whole message; unknown until its header is here
+        self._seen = 0
+        self._streams = False
+
+    @property
+    def between(self) -> bool:
+        """Whether the next byte begins a message."""
+        return not self._seen and not self.lost
+
+    @property
+    def holds(self) -> bool:
+        """Whether bytes were read that are not forwarded yet."""
+        return self._seen > 0 and not self._streams
+
+    def ends(self, ahead: memoryview | bytes, size: int) -> list[int]:
+        """Where the whole messages at the start of `ahead[:size]` end; those above the bound do not count."""
+        ends: list[int] = []
+        end = 0
+        unpack, bound = HEADER.unpack_from, self._bound - HEADER_SIZE
+        while size - end >= HEADER_SIZE:
+            length = unpack(ahead, end)[2]
+            end += HEADER_SIZE + length
+            if end > size or length > bound:
+                break
+            ends.append(end)
+        return ends
+
+    def wants(self) -> int:
+        """How many bytes to read: never past the end of the message at hand."""
+        if self.lost:
+            return self._bound
+        if self._size < 0:
+            return HEADER_SIZE - self._seen
+        return min(self._size - self._seen, CHUNK)
+
+    def feed(self, data: bytes, fds: Iterable[Fd] = (), fds_lost: bool = False) -> list[Part[Fd]]:
+        """Take what was read; the parts to forward, in order."""
+        came = tuple(fds)
+        parts: list[Part[Fd]] = []
+        if len(self._fds) + len(came) > MAX_FDS:  # more than one sendmsg can carry
+            parts += self.release()
+        if fds_lost:
+            self._flags |= FrameFlag.FDS_LOST
+        self._seen += len(data)
+        self._fds += came
+        self._head += data[: self._bound - len(self._head)]
+        parts += self._advance(data, came)
+        return parts
+
+    def _advance(self, data: bytes, came: tuple[Fd, ...]) -> list[Part[Fd]]:
+        held = self._head, tuple(self._fds)
+        streamed = self._streams
+        if self._size < 0 and self._seen >= HEADER_SIZE and not self.lost:
+            self._read_header()
+        if self.lost:
+            message = self._message(FrameFlag.RAW)
+        elif self._seen == self._size:
+            message = self._message(FrameFlag.NONE)
+        elif self._streams:
+            message = None
+        else:
+            return []
+        if message:
+            self._begin()
+        return [Part(data, came, message) if streamed else Part(*held, message)]
+
+    def _read_header(self) -> None:
+        _, flags, size = HEADER.unpack_from(self._head)
+        self.lost = self._sane.doubts(flags, size, self._bound)
+        self._size = HEADER_SIZE + size
+        self._streams = self._streams or self._size > self._bound
+
+    def _message(self, flags: FrameFlag) -> Message[Fd]:
+        cut = FrameFlag.CUT if self._seen > len(self._head) else FrameFlag.NONE
+        return Message(self._head, tuple(self._fds), self._flags | flags | cut, self._seen)
+
+    def release(self) -> list[Part[Fd]]:
+        """Hold nothing back any longer: the incomplete message is forwarded as far as it is here."""
+        if not self.holds:
+            return []
+        self._streams = True
+        return [Part(self._head, tuple(self._fds), None)]
+
+    def finish(self) -> list[Part[Fd]]:
+        """The sender closed: the rest to forward, with the message that it broke off."""
+        if not self._seen:
+            return []
+        held = (b"", ()) if self._streams else (self._head, tuple(self._fds))
+        message = self._message(FrameFlag.PARTIAL)
+        self._begin()
+        return [Part(*held, message)]

@@ -1,0 +1,219 @@
+"""Where the two sides are: endpoints as words, and the sockets that they stand for."""
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+
+SO_ACCEPTCONN = getattr(socket, "SO_ACCEPTCONN", 30)
+BACKLOG = 64
+
+
+class EndpointError(Exception):
+    """A socket that cannot be had; the text is for the user."""
+
+
+class How(StrEnum):
+    """The way to reach a peer."""
+
+    LISTEN = "listen"
+    CONNECT = "connect"
+    FD = "fd"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One side of a pair: a path to listen on or to connect to, or an inherited descriptor."""
+
+    how: How
+    path: str = ""
+    fd: int = -1
+
+    def __str__(self) -> str:
+        return f"{self.how}:{self.fd if self.how is How.FD else self.path}"
+
+
+def parse_endpoint(text: str, default: How) -> Endpoint:
+    """An endpoint from PATH, listen:PATH, connect:PATH or fd:N; ValueError where it is none of them."""
+    word, colon, rest = text.partition(":")
+    if not colon or word not in tuple(How):
+        word, rest = default, text
+    if not rest:
+        raise ValueError(f"'{text}' names no {'descriptor' if word == How.FD else 'path'}")
+    if word != How.FD:
+        return Endpoint(How(word), path=rest)
+    if not rest.isdecimal():
+        raise ValueError(f"'{text}': fd: takes a descriptor number")
+    return Endpoint(How.FD, fd=int(rest))
+
+
+class Source(ABC):
+    """Where connections of one side come from.
+
+    `ready`: a connection can be asked for. `pressing`: somebody is there already and waits for us.
+    `spent`: no further connection will come. `listener` is the socket to watch for arrivals, if any.
+    `rank`: the lower is taken first, because it may fail or because it can be had again.
+    """
+
+    rank = 0
+
+    ready = False
+    pressing = False
+    spent = False
+    listener: socket.socket | None = None
+
+    def arrived(self) -> None:  # noqa: B027
+        """The listener became readable."""
+
+    @abstractmethod
+    def take(self) -> socket.socket:
+        """The next connection; OSError when there is none to be had."""
+
+    def close(self) -> None:  # noqa: B027
+        """Give back what it holds."""
+
+
+class Listening(Source):
+    """Accepts on a socket of its own, or on an inherited one."""
+
+    rank = 1
+
+    def __init__(self, listener: socket.socket, path: str = "") -> None:
+        listener.setblocking(False)  # somebody else may share it and accept first
+        self.listener: socket.socket = listener
+        self._path = path
+        self._identity = _identity(path) if path else None
+
+    def arrived(self) -> None:
+        self.ready = self.pressing = True
+
+    def take(self) -> socket.socket:
+        self.ready = self.pressing = False
+        return self.listener.accept()[0]
+
+    def close(self) -> None:
+        self.listener.close()
+        # Only what it made itself: the path may hold somebody else's socket by now.
+        if self._identity and _identity(self._path) == self._identity:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+
+
+class Connecting(Source):
+    """Connects to a path, each time anew."""
+
+    ready = True
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def take(self) -> socket.socket:
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            peer.setblocking(False)  # a full backlog would block the relay
+            peer.connect(self._path)
+        except OSError:
+            peer.close()
+            raise
+        return peer
+
+
+class Given(Source):
+    """An inherited descriptor that is connected already: good for one session."""
+
+    rank = 2
+    ready = True
+    pressing = True
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer: socket.socket | None = peer
+
+    def take(self) -> socket.socket:
+        if self._peer is None:
+            raise OSError(errno.ENOTCONN, "the inherited connection is used up")
+        peer, self._peer = self._peer, None
+        self.ready = self.pressing = False
+        self.spent = True
+        return peer
+
+    def close(self) -> None:
+        if self._peer:
+            self._peer.close()
+
+
+def open_source(endpoint: Endpoint, mode: int = 0o600) -> Source:
+    """The source of an endpoint, listening at once where it listens; raises EndpointError."""
+    try:
+        match endpoint.how:
+            case How.LISTEN:
+                return _listen(endpoint.path, mode)
+            case How.CONNECT:
+                return Connecting(endpoint.path)
+            case How.FD:
+                return _inherit(endpoint.fd)
+    except OSError as error:
+        raise EndpointError(f"{endpoint}: {error.strerror or error}") from None
+
+
+def _inherit(fd: int) -> Source:
+    inherited = socket.socket(fileno=fd)
+    if inherited.family != socket.AF_UNIX or inherited.type != socket.SOCK_STREAM:
+        inherited.detach()
+        raise OSError(errno.EPROTOTYPE, "not a Unix stream socket")
+    inherited.set_inheritable(False)
+    if inherited.getsockopt(socket.SOL_SOCKET, SO_ACCEPTCONN):
+        return Listening(inherited)
+    return Given(inherited)
+
+
+def _listen(path: str, mode: int) -> Listening:
+    _make_way(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)  # nobody else may connect between bind and chmod
+    try:
+        listener.bind(path)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    os.chmod(path, mode)
+    listener.listen(BACKLOG)
+    return Listening(listener, path)
+
+
+def _make_way(path: str) -> None:
+    try:
+        found = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found):
+        raise OSError(errno.EEXIST, "exists and is not a socket")
+    if _answers(path):
+        raise OSError(errno.EADDRINUSE, "in use by another process")
+    os.unlink(path)
+
+
+def _answers(path: str) -> bool:
+    # A datagram socket's connect to a living stream socket fails with EPROTOTYPE, to a dead one with
+    # ECONNREFUSED, and the other process does not notice either.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True
+    return True
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

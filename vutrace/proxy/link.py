@@ -1,0 +1,196 @@
+"""Two sockets joined: one channel, relayed both ways until both ends are gone."""
+
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from vutrace.proxy.flow import Flow, Substitute
+from vutrace.proxy.loop import GONE, READ, WRITE, Loop, Timer
+from vutrace.proxy.recorder import Origin, Recorder
+from vutrace.records import Channel, Event, EventKind, Side
+
+HOLD_SECONDS = 0.1
+"""How long an incomplete message may wait for its rest before it is forwarded as far as it is here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which connection, session and channel, the two processes, and what is known of them."""
+
+    connection: int
+    session: int
+    channel: Channel = Channel.MAIN
+    pids: Mapping[Side, int] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    def origin(self, sender: Side) -> Origin:
+        """Messages of one direction here."""
+        front, back = (self.pids.get(side, 0) for side in Side)
+        return Origin(self.connection, self.session, self.channel, sender, front, back)
+
+
+class Link:
+    """Relays between a front-end's socket and a back-end's, which it owns from now on.
+
+    `on_close` is called once, after both were closed.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        recorder: Recorder,
+        place: Place,
+        ends: Mapping[Side, socket.socket],
+        on_close: Callable[[], None],
+        substitute: Substitute | None = None,
+    ) -> None:
+        self._loop = loop
+        self._recorder = recorder
+        self._place = place
+        self._ends = ends
+        self._on_close = on_close
+        self._masks: dict[Side, int | None] = dict.fromkeys(Side)
+        self._gone: set[Side] = set()
+        self._first: Side | None = None
+        self._timers: dict[Side, Timer | None] = dict.fromkeys(Side)
+        self._lost: set[Side] = set()
+        self._open = True
+        front = substitute  # only the front-end passes sockets that are to be traced
+        self._flows = {side: self._flow(side, front if side is Side.FRONTEND else None) for side in Side}
+
+    def _flow(self, side: Side, substitute: Substitute | None) -> Flow:
+        origin = self._place.origin(side)
+        change = lambda: self._changed(side)  # noqa: E731
+        ends = self._ends
+        return Flow(ends[side], ends[side.peer], origin, self._recorder, change, substitute)
+
+    def start(self, text: str) -> None:
+        """Begin to relay; `text` says how this channel came to be."""
+        self.tell(EventKind.OPEN, text, attributes=self._place.attributes)
+        self._refresh()
+
+    def tell(
+        self,
+        kind: EventKind,
+        text: str,
+        sender: Side | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Record what happened here."""
+        place = self._place
+        self._recorder.event(
+            Event(
+                time.time_ns(),
+                place.connection,
+                place.session,
+                kind,
+                text,
+                place.channel,
+                sender,
+                attributes or {},
+            )
+        )
+
+    # Readiness.
+
+    def _handler(self, side: Side) -> Callable[[int], None]:
+        reads, writes = self._flows[side], self._flows[side.peer]
+        readable = ~WRITE
+
+        def ready(mask: int) -> None:
+            if mask & WRITE:
+                writes.drain()
+            if mask & readable:
+                if reads.reading:
+                    reads.pump()
+                if mask & GONE:
+                    self._hung_up(side)
+
+        return ready
+
+    def _hung_up(self, side: Side) -> None:
+        # A hang-up is told for as long as it is watched. What the end had sent is still read, later on
+        # where the other side is slow.
+        if self._first is None:
+            self._first = side
+        if self._flows[side].reading:
+            return
+        self._gone.add(side)
+        self._refresh()
+        self._settle()
+
+    def _refresh(self) -> None:
+        if not self._open:
+            return
+        for side in Side:
+            reads, writes = self._flows[side], self._flows[side.peer]
+            mask = (READ if reads.reading else 0) | (WRITE if writes.queue else 0)
+            self._watch(side, None if side in self._gone and not reads.reading else mask)
+
+    def _watch(self, side: Side, mask: int | None) -> None:
+        before, self._masks[side] = self._masks[side], mask
+        if mask == before:
+            return
+        fd = self._ends[side].fileno()
+        if mask is None:
+            self._loop.forget(fd)
+        elif before is None:
+            self._loop.watch(fd, mask, self._handler(side))
+        else:
+            self._loop.change(fd, mask)
+
+    # Changes of a flow.
+
+    def _changed(self, side: Side) -> None:
+        flow = self._flows[side]
+        if flow.ended and self._first is None:
+            self._first = side.peer if flow.refused else side
+        if flow.lost and side not in self._lost:
+            self._lost.add(side)
+            text = f"framing lost: {flow.lost} cannot be one; the {side}'s bytes are passed on as they come"
+            self.tell(EventKind.ERROR, text, side)
+        if flow.holds:
+            self._hold(side)
+        self._refresh()
+        self._settle()
+
+    def _hold(self, side: Side) -> None:
+        timer = self._timers[side]
+        if timer:
+            timer.cancel()
+        self._timers[side] = self._loop.later(HOLD_SECONDS, self._flows[side].release)
+
+    def _settle(self) -> None:
+        done = [side for side in Side if self._flows[side].done]
+        # One that is gone altogether will read no answer either.
+        if len(done) == 2 or any(side in self._gone for side in done):
+            self._loop.later(0, self.close)  # the message at hand is recorded first
+
+    def close(self, text: str = "") -> None:
+        """Close both sockets; `text` is why, where it was not one of them."""
+        if not self._open:
+            return
+        self._open = False
+        for side in Side:
+            self._close_end(side)
+        for side in Side:
+            self._ends[side].close()
+        self._tell_end(text)
+        self._on_close()
+
+    def _close_end(self, side: Side) -> None:
+        self._watch(side, None)
+        timer, flow = self._timers[side], self._flows[side]
+        if timer:
+            timer.cancel()
+        flow.close()
+        if flow.undelivered:
+            text = f"{flow.undelivered} bytes of the {side} could not be delivered"
+            self.tell(EventKind.ERROR, text, side)
+
+    def _tell_end(self, text: str) -> None:
+        first = None if text else self._first
+        why = next((flow.why for flow in self._flows.values() if flow.why), "")
+        reason = text or f"the {first} closed" + (f" ({why})" if why else "")
+        self.tell(EventKind.CLOSE, reason, first)

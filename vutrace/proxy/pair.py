@@ -1,0 +1,222 @@
+"""A pair of endpoints: when both sides can be had they become a session, and neither is left waiting."""
+
+import contextlib
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from vutrace.proxy.endpoints import Connecting, Source
+from vutrace.proxy.loop import READ, Loop
+from vutrace.proxy.recorder import Recorder
+from vutrace.proxy.session import Session
+from vutrace.records import Connection, Event, EventKind, Side
+
+RETRY_SECONDS = 0.05  # between attempts to reach the other side while somebody waits
+RECONNECT_SECONDS = 0.25  # the same while nobody does
+_NAMES = {Side.FRONTEND: "front-end", Side.BACKEND: "back-end"}
+
+
+@dataclass(slots=True)
+class _Letter:
+    """A connection of the capture: one letter, and the sessions that it had."""
+
+    number: int
+    sessions: int = 0
+    busy: bool = False
+
+
+class Pair:
+    """Makes sessions of what comes from two sources.
+
+    `wait` is how many seconds one side is left unaccepted while the other cannot be reached. `numbers` counts
+    the connections of the whole capture. `on_spent` is called when no further session can come.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        recorder: Recorder,
+        sources: dict[Side, Source],
+        names: tuple[str, str],
+        numbers: Iterator[int],
+        wait: float,
+        on_spent: Callable[[], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._loop = loop
+        self._recorder = recorder
+        self._sources = sources
+        self._names = names
+        self._numbers = numbers
+        self._wait = wait
+        self._on_spent = on_spent
+        self._tell = tell
+        self._letters = [self._new_letter()]
+        self._sessions: list[Session] = []
+        self._kept: dict[Side, socket.socket] = {}
+        self._waiting_since: float | None = None
+        self._trouble = ""
+        self._closed = False
+        self.reached = False
+
+    def start(self) -> None:
+        """Wait for the sides, or reach for them."""
+        for source in self._sources.values():
+            self._arm(source)
+        self._attempt()
+
+    def close(self, text: str) -> None:
+        """End every session, and the sources."""
+        self._closed = True
+        for session in list(self._sessions):
+            session.close(text)
+        for end in self._kept.values():
+            end.close()
+        for source in self._sources.values():
+            if source.listener:
+                self._loop.forget(source.listener.fileno())
+            source.close()
+
+    # Arrivals.
+
+    def _arm(self, source: Source) -> None:
+        listener = source.listener
+        if listener is None or source.ready:
+            return
+
+        def arrived(_mask: int) -> None:
+            # Not watched again before it was accepted: it may be left in the backlog for a while.
+            self._loop.forget(fd)
+            source.arrived()
+            self._attempt()
+
+        fd = listener.fileno()
+        self._loop.forget(fd)
+        self._loop.watch(fd, READ, arrived)
+
+    def _attempt(self) -> None:
+        """Make a session if both sides can be had; otherwise see to it that nobody waits for long."""
+        if self._closed:
+            return None
+        sources = self._sources
+        missing = [side for side in Side if not sources[side].ready]
+        if not missing:
+            return self._join()
+        if missing == [Side.BACKEND] and sources[Side.FRONTEND].pressing:
+            return self._make_wait(Side.BACKEND, "none has connected")
+        return None  # a back-end waits for a front-end as it always does
+
+    def _join(self) -> None:
+        # A front-end comes last: it begins to talk as soon as it is connected.
+        order = sorted(Side, key=lambda side: (self._sources[side].rank, side is Side.FRONTEND))
+        ends = self._take_kept()
+        for side in order:
+            try:
+                ends[side] = ends.get(side) or self._sources[side].take()
+            except OSError as error:
+                return self._miss(side, error, ends)
+        self._open(ends)
+        for source in self._sources.values():
+            self._arm(source)
+        return None
+
+    def _miss(self, side: Side, error: OSError, ends: dict[Side, socket.socket]) -> None:
+        self._kept = ends  # it need not see a connection come and go with every attempt
+        source = self._sources[side]
+        if source.listener:
+            self._loop.later(RETRY_SECONDS, lambda: self._arm(source))
+        self._make_wait(side, error.strerror or str(error))
+
+    def _take_kept(self) -> dict[Side, socket.socket]:
+        kept, self._kept = self._kept, {}
+        poll = select.poll()
+        for end in kept.values():
+            poll.register(end, 0)
+        dead = {fd for fd, _ in poll.poll(0)}
+        for end in kept.values():
+            if end.fileno() in dead:
+                end.close()
+        return {side: end for side, end in kept.items() if end.fileno() >= 0}
+
+    def _make_wait(self, side: Side, why: str) -> None:
+        """`side` cannot be reached: the other one waits a little, or is turned away."""
+        if not any(source.pressing for source in self._sources.values()):
+            self._note_once(f"the {_NAMES[side]} at {self._name(side)} cannot be reached: {why}")
+            self._loop.later(RECONNECT_SECONDS, self._attempt)
+            return
+        now = time.monotonic()
+        since = self._waiting_since = now if self._waiting_since is None else self._waiting_since
+        if now - since < self._wait:
+            self._loop.later(min(RETRY_SECONDS, self._wait - (now - since)), self._attempt)
+            return
+        self._waiting_since = None
+        for end in self._kept.values():
+            end.close()
+        self._kept = {}
+        self._turn_away(side, why)
+
+    def _turn_away(self, side: Side, why: str) -> None:
+        source = self._sources[side.peer]
+        with contextlib.suppress(OSError):  # it went away on its own
+            source.take().close()
+        hint = "" if self._wait else " (--wait S keeps it waiting)"
+        self._note(
+            f"the {_NAMES[side]} at {self._name(side)} cannot be reached: {why};"
+            f" the {_NAMES[side.peer]} was turned away{hint}"
+        )
+        self._arm(source)
+        self._check_spent()
+
+    # Sessions.
+
+    def _open(self, ends: dict[Side, socket.socket]) -> None:
+        self._waiting_since, self._trouble, self.reached = None, "", True
+        letter = next((letter for letter in self._letters if not letter.busy), None)
+        if letter is None:
+            letter = self._new_letter()
+            self._letters.append(letter)
+        letter.busy = True
+        letter.sessions += 1
+
+        def closed() -> None:
+            letter.busy = False
+            self._sessions.remove(session)
+            self._session_ended()
+
+        session = Session(self._loop, self._recorder, letter.number, letter.sessions, ends, closed)
+        self._sessions.append(session)
+        session.start()
+
+    def _session_ended(self) -> None:
+        if self._closed:
+            return
+        self._check_spent()
+        if all(isinstance(source, Connecting) for source in self._sources.values()):
+            self._loop.later(RECONNECT_SECONDS, self._attempt)
+
+    def _check_spent(self) -> None:
+        if not self._sessions and any(source.spent for source in self._sources.values()):
+            self._on_spent()
+
+    def _new_letter(self) -> _Letter:
+        letter = _Letter(next(self._numbers))
+        self._recorder.connection(Connection(letter.number, *self._names))
+        return letter
+
+    # Notes.
+
+    def _name(self, side: Side) -> str:
+        return self._names[side is Side.BACKEND]
+
+    def _note_once(self, text: str) -> None:
+        if text != self._trouble:
+            self._trouble = text
+            self._note(text)
+
+    def _note(self, text: str) -> None:
+        letter = self._letters[0]
+        event = Event(time.time_ns(), letter.number, max(1, letter.sessions), EventKind.ERROR, text)
+        self._recorder.event(event)
+        self._tell(text)

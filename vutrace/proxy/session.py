@@ -1,0 +1,126 @@
+"""One front-end and one back-end that talk: their main channel, and those whose sockets they pass."""
+
+import os
+import socket
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from vutrace.framing import HEADER
+from vutrace.proxy.inspect import describe
+from vutrace.proxy.link import Link, Place
+from vutrace.proxy.loop import Loop
+from vutrace.proxy.passed import Passed
+from vutrace.proxy.recorder import Recorder
+from vutrace.records import Channel, EventKind, FdKind, Side
+
+SET_BACKEND_REQ_FD, GPU_SET_SOCKET = 21, 33
+REPLY = 4
+_PASSED_CHANNELS = {
+    SET_BACKEND_REQ_FD: (Channel.BACKEND, "back-end channel, passed by SET_BACKEND_REQ_FD"),
+    GPU_SET_SOCKET: (Channel.GPU, "GPU channel, passed by GPU_SET_SOCKET"),
+}
+_CREDENTIALS = struct.Struct("iII")  # pid, uid, gid
+
+
+class Session:
+    """Relays between two connected sockets, and between the ends of those that are passed over them.
+
+    A passed socket is kept, and one end of a fresh pair goes on in its place. The channels of a session end
+    with it.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        recorder: Recorder,
+        connection: int,
+        session: int,
+        ends: Mapping[Side, socket.socket],
+        on_close: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._recorder = recorder
+        self._place = _place(connection, session, ends)
+        self._on_close = on_close
+        self._side_links: list[Link] = []
+        self._main = Link(loop, recorder, self._place, ends, self._closed, self._substitute)
+
+    def start(self) -> None:
+        """Begin to relay."""
+        self._main.start(f"session {self._place.session} of {_whom(self._place)}")
+
+    def close(self, text: str) -> None:
+        """End it from here; `text` is why."""
+        self._main.close(text)
+
+    def _closed(self) -> None:
+        for link in list(self._side_links):
+            link.close("the main channel closed")
+        self._on_close()
+
+    def _substitute(self, data: bytes, fds: Sequence[Passed]) -> Sequence[Passed]:
+        request, flags, _ = HEADER.unpack_from(data)
+        channel, text = _PASSED_CHANNELS.get(request, (None, ""))
+        if channel is None or flags & REPLY:
+            return fds
+        first = fds[0]
+        info = describe(first.fd)
+        theirs = self._relay_passed(first, channel, text) if info.kind is FdKind.SOCKET else None
+        if theirs is None:
+            self._main.tell(EventKind.NOTE, f"{text}: not a Unix stream socket; passed on untraced")
+            return fds
+        return [Passed(theirs, info), *fds[1:]]
+
+    def _relay_passed(self, passed: Passed, channel: Channel, text: str) -> int | None:
+        """Relay the socket `passed`; the descriptor to pass on instead, None where it is no stream socket."""
+        original = socket.socket(fileno=os.dup(passed.fd))
+        if original.family != socket.AF_UNIX or original.type != socket.SOCK_STREAM:
+            original.close()
+            return None
+        ours, theirs = socket.socketpair()
+        # Blocking or not is a property that goes with the socket to whoever gets it.
+        os.set_blocking(theirs.fileno(), os.get_blocking(original.fileno()))
+        passed.inspect()
+        passed.forwarded()
+        self._open_side_link(channel, text, {Side.FRONTEND: original, Side.BACKEND: ours})
+        return theirs.detach()
+
+    def _open_side_link(self, channel: Channel, text: str, ends: Mapping[Side, socket.socket]) -> None:
+        place = replace(self._place, channel=channel, attributes={})
+        link = Link(self._loop, self._recorder, place, ends, lambda: self._side_links.remove(link))
+        self._side_links.append(link)
+        link.start(text)
+
+
+def _place(connection: int, session: int, ends: Mapping[Side, socket.socket]) -> Place:
+    pids: dict[Side, int] = {}
+    attributes: dict[str, str] = {}
+    for side, end in ends.items():
+        pid, uid, _ = _CREDENTIALS.unpack(
+            end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        )
+        pids[side] = pid
+        attributes |= {f"{side}_{name}": text for name, text in _process(pid, uid).items()}
+    return Place(connection, session, pids=pids, attributes=attributes)
+
+
+def _process(pid: int, uid: int) -> dict[str, str]:
+    if not pid:
+        return {}  # of another pid namespace
+    name = _proc(pid, "comm").strip()
+    command = _proc(pid, "cmdline").rstrip("\0").replace("\0", " ")
+    return {"pid": str(pid), "uid": str(uid), "name": name, "command": command}
+
+
+def _proc(pid: int, file: str) -> str:
+    try:
+        with open(f"/proc/{pid}/{file}", "rb") as text:
+            return text.read(4096).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _whom(place: Place) -> str:
+    names = (place.attributes.get(f"{side}_name") or "unknown" for side in Side)
+    return " and ".join(names)

@@ -1,0 +1,58 @@
+"""The child that shows or copies the capture while it grows. The relay never waits for it.
+
+The child gets the file as /proc/self/fd/N (it may have no name any more) and the read end of a pipe: when
+that ends, the writer is done (see capture.follow.WriterGone).
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+Command = Callable[[str, int], Sequence[str]]
+"""(path of the capture, descriptor that ends with the writer) to a command line."""
+
+_COPIER = """
+import sys
+from vutrace.capture import WriterGone, copy
+copy(sys.argv[1], 1, WriterGone(int(sys.argv[2])))
+"""
+
+
+def show_command(path: str, done_fd: int) -> Sequence[str]:
+    """The rows, as `vutrace show --follow` shows them."""
+    return [sys.executable, "-m", "vutrace.cli", "show", "--follow", "--done-fd", str(done_fd), path]
+
+
+def copy_command(path: str, done_fd: int) -> Sequence[str]:
+    """The bytes of the capture, on stdout."""
+    return [sys.executable, "-c", _COPIER, path, str(done_fd)]
+
+
+class Viewer:
+    """A child that follows the capture file open as `fd`."""
+
+    def __init__(self, command: Command, fd: int) -> None:
+        done, self._alive = os.pipe()
+        self._child = subprocess.Popen(
+            command(f"/proc/self/fd/{fd}", done),
+            stdin=subprocess.DEVNULL,
+            pass_fds=(fd, done),
+            # ^C is for the relay; the viewer ends when there is nothing more to show.
+            preexec_fn=_ignore_interrupts,
+        )
+        os.close(done)
+
+    def close(self, seconds: float) -> str:
+        """Let it show the rest; what is wrong with it, or ""."""
+        os.close(self._alive)
+        try:
+            code = self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return "the viewer has not shown everything yet; it was left running"
+        return f"the viewer ended with status {code}" if code else ""
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

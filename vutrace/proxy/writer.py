@@ -1,0 +1,91 @@
+"""The thread that puts blocks into the capture file, so that a slow disk never holds up the relay."""
+
+import contextlib
+import os
+import struct
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+QUEUE_LIMIT = 64 << 20  # bytes on their way to the file; a disk that is slower than that loses records
+_HEAD = struct.Struct("<II")  # a block begins with its type and its length
+_RECORD = 6  # Enhanced Packet Block
+
+
+class Writer:
+    """Appends batches of whole blocks to a file, in order, until the file system refuses.
+
+    Then the file ends with its last whole block, `on_failure` is called once (in the writer's thread),
+    and everything further is only counted. `lost` is the number of records that are not in the file.
+    """
+
+    def __init__(self, fd: int, on_failure: Callable[[OSError], None]) -> None:
+        self._fd = fd
+        self._on_failure = on_failure
+        self._queue: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
+        self._put = 0  # bytes: counted by the relay's thread
+        self._done = 0  # and by the writer's, so that neither needs a lock
+        self._size = 0
+        self._refused = 0
+        self._dropped = 0
+        self.failed = False
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> int:
+        """Records that did not reach the file."""
+        return self._refused + self._dropped
+
+    def put(self, blocks: bytes, records: int) -> None:
+        """Queue whole blocks that hold so many records; never waits. What holds none is not dropped."""
+        if self.failed or (records and self._put - self._done > QUEUE_LIMIT):
+            self._refused += records
+            return
+        self._put += len(blocks)
+        self._queue.put((blocks, records))
+
+    def close(self, seconds: float) -> bool:
+        """Write what is queued; False if that took longer than `seconds`."""
+        self._queue.put(None)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (batch := self._queue.get()) is not None:
+            self._append(*batch)
+            self._done += len(batch[0])
+
+    def _append(self, blocks: bytes, records: int) -> None:
+        if self.failed:
+            self._dropped += records
+            return
+        written, view = 0, memoryview(blocks)
+        try:
+            while written < len(blocks):
+                written += os.write(self._fd, view[written:])
+        except OSError as error:
+            self._fail(error, blocks, written, records)
+        else:
+            self._size += written
+
+    def _fail(self, error: OSError, blocks: bytes, written: int, records: int) -> None:
+        self.failed = True
+        kept, whole = _whole(blocks, written)
+        self._size += whole
+        with contextlib.suppress(OSError):  # not a regular file: its reader sees where it was cut
+            os.ftruncate(self._fd, self._size)
+        self._dropped += max(0, records - kept)
+        self._on_failure(error)
+
+
+def _whole(blocks: bytes, written: int) -> tuple[int, int]:
+    """How many whole records there are in the first `written` bytes, and where its last whole block ends."""
+    count = end = 0
+    while end + _HEAD.size <= written:
+        kind, size = _HEAD.unpack_from(blocks, end)
+        if end + size > written:
+            break
+        end += size
+        count += kind == _RECORD
+    return count, end
