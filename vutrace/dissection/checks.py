@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from vutrace.dissection.compiler import Fields
 from vutrace.protocol.spec import KNOWN_FLAGS, REPLY, VERSION, VERSION_MASK, FdRule
-from vutrace.records import Channel, Frame, FrameFlag
+from vutrace.records import Channel, Frame, FrameFlag, Side
 
 FRAME_PROBLEMS = {
     FrameFlag.CUT: "recorded only in part: the message is larger than the record bound",
@@ -32,6 +32,13 @@ def header_problems(channel: Channel, flags: int) -> Iterator[str]:
         yield f"version {flags & VERSION_MASK} in flags {flags:#x}, expected 1"
     if flags & ~KNOWN_FLAGS:
         yield f"unknown bits in flags {flags:#x}"
+
+
+def sender_problem(sender: Side, reply: bool) -> str:
+    """A message that went the wrong way; the REPLY flag alone tells requests from replies."""
+    return (
+        f"a {'reply' if reply else 'request'} from the {sender}, which sends only the others on this channel"
+    )
 
 
 def size_problems(announced: int, recorded: int) -> Iterator[str]:

@@ -5,7 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from vutrace.dissection.checks import fd_problem, frame_problems, header_problems, size_problems
+from vutrace.dissection.checks import (
+    fd_problem,
+    frame_problems,
+    header_problems,
+    sender_problem,
+    size_problems,
+)
 from vutrace.dissection.compiler import Fields
 from vutrace.dissection.layouts import Layouts, layouts_of
 from vutrace.dissection.message import Message
@@ -45,6 +51,7 @@ class Dissector:
             and size == len(payload)
             and flags in layouts.flags
             and frame.flags is SOUND
+            and frame.sender is layouts.sender
             and len(frame.fds) == layouts.fds
         ):
             return Message(frame, layouts.spec, flags, layer, fields, b"", ())
@@ -70,6 +77,8 @@ class Dissector:
             yield from frame_problems(frame)
         if flags not in layouts.flags:
             yield from header_problems(frame.channel, flags)
+        if frame.sender is not layouts.sender:
+            yield sender_problem(frame.sender, bool(flags & REPLY))
         if spec.number not in self._tables[frame.channel]:
             yield f"unknown request {spec.number}"
             return

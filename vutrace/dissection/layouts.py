@@ -6,9 +6,10 @@ from typing import Any
 
 from vutrace.dissection.compiler import Decoder, Fields, compilable, compile_layer, varies
 from vutrace.protocol.layers import Layer, Listed, size_of
+from vutrace.protocol.messages import sender_of
 from vutrace.protocol.payloads import Ack
 from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION, FdRule, MessageSpec, Payload
-from vutrace.records import Channel
+from vutrace.records import Channel, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ class Layout:
 class Layouts:
     """The layouts of one message in one role: by size where that decides, else tried in order.
 
-    `flags` are the flag words a message of this role may have, `fds` how many descriptors it carries
-    (None where its fields decide).
+    `flags` are the flag words a message of this role may have, `sender` the side it comes from, `fds`
+    how many descriptors it carries (None where its fields decide).
     """
 
     spec: MessageSpec
@@ -55,6 +56,7 @@ class Layouts:
     varying: tuple[Layout, ...]
     first: Layout
     flags: frozenset[int]
+    sender: Side
     rule: FdRule
     fds: int | None
 
@@ -106,7 +108,16 @@ def layouts_of(spec: MessageSpec, reply: bool, big_endian: bool, channel: Channe
     known = [layout_of(layer, big_endian) for layer in layers]
     varying = tuple(layout for layout in known if layout.size is None)
     rule = spec.reply_fds if reply else spec.fds
-    return Layouts(spec, sized(known), varying, known[0], lawful(channel, reply), rule, FIXED_FDS.get(rule))
+    return Layouts(
+        spec,
+        sized(known),
+        varying,
+        known[0],
+        lawful(channel, reply),
+        sender_of(channel, reply),
+        rule,
+        FIXED_FDS.get(rule),
+    )
 
 
 def lawful(channel: Channel, reply: bool) -> frozenset[int]:

@@ -5,13 +5,17 @@ Our own dissectors come through the same entry points as anyone's. A plug-in tha
 """
 
 import importlib.util
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from vutrace.dissection.device import Device
+from vutrace.dissection.compiler import compile_layer
+from vutrace.dissection.device import Device, Evidence
+from vutrace.dissection.layouts import layouts_of
+from vutrace.protocol.layers import Layer
 from vutrace.protocol.spec import Table
 from vutrace.records import Channel
 
@@ -92,8 +96,8 @@ def installed() -> Iterator[Plugin | Failure]:
         origin, version = describe(entry)
         try:
             yield Plugin(checked(entry.load()), origin, version)
-        except Exception as error:  # a stranger's module may raise anything on import
-            yield Failure(entry.name, origin, f"{type(error).__name__}: {error}")
+        except (Exception, SystemExit) as error:  # a stranger's module may raise anything on import
+            yield Failure(entry.name, origin, reason(error))
 
 
 def describe(entry: EntryPoint) -> tuple[str, str]:
@@ -104,10 +108,46 @@ def describe(entry: EntryPoint) -> tuple[str, str]:
 
 
 def checked(loaded: object) -> Device:
-    """`loaded` if it is a Device; TypeError otherwise."""
+    """`loaded` if it is a Device that can be used; an exception of any kind says why not."""
     if not isinstance(loaded, Device):
         raise TypeError(f"expected a vutrace.plugin.Device, found {type(loaded).__name__}")
+    for attribute, expected in EXPECTED.items():
+        if not isinstance(getattr(loaded, attribute), expected):
+            raise TypeError(f"{attribute} is {getattr(loaded, attribute)!r}")
+    if not callable(loaded.ring_name) or not callable(loaded.notes):
+        raise TypeError("ring_name and notes are to be functions")
+    for pattern in loaded.evidence.commands:
+        re.compile(pattern)
+    try_layers(loaded)
     return loaded
+
+
+# A frozen dataclass holds what it was given; what these are not would fail in the middle of a trace.
+EXPECTED: Mapping[str, type | tuple[type, ...]] = {
+    "name": str,
+    "number": int,
+    "features": Mapping,
+    "config": (type(Layer), type(None)),
+    "messages": Mapping,
+    "evidence": Evidence,
+}
+
+
+def try_layers(device: Device) -> None:
+    """Compile everything that the device brings, for the same reason."""
+    layers = [device.config, *device.config.variants] if device.config else []
+    specs = [spec for rows in device.messages.values() for spec in rows.values()]
+    for big_endian in (False, True):
+        for layer in layers:
+            compile_layer(layer, big_endian)
+        for spec in specs:
+            layouts_of(spec, reply=False, big_endian=big_endian)
+            layouts_of(spec, reply=True, big_endian=big_endian)
+
+
+def reason(error: BaseException) -> str:
+    """An error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def from_file(path: Path) -> list[Plugin]:
@@ -116,7 +156,10 @@ def from_file(path: Path) -> list[Plugin]:
     devices = [value for value in vars(module).values() if isinstance(value, Device)]
     if not devices:
         raise DissectorError(f"{path}: defines no vutrace.plugin.Device")
-    return [Plugin(device, str(path)) for device in devices]
+    try:
+        return [Plugin(checked(device), str(path)) for device in devices]
+    except Exception as error:
+        raise DissectorError(f"{path}: {reason(error)}") from error
 
 
 def import_file(path: Path) -> ModuleType:
@@ -127,6 +170,6 @@ def import_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise DissectorError(f"{path}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise DissectorError(f"{path}: {reason(error)}") from error
     return module

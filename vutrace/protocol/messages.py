@@ -20,6 +20,12 @@ REQUESTER: dict[Channel, Side] = {
     Channel.GPU: Side.BACKEND,
 }
 
+
+def sender_of(channel: Channel, reply: bool) -> Side:
+    """The side that sends requests, or replies, on a channel."""
+    return REQUESTER[channel].peer if reply else REQUESTER[channel]
+
+
 PREFIX = "VHOST_USER_"
 
 

@@ -1,7 +1,7 @@
 """Pairs replies with requests, and knows who owes one ("Communication", "REPLY_ACK")."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from vutrace.dissection.message import Message
@@ -19,12 +19,13 @@ class Owed(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that waits for its reply; `number` is its row."""
+    """A request that waits for its reply, perhaps overtaken by a later one's; `number` is its row."""
 
     number: int
     time_ns: int
     spec: MessageSpec
     owed: Owed
+    overtaken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class Exchanges:
     """The requests of one channel that wait for a reply, oldest first."""
 
     def __init__(self) -> None:
-        self.waiting: deque[Request] = deque()
+        # Bounded: a peer that never answers must not make each later reply a longer search.
+        self.waiting: deque[Request] = deque(maxlen=4096)
 
     def ask(self, number: int, message: Message, context: Context) -> None:
         """Note a request."""
@@ -68,12 +70,18 @@ class Exchanges:
         found = next((each for each in self.waiting if each.spec.number == message.request), None)
         if found is None:
             return Answer(None, ("a reply that no request waits for",))
-        problems = []
-        while (passed := self.waiting.popleft()) is not found:
-            if passed.owed is Owed.YES:
-                problems.append(f"overtakes the reply that {passed.spec.name} [{passed.number}] waits for")
-        return Answer(found, tuple(problems))
+        passed = []
+        while (earlier := self.waiting.popleft()) is not found:
+            if earlier.owed is Owed.YES:  # one that may be left unanswered was
+                passed.append(earlier)
+        self.waiting.extendleft(replace(each, overtaken=True) for each in reversed(passed))
+        return Answer(found, tuple(overtaking(each) for each in passed if not each.overtaken))
 
     def overdue(self) -> list[Request]:
         """The requests whose reply is still owed."""
         return [request for request in self.waiting if request.owed is Owed.YES]
+
+
+def overtaking(passed: Request) -> str:
+    """What is odd about a reply that comes before that of an earlier request."""
+    return f"overtakes the reply that {passed.spec.name} [{passed.number}] waits for"

@@ -5,13 +5,12 @@ command line, a message only that device uses, the size of its configuration spa
 """
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
-from vutrace.records import Event
+from vutrace.records import Connection, Event, Side
 from vutrace.session.context import Context
 
 
@@ -40,36 +39,70 @@ def from_user(device: Device) -> Guess:
     return Guess(device, "named with --device", SAID)
 
 
-def from_event(event: Event, devices: Iterable[Device], socket: str) -> Iterator[Guess]:
-    """What the peers' command lines say of `socket`."""
-    for side in ("frontend", "backend"):
-        words = relevant(event.attributes.get(f"{side}_command", ""), socket)
+def from_event(event: Event, devices: Iterable[Device], endpoints: Connection | None) -> Iterator[Guess]:
+    """What the peers' command lines say of the sockets that they were traced on."""
+    paths = {
+        Side.FRONTEND: path_of(endpoints.frontend if endpoints else ""),
+        Side.BACKEND: path_of(endpoints.backend if endpoints else ""),
+    }
+    for side, path in paths.items():
+        words = relevant(event.attributes.get(f"{side}_command", ""), path)
         for device in devices:
             for pattern in device.evidence.commands:
                 if found := re.search(pattern, words):
                     yield Guess(device, f"the {side}'s command line has '{found[0]}'", COMMAND)
 
 
-def relevant(command: str, socket: str) -> str:
-    """The words of a command line that speak of the traced socket.
+def path_of(endpoint: str) -> str:
+    """The socket's path in "listen:PATH", "connect:PATH" or a bare PATH; "" for "fd:N"."""
+    how, colon, path = endpoint.partition(":")
+    if colon and how in ("listen", "connect"):
+        return path
+    return "" if colon and how == "fd" else endpoint
+
+
+def relevant(command: str, path: str) -> str:
+    """The part of a command line that speaks of the socket at `path`, without the path itself.
 
     QEMU may have many devices: of its command only what hangs on the chardev of our socket counts.
+    A command that does not name the socket counts as a whole.
     """
-    words = split(command)
-    chardevs = [word for word in words if word.startswith("socket,") and socket and socket in word]
-    ids = {found[1] for word in chardevs if (found := re.search(r"\bid=([^,]+)", word))}
-    if not ids:
-        return "" if any(word.startswith("socket,") for word in words) else command
-    linked = [word for word in words if any(f"chardev={name}" in word.split(",") for name in ids)]
-    return " ".join(linked)
+    program, *words = command.split() or [""]
+    said = list(options(words))
+    ours = [(option, word) for option, word in said if mentions(word, path)]
+    chardevs = [word for option, word in said if option in CHARDEV]
+    if chardevs:
+        ids = {found[1] for option, word in ours if option in CHARDEV and (found := CHARDEV_ID.search(word))}
+        ours = [(option, word) for option, word in said if any(hangs_on(word, name) for name in ids)]
+        return " ".join(word for _, word in ours)
+    if not ours:
+        return command
+    return " ".join([program, *(f"{option} {word}".replace(path, "…") for option, word in ours)])
 
 
-def split(command: str) -> list[str]:
-    """The words of a command line, whatever its quoting."""
-    try:
-        return shlex.split(command)
-    except ValueError:
-        return command.split()
+def options(words: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each word with the option before it; `--option=value` is a word by itself."""
+    option = ""
+    for word in words:
+        if word.startswith("-"):
+            option, equals, _ = word.partition("=")
+            if not equals:
+                continue
+        yield option, word
+
+
+def mentions(word: str, path: str) -> bool:
+    """Whether a word names the path, and not one that only begins or ends like it."""
+    return bool(path) and re.search(rf"(?<![\w./-]){re.escape(path)}(?![\w./-])", word) is not None
+
+
+def hangs_on(word: str, chardev: str) -> bool:
+    """Whether a word of QEMU's command uses the chardev: chardev=ID, or "chardev":"ID" in JSON."""
+    return re.search(rf'\bchardev"?[=:]"?{re.escape(chardev)}(?![\w.-])', word) is not None
+
+
+CHARDEV = ("-chardev", "--chardev")
+CHARDEV_ID = re.compile(r'\bid"?[=:]"?([^,"}]+)')
 
 
 def from_message(message: Message, devices: Iterable[Device]) -> Iterator[Guess]:

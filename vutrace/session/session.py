@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
-from vutrace.records import Channel, Event, EventKind
+from vutrace.protocol.messages import sender_of
+from vutrace.records import Channel, Connection, Event, EventKind
 from vutrace.session.context import Context, learn
 from vutrace.session.course import Course
 from vutrace.session.exchanges import Answer, Exchanges
@@ -17,25 +18,30 @@ from vutrace.session.row import Row
 class Session:
     """Takes the records of one session in order and gives a row for each.
 
-    `was_running`: the session before it on the connection ended while a driver used the device.
+    `before` is the connection's session before it: the device is the same, and its driver may still be.
     """
 
     def __init__(
         self,
         devices: Sequence[Device],
         said: Guess | None = None,
-        socket: str = "",
-        was_running: bool = False,
+        endpoints: Connection | None = None,
+        before: "Session | None" = None,
     ) -> None:
-        self.devices, self.socket = devices, socket
-        self.context = adopt(Context(), [said] if said else [])
+        self.devices, self.endpoints = devices, endpoints
+        self.context = adopt(Context(), [said] if said else [before.guess] if before else [])
         self.exchanges: dict[Channel, Exchanges] = defaultdict(Exchanges)
-        self.course = Course(was_running)
+        self.course: Course = Course(was_running=before is not None and before.course.running)
         self.labels = Labels()
+
+    @property
+    def guess(self) -> Guess:
+        """The device that this session is believed to be about."""
+        return Guess(self.context.device, self.context.reason, self.context.weight)
 
     def event(self, number: int, since_first_ns: int, event: Event) -> Row:
         """The row of an event; a close tells which replies were still owed."""
-        self.context = adopt(self.context, from_event(event, self.devices, self.socket))
+        self.context = adopt(self.context, from_event(event, self.devices, self.endpoints))
         problems = tuple(self.unanswered()) if event.kind is EventKind.CLOSE else ()
         return Row(number, since_first_ns, event, self.context, problems=problems)
 
@@ -63,6 +69,8 @@ class Session:
 
     def pair(self, number: int, message: Message) -> Answer:
         """Note a request, or find the one that a reply answers."""
+        if message.frame.sender is not sender_of(message.channel, message.reply):
+            return Answer(None)
         exchanges = self.exchanges[message.channel]
         if message.reply:
             return exchanges.answer(message)

@@ -53,9 +53,7 @@ class Tracker:
         """The current session of a connection; a new number begins a new one."""
         known = self._sessions.get(connection)
         if known is None or known[0] != number:
-            endpoints = self._endpoints.get(connection)
-            socket = endpoints.frontend if endpoints else ""
-            was_running = known is not None and known[1].course.running
-            known = number, Session(self.registry.devices, self._said, socket, was_running)
+            endpoints, before = self._endpoints.get(connection), known[1] if known else None
+            known = number, Session(self.registry.devices, self._said, endpoints, before)
             self._sessions[connection] = known
         return known[1]
