@@ -25,8 +25,8 @@ class Keeper:
     test: str
     update: bool
 
-    def __call__(self, capture: Path, name: str, shows: str, packages: list[str]) -> None:
-        """Keep `capture` as NAME.pcapng; `packages` are the Debian packages that took part."""
+    def __call__(self, capture: Path, name: str, shows: str, packages: list[str], **versions: str) -> None:
+        """Keep `capture` as NAME.pcapng; `packages` took part, and programs of these other `versions`."""
         if not self.update:
             return
         shutil.copyfile(capture, DIRECTORY / f"{name}.pcapng")
@@ -34,7 +34,7 @@ class Keeper:
         entries[name] = {
             "shows": shows,
             "test": self.test,
-            "versions": {package: version(package) for package in packages},
+            "versions": {package: version(package) for package in packages} | versions,
             "commands": [plain(program.argv) for program in self.lab.programs],
             "messages": len(captured(capture)),
         }

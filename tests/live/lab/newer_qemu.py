@@ -30,6 +30,12 @@ def download() -> Path:
     return unpack(TREE, PACKAGES, options)
 
 
+def version(tree: Path) -> str:
+    """What it says that it is."""
+    ask = [*command(tree), "--version"]
+    return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+
+
 def mirror() -> str:
     """Where this machine gets Debian 12 from."""
     query = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Codename: bookworm"]

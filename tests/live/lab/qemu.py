@@ -49,11 +49,11 @@ DISK = ["-device", "vhost-user-blk-pci,chardev=c0"]
 FILE_SYSTEM = ["-device", "vhost-user-fs-pci,chardev=c0,tag=lab"]
 
 
-def network(queues: int) -> list[str]:
-    """A network card with `queues` pairs; vectors=0 because 7.2 under TCG crashes in its MSI-X code."""
+def network(queues: int, interrupts: str = ",vectors=0") -> list[str]:
+    """A network card with `queues` pairs; vectors=0, for 7.2 under TCG crashes in its MSI-X code."""
     return [
         "-netdev", f"vhost-user,id=n0,chardev=c0,queues={queues}",
-        "-device", "virtio-net-pci,netdev=n0,mq=on,vectors=0,mac=52:54:00:00:00:01",
+        "-device", f"virtio-net-pci,netdev=n0,mq=on,mac=52:54:00:00:00:01{interrupts}",
     ]  # fmt: skip
 
 

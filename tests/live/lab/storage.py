@@ -20,6 +20,8 @@ def start_storage_daemon(lab: Lab, path: Path, image: Path) -> Program:
 
 def start_virtiofsd(lab: Lab, path: Path, directory: Path) -> Program:
     """Share `directory`; returns when it listens."""
-    program = lab.start("virtiofsd", VIRTIOFSD, f"--socket-path={path}", "-o", f"source={directory}")
+    # the chroot sandbox also works inside a container; the default one wants to mount
+    options = f"source={directory},sandbox=chroot"
+    program = lab.start("virtiofsd", VIRTIOFSD, f"--socket-path={path}", "-o", options)
     program.wait_until(path.exists, 30, f"listens on {path}")
     return program
