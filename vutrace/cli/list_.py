@@ -1,5 +1,117 @@
 """`vutrace list`: the tables that everything else is derived from."""
 
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
-app = typer.Typer(help="Messages, feature bits, devices, dissectors and fields.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from vutrace.dissection.registry import Registry
+
+EXAMPLES = """Examples:
+
+\b
+  vutrace list messages                    number, layouts, reply and descriptor rules of every message
+  vutrace list messages --json | jq -r 'select(.ring).name'
+  vutrace list features --device net       all bits, those of virtio-net among them
+  vutrace list devices                     what the installed dissectors know
+  vutrace list dissectors --dissector my.py
+  vutrace list fields | grep guest_address
+"""
+
+app = typer.Typer(
+    help=f"Messages, feature bits, devices, dissectors and fields.\n\n{EXAMPLES}",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+Files = Annotated[
+    list[Path] | None,
+    typer.Option("--dissector", metavar="FILE.py", help="A dissector to load too; may be repeated."),
+]
+
+
+@app.command()
+def messages(json: Json = False, dissector: Files = None) -> None:
+    """Every message: number, layouts with their sizes, when it is answered, descriptors, gate, ring.
+
+    "once" is the QEMU version since which it is sent once per device, "since" the one that brought it.
+    """
+    from vutrace.views import listing
+
+    output(listing.messages(registry_of(dissector)), json)
+
+
+@app.command()
+def features(
+    device: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Its virtio bits too; may be repeated.")
+    ] = None,
+    json: Json = False,
+    dissector: Files = None,
+) -> None:
+    """Every bit: protocol features, virtio features, device status, GPU protocol features."""
+    from vutrace.views import listing
+
+    registry = registry_of(dissector)
+    output(listing.features([registry.device(name) for name in device or []]), json)
+
+
+@app.command()
+def devices(json: Json = False, dissector: Files = None) -> None:
+    """Every device with a dissector: virtio id, feature bits, configuration space, names of rings."""
+    from vutrace.views import listing
+
+    output(listing.devices(registry_of(dissector)), json)
+
+
+@app.command()
+def dissectors(json: Json = False, dissector: Files = None) -> None:
+    """Every dissector: where it is from, what it claims; and those that failed, with the reason."""
+    from vutrace.views import listing
+
+    output(listing.dissectors(registry_of(dissector)), json)
+
+
+@app.command()
+def fields(json: Json = False, dissector: Files = None) -> None:
+    """Every field of every layer: type, offset and size in bytes, meaning."""
+    from vutrace.views import listing
+
+    output(listing.fields(registry_of(dissector)), json)
+
+
+def registry_of(files: list[Path] | None) -> "Registry":
+    """The installed dissectors and those in `files`."""
+    from vutrace.dissection.registry import load
+
+    return load(files or [])
+
+
+def output(lines: Iterable[Mapping[str, Any]], json: bool) -> None:
+    """A table, or an object per line."""
+    if json:
+        from json import dumps
+
+        print("\n".join(dumps(line) for line in lines))
+        return
+    from tabulate import tabulate
+
+    table = tabulate([cells(line) for line in lines], headers="keys", tablefmt="plain", disable_numparse=True)
+    print("\n".join(line.rstrip() for line in table.splitlines()))
+
+
+def cells(line: Mapping[str, Any]) -> dict[str, str]:
+    """A line as text: nothing for what is absent or false."""
+    return {key: cell(value) for key, value in line.items()}
+
+
+def cell(value: Any) -> str:
+    """One value."""
+    if value is True:
+        return "yes"
+    if value is None or value is False:
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -87,7 +87,8 @@ def show(
     rows = rows_of(open_capture(name, follow, done_fd), registry, device)
     sights = (sight for sight in Onlooker().sights(rows) if pick.wants(sight.row))
     try:
-        write(chain.from_iterable(map(printer, islice(sights, count))), is_live(name, follow))
+        lines = chain.from_iterable(map(printer.lines, islice(sights, count)))
+        write(chain(printer.heading(), lines), is_live(name, follow))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 
@@ -112,7 +113,7 @@ def json_printer(secrets: bool) -> "Printer":
     """One object per line."""
     from vutrace.views.json_lines import JsonLines
 
-    return JsonLines(secrets).lines
+    return JsonLines(secrets)
 
 
 def text_printer(tree: bool, dump: bool, style: str, color: When, secrets: bool) -> "Printer":
@@ -120,13 +121,14 @@ def text_printer(tree: bool, dump: bool, style: str, color: When, secrets: bool)
     from vutrace.views.colour import painter
     from vutrace.views.printing import Text
     from vutrace.views.rows import Rows
-    from vutrace.views.times import CLOCKS
+    from vutrace.views.times import STYLES
     from vutrace.views.tree import Tree
 
-    if style not in CLOCKS:
-        raise UsageError(f"-t {style}: one of {', '.join(CLOCKS)} is needed")
+    if style not in STYLES:
+        raise UsageError(f"-t {style}: one of {', '.join(STYLES)} is needed")
     paint = painter(color, os.environ, sys.stdout.isatty())
-    return Text(Rows(CLOCKS[style](), paint), Tree(secrets) if tree else None, dump, secrets)
+    rows = Rows(STYLES[style].make(), STYLES[style].width, paint)
+    return Text(rows, Tree(secrets) if tree else None, dump, secrets)
 
 
 def write(lines: Iterable[str], live: bool) -> None:

@@ -14,12 +14,13 @@ from vutrace.session.context import RING_PACKED, Context
 from vutrace.views.fields import secret_from, shows_of
 from vutrace.views.gpu import GPU_DETAILS
 from vutrace.views.masks import choice, offer, protocol_names, virtio_names
-from vutrace.views.text import REDACTED, address, hex_of, size, status, text_of, vring_base
+from vutrace.views.text import REDACTED, address, count, hex_of, size, status, text_of, vring_base
 
 Fields = Mapping[str, Any]
 Formatter = Callable[[Message, Fields, Context], str]
 
 REGIONS_SHOWN = 3
+CONFIG_WIDTH = 100
 
 
 def detail(message: Message, context: Context) -> str:
@@ -41,11 +42,22 @@ def leftover(message: Message) -> str:
 
 def generic(layer: type[Layer], fields: Fields, context: Context) -> str:
     """Field by field."""
-    return ", ".join(
-        f"{field.name} {text_of(fields[field.name], field.show, context)}"
-        for field in shows_of(layer)
-        if field.name in fields and field.show.kind is not Kind.PAD
-    )
+    shown = [field for field in shows_of(layer) if field.name in fields and field.show.kind is not Kind.PAD]
+    return ", ".join(f"{field.name} {text_of(fields[field.name], field.show, context)}" for field in shown)
+
+
+def config_words(layer: type[Layer], fields: Fields, context: Context) -> str:
+    """What a configuration space says, as far as a row goes: the values that are not zero."""
+    said = {
+        name: value for name, value in fields.items() if not isinstance(value, dict) and not is_zero(value)
+    }
+    words = generic(layer, said, context)
+    return words if len(words) <= CONFIG_WIDTH else words[:CONFIG_WIDTH].rpartition(",")[0] + ", …"
+
+
+def is_zero(value: Any) -> bool:
+    """Whether a value, a number or bytes, says nothing."""
+    return not value.strip(b"\0") if isinstance(value, bytes) else not value
 
 
 def features(message: Message, fields: Fields, context: Context) -> str:
@@ -53,14 +65,15 @@ def features(message: Message, fields: Fields, context: Context) -> str:
     names = virtio_names(context.device)
     if message.reply:
         return offer(fields["features"], context.offered, names)
-    return choice(fields["features"], context.offered, names, tell_taken=False)
+    return choice(fields["features"], context.features, context.offered, names, tell_taken=False)
 
 
 def protocol_features(message: Message, fields: Fields, context: Context) -> str:
     """Protocol features: what is offered, what is acknowledged and what is not."""
     if message.reply:
         return offer(fields["protocol_features"], context.protocol_offered, protocol_names)
-    return choice(fields["protocol_features"], context.protocol_offered, protocol_names, tell_taken=True)
+    known = context.protocol_features, context.protocol_offered
+    return choice(fields["protocol_features"], *known, protocol_names, tell_taken=True)
 
 
 def region(fields: Fields) -> str:
@@ -130,7 +143,7 @@ def log(_message: Message, fields: Fields, _context: Context) -> str:
 
 def inflight(_message: Message, fields: Fields, _context: Context) -> str:
     """The area of requests in flight; nothing is mapped in the request that asks for it."""
-    queues = "{num_queues} queues of {queue_size}".format_map(fields)
+    queues = f"{count(fields['num_queues'], 'queue')} of {fields['queue_size']}"
     return f"{queues}, {size(fields['mmap_size'])}" if fields["mmap_size"] else queues
 
 
@@ -170,8 +183,8 @@ def device_state(_message: Message, fields: Fields, _context: Context) -> str:
 
 def device_status(message: Message, fields: Fields, context: Context) -> str:
     """The status bits; none of them is a reset."""
-    if not fields["status"] and not message.reply:
-        return "0 (reset)"
+    if not fields["status"]:
+        return "0" if message.reply else "0 (reset)"
     show = shows_of(message.layer)[0].show
     return f"{fields['status']:#x} {text_of(fields['status'], show, context)}"
 
@@ -186,12 +199,7 @@ def crypto(message: Message, fields: Fields, _context: Context) -> str:
 
 def config(_message: Message, fields: Fields, _context: Context) -> str:
     """Which part of the configuration space; what it says is told behind."""
-    return f"{fields['size']} bytes at {fields['offset']}"
-
-
-def one(field: str, words: str) -> Formatter:
-    """A payload of one number, told in `words` with {} for it."""
-    return lambda message, fields, context: words.format(fields[field])
+    return f"{count(fields['size'], 'byte')} at {fields['offset']}"
 
 
 DETAILS: Mapping[type[Layer], Formatter] = {
@@ -200,10 +208,10 @@ DETAILS: Mapping[type[Layer], Formatter] = {
     p.Features: features,
     p.ProtocolFeatures: protocol_features,
     p.Status: device_status,
-    p.QueueNum: one("queue_num", "{} queues"),
-    p.MemSlots: one("max_mem_slots", "{} slots"),
-    p.Mtu: one("mtu", "{} bytes"),
-    p.CryptoSessionId: one("session_id", "session {}"),
+    p.QueueNum: lambda message, fields, context: count(fields["queue_num"], "queue"),
+    p.MemSlots: lambda message, fields, context: count(fields["max_mem_slots"], "slot"),
+    p.Mtu: lambda message, fields, context: count(fields["mtu"], "byte"),
+    p.CryptoSessionId: lambda message, fields, context: f"session {fields['session_id']}",
     p.Rarp: lambda message, fields, context: fields["mac"].hex(":"),
     p.Uuid: lambda message, fields, context: text_of(fields["uuid"], UUID, context),
     p.VringState: vring_state,

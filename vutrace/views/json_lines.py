@@ -34,6 +34,10 @@ class JsonLines:
     def __init__(self, secrets: bool = False) -> None:
         self.secrets = secrets
 
+    def heading(self) -> Iterator[str]:
+        """Nothing stands above the first object."""
+        return iter(())
+
     def lines(self, sight: Sight) -> Iterator[str]:
         """The row's line."""
         yield encode(self.object(sight))

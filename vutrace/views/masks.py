@@ -41,11 +41,13 @@ def offer(mask: int, before: int | None, names: Names) -> str:
     return f"{mask:#x} {few(names(mask))}".rstrip()
 
 
-def choice(mask: int, offered: int | None, names: Names, *, tell_taken: bool) -> str:
+def choice(mask: int, before: int | None, offered: int | None, names: Names, *, tell_taken: bool) -> str:
     """What a front-end takes of an offer: `-` is left, `+` was never offered."""
+    if mask == before:
+        return f"{mask:#x} as before"
     taken = few(names(mask)) if tell_taken or offered is None else ""
     if offered is None:
         return f"{mask:#x} {taken}".rstrip()
     left = few("-" + name for name in names(offered & ~mask))
     extra = few(f"+{name} (not offered)" for name in names(mask & ~offered))
-    return " ".join(filter(None, [f"{mask:#x}", taken, left or "all offered", extra]))
+    return " ".join(filter(None, [f"{mask:#x}", taken, left or "(all offered)", extra]))

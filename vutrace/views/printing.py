@@ -1,7 +1,8 @@
 """What `vutrace show` prints of a row: its line and what is wanted below it, or a JSON object."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from vutrace.records import Event
 from vutrace.views.hexdump import hexdump
@@ -9,9 +10,17 @@ from vutrace.views.rows import Rows
 from vutrace.views.sight import Sight
 from vutrace.views.tree import Tree
 
-Printer = Callable[[Sight], Iterator[str]]
-
 INDENT = " " * 9
+
+
+class Printer(Protocol):
+    """A way to print a trace."""
+
+    def heading(self) -> Iterator[str]:
+        """The lines above the first row."""
+
+    def lines(self, sight: Sight) -> Iterator[str]:
+        """The lines of one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +32,11 @@ class Text:
     dump: bool = False
     secrets: bool = False
 
-    def __call__(self, sight: Sight) -> Iterator[str]:
+    def heading(self) -> Iterator[str]:
+        """The names of the columns."""
+        yield self.rows.heading()
+
+    def lines(self, sight: Sight) -> Iterator[str]:
         """The lines of one row."""
         yield from self.rows.lines(sight)
         if self.tree:

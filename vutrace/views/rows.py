@@ -7,21 +7,20 @@ from vutrace.records import Channel, Direction, Event, EventKind, Side, connecti
 from vutrace.views.colour import Paint, bare
 from vutrace.views.config_space import has_config
 from vutrace.views.descriptors import short
-from vutrace.views.details import detail, generic
+from vutrace.views.details import config_words, detail
 from vutrace.views.sight import Sight, notes_of
 from vutrace.views.text import printable
 from vutrace.views.times import WIDTH, Clock, relative
 
 DIRECTIONS = {Side.FRONTEND: Direction.TO_BACKEND.value, Side.BACKEND: Direction.TO_FRONTEND.value}
 SIDE, NOTE = Direction.SIDE_CHANNEL.value, Direction.NOTE.value
-CONFIG_SHOWN = 100
 
 
 class Rows:
-    """Formats sights as lines: `clock` gives the time column, `paint` the colours."""
+    """Formats sights as lines; `clock` gives the time column of `width` characters, `paint` the colours."""
 
-    def __init__(self, clock: Clock = relative, paint: Paint = bare, width: int = WIDTH) -> None:
-        self.clock, self.paint, self.width = clock, paint, width
+    def __init__(self, clock: Clock = relative, width: int = WIDTH, paint: Paint = bare) -> None:
+        self.clock, self.width, self.paint = clock, width, paint
 
     def heading(self) -> str:
         """The line above the rows."""
@@ -75,8 +74,7 @@ def words_of(sight: Sight, message: Message) -> str:
     words = detail(message, sight.row.context)
     if not (sight.config and sight.layout and has_config(message)):
         return words
-    told = generic(sight.layout, sight.config, sight.row.context)
-    return f"{words}: {told if len(told) <= CONFIG_SHOWN else told[:CONFIG_SHOWN].rpartition(',')[0] + ', …'}"
+    return f"{words}: {config_words(sight.layout, sight.config, sight.row.context)}"
 
 
 def link(sight: Sight) -> str:

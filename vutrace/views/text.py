@@ -58,7 +58,12 @@ def size(value: int) -> str:
     while value and value % 1024 == 0 and power < len(UNITS) - 1:
         value //= 1024
         power += 1
-    return f"{value} {UNITS[power] if value != 1 or power else 'byte'}"
+    return f"{value} {UNITS[power]}" if power else count(value, "byte")
+
+
+def count(number: int, word: str) -> str:
+    """1 region, 2 regions."""
+    return f"{number} {word}{'s' * (number != 1)}"
 
 
 def hex_of(data: bytes, limit: int = BYTES_SHOWN) -> str:

@@ -1,6 +1,7 @@
 """The time column, after tshark's -t."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from vutrace.records import Event
@@ -67,14 +68,22 @@ def shown_delta() -> Clock:
     return clock
 
 
+@dataclass(frozen=True, slots=True)
+class Style:
+    """One of tshark's letters: makes a clock, whose text is `width` characters wide."""
+
+    make: Callable[[], Clock]
+    width: int = WIDTH
+
+
 DAY, DATE = "%H:%M:%S", "%Y-%m-%d %H:%M:%S"
-CLOCKS: Mapping[str, Callable[[], Clock]] = {
-    "r": lambda: relative,
-    "d": lambda: delta,
-    "dd": shown_delta,
-    "a": lambda: calendar(DAY, None),
-    "ad": lambda: calendar(DATE, None),
-    "u": lambda: calendar(DAY, UTC),
-    "ud": lambda: calendar(DATE, UTC),
-    "e": lambda: epoch,
+STYLES: Mapping[str, Style] = {
+    "r": Style(lambda: relative),
+    "d": Style(lambda: delta),
+    "dd": Style(shown_delta),
+    "a": Style(lambda: calendar(DAY, None), 15),
+    "ad": Style(lambda: calendar(DATE, None), 26),
+    "u": Style(lambda: calendar(DAY, UTC), 15),
+    "ud": Style(lambda: calendar(DATE, UTC), 26),
+    "e": Style(lambda: epoch, 17),
 }
