@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from vutrace.cli import list_, proxy, show
+from vutrace.cli import demo, list_, proxy, show
 from vutrace.cli.errors import explain
 
 EPILOG = (
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("demo")(demo.demo)
 app.command("proxy")(proxy.proxy)
 app.command("show")(show.show)
 app.add_typer(list_.app, name="list")

@@ -1,0 +1,66 @@
+"""`vutrace demo`: only wiring. The players are in `vutrace.peers`."""
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vutrace.cli.errors import UsageError
+
+EXAMPLES = """Examples:
+
+\b
+  vutrace demo                                      a guest with 20 queue pairs under QEMU 2.10 boots
+  vutrace demo --restart                            its back-end is killed and comes back: no features phase
+  vutrace demo --queues 2 --enabled 2 --front-end qemu-10
+  vutrace demo --front-end virtio-user --rows       every message
+  vutrace demo -w demo.pcapng && vutrace queues demo.pcapng
+"""
+PEER_ERROR = 4
+
+
+def demo(
+    queues: Annotated[int, typer.Option(min=1, max=128, help="Queue pairs that are configured.")] = 20,
+    enabled: Annotated[int, typer.Option(min=1, help="Queue pairs that the guest turns on.")] = 1,
+    front_end: Annotated[
+        str, typer.Option(metavar="PROFILE", help="qemu-2.10, qemu-7.2, qemu-10 or virtio-user.")
+    ] = "qemu-2.10",
+    restart: Annotated[bool, typer.Option("--restart", help="Kill and restart the back-end.")] = False,
+    write: Annotated[
+        str, typer.Option("-w", "--write", metavar="FILE", help="Keep the capture.", show_default=False)
+    ] = "",
+    rows: Annotated[bool, typer.Option("--rows", help="Show every message, too.")] = False,
+) -> None:
+    """See vutrace at work with model ends: real protocol, real sockets, nothing to install."""
+    from vutrace.peers import PROFILES, PeerError
+    from vutrace.peers.scene import Play, record
+
+    if front_end not in PROFILES:
+        raise UsageError(f"--front-end {front_end}: there are {', '.join(PROFILES)}")
+    if enabled > queues:
+        raise UsageError(f"--enabled {enabled}: there are only {queues} queue pairs")
+    play = Play(PROFILES[front_end], queues, enabled, restart)
+    # a short path: a socket's may have 107 bytes only
+    with tempfile.TemporaryDirectory(prefix="vutrace-") as directory:
+        capture = write or str(Path(directory) / "demo.pcapng")
+        try:
+            record(play, directory, capture)
+        except PeerError as error:
+            typer.echo(f"vutrace: {error}", err=True)
+            raise typer.Exit(PEER_ERROR) from None
+        raise typer.Exit(_view(capture, rows))
+
+
+demo.__doc__ = f"{demo.__doc__}\n\n{EXAMPLES}"
+
+
+def _view(capture: str, rows: bool) -> int:
+    # As the user would, so that this shows what the verbs show.
+    has_timeline = importlib.util.find_spec("vutrace.cli.timeline") is not None
+    verbs = ["show"] * (rows or not has_timeline) + ["timeline"] * has_timeline
+    sys.stdout.flush()
+    return max(subprocess.call([sys.executable, "-m", "vutrace", verb, capture]) for verb in verbs)

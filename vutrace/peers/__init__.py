@@ -1,0 +1,26 @@
+"""Model peers: a front-end and a back-end that speak the real protocol. See docs/peers.md."""
+
+from vutrace.peers.backend import DPDK_22_11, BackEnd
+from vutrace.peers.frontend import FrontEnd
+from vutrace.peers.profiles import PROFILES
+from vutrace.peers.server import CLOSED, Remarks, Server, serve
+from vutrace.peers.state import READY, STOPPED, Offer
+from vutrace.peers.steps import Profile
+from vutrace.peers.wire import PeerError, Wire
+
+__all__ = [
+    "CLOSED",
+    "DPDK_22_11",
+    "PROFILES",
+    "READY",
+    "STOPPED",
+    "BackEnd",
+    "FrontEnd",
+    "Offer",
+    "PeerError",
+    "Profile",
+    "Remarks",
+    "Server",
+    "Wire",
+    "serve",
+]

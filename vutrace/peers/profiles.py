@@ -1,0 +1,191 @@
+"""The front-ends that can be played, as tables.
+
+Sources: QEMU's hw/net/virtio-net.c, hw/net/vhost_net.c, hw/virtio/vhost.c and vhost-user.c of each
+version; DPDK 22.11's drivers/net/virtio/virtio_user. tests/live/test_peers_live.py compares qemu-7.2,
+qemu-10 and virtio-user with the programs themselves.
+"""
+
+from vutrace.peers.steps import (
+    Items,
+    Profile,
+    Step,
+    all_pairs,
+    changed_pairs,
+    each,
+    enabled,
+    enabled_pairs,
+    first_connection,
+    first_pair,
+    further_pairs,
+    last_pair,
+    receive_rings,
+    rings,
+    started_pairs,
+    transmit_rings,
+    with_mtu,
+    with_new_region,
+    with_table,
+    without_status,
+)
+
+# What a Linux guest of QEMU acknowledges, and what DPDK's virtio driver does.
+LINUX_GUEST = 0x1_7060_E783
+DPDK_DRIVER = 0x9_5044_8000
+
+FEATURES_OK = 0x08
+ACKNOWLEDGED = 0x0B  # ACKNOWLEDGE | DRIVER | FEATURES_OK
+DRIVER_OK = 0x0F
+
+MASKED_CALL = Step("SET_VRING_CALL", fd="masked")
+MTU = Step("NET_SET_MTU", when=with_mtu)
+ENABLE_RINGS = each(rings, "SET_VRING_ENABLE")
+ENABLE_RINGS_IN_USE = each(rings, Step("SET_VRING_ENABLE", when=enabled))
+START_RINGS = each(
+    rings, "SET_VRING_NUM", "SET_VRING_BASE", "SET_VRING_ADDR", "SET_VRING_KICK", "SET_VRING_CALL"
+)
+STOP_RINGS = each(rings, "GET_VRING_BASE")
+EVERY_RING: Items = (each(all_pairs, ENABLE_RINGS),)
+
+INIT_2_10: Items = (
+    each(
+        all_pairs,
+        "GET_FEATURES",
+        "GET_PROTOCOL_FEATURES",
+        "SET_PROTOCOL_FEATURES",
+        "GET_QUEUE_NUM",
+        "SET_BACKEND_REQ_FD",
+        "SET_OWNER",
+        "GET_FEATURES",
+        each(rings, MASKED_CALL),
+    ),
+)
+START_2_10: Items = (
+    MTU,
+    each(started_pairs, "SET_FEATURES", "SET_MEM_TABLE", START_RINGS, ENABLE_RINGS_IN_USE),
+)
+STOP_2_10: Items = (each(started_pairs, STOP_RINGS),)
+
+QEMU_2_10 = Profile(
+    name="qemu-2.10",
+    qemu=(2, 10),
+    features=LINUX_GUEST,
+    protocol_features=0x7F,
+    acknowledged=frozenset({"SET_MEM_TABLE", "SET_BACKEND_REQ_FD", "NET_SET_MTU"}),
+    phases={
+        "connect": INIT_2_10,
+        "features": EVERY_RING,
+        "start": START_2_10,
+        "pairs": EVERY_RING,
+        "stop": STOP_2_10,
+        "reset": (*STOP_2_10, *EVERY_RING),
+    },
+)
+
+INIT_7_2: Items = (
+    each(
+        all_pairs,
+        "GET_FEATURES",
+        "GET_PROTOCOL_FEATURES",
+        "SET_PROTOCOL_FEATURES",
+        "GET_QUEUE_NUM",
+        "GET_MAX_MEM_SLOTS",
+        "SET_BACKEND_REQ_FD",
+        "SET_OWNER",
+        "GET_FEATURES",
+        each(rings, MASKED_CALL, "SET_VRING_ERR"),
+    ),
+)
+START_7_2: Items = (
+    MTU,
+    each(
+        started_pairs,
+        ENABLE_RINGS_IN_USE,
+        "SET_FEATURES",
+        "GET_STATUS",
+        Step("SET_STATUS", FEATURES_OK, when=without_status(FEATURES_OK)),
+        Step("SET_MEM_TABLE", when=with_table),
+        Step("ADD_MEM_REG", when=with_new_region),
+        START_RINGS,
+        Step("GET_STATUS", when=last_pair),
+        Step("SET_STATUS", DRIVER_OK, when=last_pair),
+    ),
+)
+STOP_7_2: Items = (each(started_pairs, Step("SET_STATUS", 0, when=last_pair), STOP_RINGS),)
+
+QEMU_7_2 = Profile(
+    name="qemu-7.2",
+    qemu=(7, 2),
+    features=LINUX_GUEST,
+    protocol_features=0x1FDFF,  # bits 0-16 but CONFIG, which QEMU's network device has no use for
+    acknowledged=QEMU_2_10.acknowledged | {"ADD_MEM_REG"},
+    phases={
+        "connect": INIT_7_2,
+        "features": EVERY_RING,
+        "start": START_7_2,
+        "pairs": EVERY_RING,
+        "stop": STOP_7_2,
+        "reset": (*STOP_7_2, *EVERY_RING),
+    },
+)
+
+STOP_10: Items = (each(started_pairs, STOP_RINGS, Step("SET_STATUS", 0, when=last_pair)),)
+
+QEMU_10 = Profile(
+    name="qemu-10",
+    qemu=(10, 0),
+    features=LINUX_GUEST,
+    protocol_features=0xFFDFF,
+    acknowledged=QEMU_7_2.acknowledged | {"SET_VRING_ENABLE"},
+    barriers=frozenset({"SET_VRING_ENABLE"}),
+    phases={
+        **QEMU_7_2.phases,
+        "stop": STOP_10,
+        "reset": (*STOP_10, "RESET_DEVICE", *EVERY_RING),
+    },
+)
+
+CONFIGURE_RING = ("SET_VRING_NUM", "SET_VRING_BASE", "SET_VRING_ADDR", "SET_VRING_KICK")
+SWITCH_ON = each(rings, Step("SET_VRING_ENABLE", 1))
+SWITCH_OFF = each(rings, Step("SET_VRING_ENABLE", 0))
+
+# The receive rings of all pairs come before the transmit rings.
+VIRTIO_USER = Profile(
+    name="virtio-user",
+    qemu=None,
+    features=DPDK_DRIVER,
+    protocol_features=0x10009,  # MQ, REPLY_ACK, STATUS
+    acknowledged=frozenset({"SET_MEM_TABLE", "SET_STATUS"}),
+    guest_address=0x1_0000_0000,
+    user_address=0x1_0000_0000,
+    phases={
+        "connect": (
+            Step("SET_OWNER", when=first_connection),
+            "GET_FEATURES",
+            "GET_PROTOCOL_FEATURES",
+            "SET_PROTOCOL_FEATURES",
+        ),
+        "features": (
+            each(receive_rings, "SET_VRING_CALL"),
+            each(transmit_rings, "SET_VRING_CALL"),
+            "SET_FEATURES",
+            Step("SET_STATUS", ACKNOWLEDGED),
+            "GET_STATUS",
+        ),
+        "start": (
+            "GET_STATUS",
+            "SET_MEM_TABLE",
+            each(receive_rings, *CONFIGURE_RING),
+            each(transmit_rings, *CONFIGURE_RING),
+            each(first_pair, SWITCH_ON),
+            Step("SET_STATUS", DRIVER_OK),
+            each(further_pairs, SWITCH_ON),
+        ),
+        "pairs": (each(changed_pairs, ENABLE_RINGS),),
+        "stop": (each(enabled_pairs, SWITCH_OFF), each(all_pairs, STOP_RINGS)),
+        "reset": (each(enabled_pairs, SWITCH_OFF), each(all_pairs, STOP_RINGS)),
+    },
+    # As a server that lost its back-end: it stops the device at the new one first.
+    again=("stop", "connect", "features", "start"),
+)
+
+PROFILES = {profile.name: profile for profile in (QEMU_2_10, QEMU_7_2, QEMU_10, VIRTIO_USER)}

@@ -1,0 +1,82 @@
+"""A model front-end and a model back-end with the real proxy between them: what `vutrace demo` records."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from vutrace.peers.frontend import FrontEnd
+from vutrace.peers.server import Server
+from vutrace.peers.state import READY
+from vutrace.peers.steps import Profile
+from vutrace.peers.wire import PeerError
+
+_TIMEOUT = 20.0  # of a loaded machine
+_GLANCE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """What happens: a guest boots, turns on `enabled` of its pairs, and perhaps loses its back-end once."""
+
+    profile: Profile
+    pairs: int
+    enabled: int = 1
+    restart: bool = False
+
+
+def record(play: Play, directory: str, capture: str) -> None:
+    """Perform a play with its sockets in `directory`; what passed is in `capture` then. Raises PeerError."""
+    _allow_many_descriptors()
+    front, back = os.path.join(directory, "front.sock"), os.path.join(directory, "back.sock")
+    with _proxy(front, back, capture), FrontEnd(play.profile, play.pairs, timeout=_TIMEOUT) as frontend:
+        with Server(back) as backend:
+            _boot(frontend, front, play.enabled)
+            backend.remarks.wait(READY, _TIMEOUT)
+        if play.restart:
+            frontend.wait_lost(_TIMEOUT)
+            with Server(back) as backend:
+                frontend.reconnect(front)
+                backend.remarks.wait(READY, _TIMEOUT)
+
+
+def _boot(frontend: FrontEnd, path: str, enabled: int) -> None:
+    frontend.connect(path)
+    frontend.write_features()
+    frontend.start()
+    if enabled > 1:
+        frontend.change_pairs(enabled)
+
+
+@contextmanager
+def _proxy(front: str, back: str, capture: str) -> Iterator[None]:
+    command = [sys.executable, "-m", "vutrace", "proxy", front, back, "-w", capture, "-q"]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            _wait_listening(process, front)
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(_TIMEOUT)
+
+
+def _wait_listening(process: subprocess.Popen[bytes], path: str) -> None:
+    deadline = time.monotonic() + _TIMEOUT
+    while not os.path.exists(path):
+        if process.poll() is not None:
+            raise PeerError(f"vutrace proxy ended with exit status {process.returncode}")
+        if time.monotonic() > deadline:
+            raise PeerError(f"vutrace proxy does not listen within {_TIMEOUT:g} s")
+        time.sleep(_GLANCE)
+
+
+def _allow_many_descriptors() -> None:
+    # four eventfds for each of up to 256 rings, and both ends of them are here
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,73 @@
+"""The front-end's algorithm without I/O: a generator that yields requests and is sent their replies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from vutrace.peers.contents import Content, Turn, content_of, take
+from vutrace.peers.encode import SPECS, encode_request
+from vutrace.peers.steps import Place, Profile, Step, walk
+from vutrace.protocol.spec import MessageSpec, ReplyRule
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from vutrace.dissection.message import Message
+    from vutrace.peers.device import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One message to send; `answered` tells that a reply has to be awaited."""
+
+    spec: MessageSpec
+    data: bytes
+    fds: tuple[int, ...]
+    answered: bool
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the reply is no more than the generic acknowledgement."""
+        return self.answered and not self.spec.reply
+
+
+Script: TypeAlias = "Generator[Request, Message | None, None]"
+
+
+def script(profile: Profile, phase: str, device: Device) -> Script:
+    """The messages of a phase. Send it each request's reply, None for those that have none.
+
+    Raises PeerError where what the back-end said cannot be worked with.
+    """
+    for step, place in walk(profile.phases[phase], device):
+        spec = SPECS[step.message]
+        if device.has(spec.gate) and not _once(profile, spec, place):
+            yield from _perform(profile, Turn(device, place, step))
+
+
+def _once(profile: Profile, spec: MessageSpec, place: Place) -> bool:
+    """Whether the once-per-device filter holds the message back here."""
+    if not spec.once or profile.qemu is None or place.pair == 0:
+        return False
+    return tuple(map(int, spec.once.split("."))) <= profile.qemu
+
+
+def _perform(profile: Profile, turn: Turn) -> Script:
+    name, device = turn.step.message, turn.device
+    wished = name in profile.acknowledged
+    reply = yield _request(SPECS[name], content_of(turn), device, wished and device.has("REPLY_ACK"))
+    take(device, turn.place, name, reply)
+    if name in profile.barriers and not device.has("REPLY_ACK"):
+        yield from _perform(profile, Turn(device, turn.place, Step("GET_FEATURES")))
+
+
+def _request(spec: MessageSpec, content: Content, device: Device, need_reply: bool) -> Request:
+    data = encode_request(spec, content.payload, need_reply)
+    return Request(spec, data, content.fds, _answered(spec.rule, device, need_reply))
+
+
+def _answered(rule: ReplyRule, device: Device, need_reply: bool) -> bool:
+    if rule is ReplyRule.LOG:
+        return device.has("LOG_SHMFD")
+    return rule is ReplyRule.ALWAYS or need_reply

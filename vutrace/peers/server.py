@@ -1,0 +1,138 @@
+"""The back-end's sockets: listens like a server or connects like a client, one thread per connection."""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Self
+
+from vutrace.peers.backend import DPDK_22_11, BackEnd
+from vutrace.peers.state import Offer, RefusedError
+from vutrace.peers.wire import PeerError, Received, Wire, close_all
+from vutrace.records import Side
+
+CLOSED = "the front-end closed the connection"
+
+_RETRY = 0.1
+_JOIN = 5.0
+
+
+class Remarks:
+    """Lines that a back-end logs, for whoever waits for one of them."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._grown = threading.Condition()
+
+    def add(self, line: str) -> None:
+        """Log a line."""
+        with self._grown:
+            self.lines.append(line)
+            self._grown.notify_all()
+
+    def wait(self, text: str, timeout: float, count: int = 1) -> None:
+        """Wait until `text` was logged `count` times, at most `timeout` seconds; else PeerError."""
+        with self._grown:
+            if not self._grown.wait_for(lambda: self.lines.count(text) >= count, timeout):
+                raise PeerError(f"the back-end did not log '{text}' within {timeout:g} s, but {self.lines}")
+
+
+def serve(wire: Wire, offer: Offer, tell: Callable[[str], None]) -> None:
+    """Be a device for one connection, until it ends."""
+    backend = BackEnd(offer, tell)
+    try:
+        while received := wire.receive("a request"):
+            _answer(backend, wire, received)
+        tell(CLOSED)
+    except (PeerError, RefusedError) as error:
+        tell(str(error))
+    finally:
+        backend.close()
+        wire.close()
+
+
+def _answer(backend: BackEnd, wire: Wire, received: Received) -> None:
+    try:
+        reply = backend.handle(received.message, received.fds)
+    finally:
+        close_all(received.fds)
+    if reply is not None:
+        wire.send(reply, (), f"the reply to {received.message.name}")
+
+
+class Server:
+    """A model back-end at a path, from `start` to `stop`; every connection is a device of its own.
+
+    It listens there, or as `client` connects and connects again. `stop` cuts the connections off, as the
+    end of a process would. OSError where it cannot listen.
+    """
+
+    def __init__(self, path: str, offer: Offer = DPDK_22_11, client: bool = False) -> None:
+        self.remarks = Remarks()
+        self._path = path
+        self._offer = offer
+        self._client = client
+        self._stopping = threading.Event()
+        self._listener: socket.socket | None = None
+        self._wires: list[Wire] = []
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Be there from now on."""
+        if self._client:
+            return self._run(self._connect_again)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(self._path)
+        self._listener.listen()
+        return self._run(self._accept, self._listener)
+
+    def stop(self) -> None:
+        """Be gone at once."""
+        self._stopping.set()
+        if self._listener:
+            # shutdown wakes the thread that accepts, closing alone does not
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
+            os.unlink(self._path)
+        for wire in self._wires:
+            wire.hang_up()
+        for thread in self._threads:
+            thread.join(_JOIN)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _run(self, work: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=work, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # it was shut down
+            while True:
+                self._run(self._serve, listener.accept()[0])
+
+    def _connect_again(self) -> None:
+        while not self._stopping.is_set():
+            end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                end.connect(self._path)
+            except OSError:
+                end.close()
+            else:
+                self._serve(end)
+            self._stopping.wait(_RETRY)
+
+    def _serve(self, end: socket.socket) -> None:
+        wire = Wire(end, Side.FRONTEND)
+        self._wires.append(wire)
+        if self._stopping.is_set():
+            wire.hang_up()
+        serve(wire, self._offer, self.remarks.add)
+        self._wires.remove(wire)
