@@ -1,9 +1,17 @@
 """Hypothesis strategies for the shared records: everything a capture can hold."""
 
+import struct
+import sys
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import strategies as st
 
+from vutrace.dissection.registry import load
+from vutrace.protocol.layers import Array, Fixed, Layer, Listed, Nested, Number
+from vutrace.protocol.messages import TABLES
+from vutrace.protocol.payloads import Ack
+from vutrace.protocol.spec import FdRule, ReplyRule
 from vutrace.records import (
     Channel,
     Connection,
@@ -99,3 +107,134 @@ def captures(draw: st.DrawFn, max_records: int = 8) -> list[Connection | Record]
     known = draw(st.lists(connections(), min_size=1, max_size=3, unique_by=lambda each: each.number))
     numbers = st.sampled_from([each.number for each in known])
     return [*known, *draw(st.lists(records(numbers), max_size=max_records))]
+
+
+# The protocol: layers with their contents, valid messages, hostile ones.
+
+OURS = ("vutrace", "vutrace_dissectors")
+LETTERS = {"B": (0, 8), "H": (0, 16), "I": (0, 32), "Q": (0, 64), "i": (31, 32), "q": (63, 64)}
+Contents = dict[str, Any]
+
+
+def all_layers() -> list[type[Layer]]:
+    """Every layer there is: found by class, so that none can be forgotten."""
+    load()
+    found, left = [], [Layer]
+    while left:
+        left += (subclasses := left.pop().__subclasses__())
+        found += [each for each in subclasses if each.__module__.split(".")[0] in OURS]
+    return sorted(filter(is_written, found), key=lambda layer: (layer.__module__, layer.__name__))
+
+
+def is_written(layer: type[Layer]) -> bool:
+    """Whether a layer stands in a module, and is not another's big-endian sister."""
+    return vars(sys.modules[layer.__module__]).get(layer.__name__) is layer
+
+
+def layers() -> st.SearchStrategy[type[Layer]]:
+    """Layers of payloads, of structures inside them, and of every installed device's configuration."""
+    return st.sampled_from(all_layers())
+
+
+def numbers(code: str) -> st.SearchStrategy[int]:
+    """What fits into an integer with struct's `code`."""
+    sign, bits = LETTERS[code]
+    return st.integers(-(1 << sign), (1 << sign) - 1) if sign else st.integers(0, (1 << bits) - 1)
+
+
+@st.composite
+def contents(draw: st.DrawFn, layer: type[Layer]) -> Contents:
+    """Values for every field of a layer; lists are as long as they say."""
+    values: Contents = {}
+    for field in layer.fields_desc:
+        if isinstance(field, Listed):
+            count = values[field.count] = draw(st.integers(0, 8))
+            values[field.name] = [draw(contents(field.layer)) for _ in range(count)]
+        else:
+            values[field.name] = draw(_content(field))
+    if layer.marks:
+        values[layer.marks[0]] = draw(st.sampled_from(sorted(layer.marks[1])))
+    return values
+
+
+def _content(field: Any) -> st.SearchStrategy[Any]:
+    if isinstance(field, Nested):
+        return contents(field.layer)
+    if isinstance(field, Array):
+        return numbers(field.code).map(lambda first: [first] * field.count)
+    if isinstance(field, Number):
+        return numbers(field.code)
+    if isinstance(field, Fixed):
+        return st.binary(max_size=16).map(lambda head: head.ljust(field.sz, b"\0")[: field.sz])
+    return st.binary(max_size=40)
+
+
+def packed(layer: type[Layer], values: Contents, big_endian: bool = False) -> bytes:
+    """The bytes of a layer with these values, without scapy and without the compiler."""
+    return b"".join(_packed(field, values[field.name], big_endian) for field in layer.fields_desc)
+
+
+def _packed(field: Any, value: Any, big_endian: bool) -> bytes:
+    if isinstance(field, Nested):
+        return packed(field.layer, value, big_endian)
+    if isinstance(field, Listed):
+        return b"".join(packed(field.layer, item, big_endian) for item in value)
+    if isinstance(value, bytes):
+        return value
+    items = value if isinstance(value, list) else [value]
+    sign = field.order or (">" if big_endian else "<")
+    return struct.pack(f"{sign}{len(items)}{field.code}", *items)
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> Frame:
+    """Frames with nothing wrong: every message as request or reply, with the descriptors it carries."""
+    channel = draw(st.sampled_from(Channel))
+    spec = draw(st.sampled_from(sorted(TABLES[channel].values(), key=lambda each: each.number)))
+    reply = draw(st.booleans()) and spec.rule is not ReplyRule.NEVER
+    layer = draw(st.sampled_from((spec.reply or (Ack,)) if reply else spec.request))
+    values, big_endian = draw(contents(layer)), draw(st.booleans())
+    payload = packed(layer, values, big_endian)
+    version = 0 if channel is Channel.GPU else draw(st.sampled_from([1, 9]))
+    header = struct.pack(
+        ">III" if big_endian else "<III", spec.number, version | (4 if reply else 0), len(payload)
+    )
+    count = draw(fd_counts(spec.reply_fds if reply else spec.fds, values))
+    return Frame(
+        time_ns=draw(U64),
+        connection=0,
+        session=1,
+        channel=channel,
+        sender=Side.FRONTEND if reply != (channel is Channel.MAIN) else Side.BACKEND,
+        data=header + payload,
+        fds=tuple(draw(st.lists(fd_infos(), min_size=count, max_size=count))),
+        wire_size=len(header + payload),
+        big_endian=big_endian,
+    )
+
+
+def fd_counts(rule: FdRule, values: Contents) -> st.SearchStrategy[int]:
+    """How many descriptors a message with these fields carries."""
+    sure = {
+        FdRule.NONE: 0,
+        FdRule.ONE: 1,
+        FdRule.PER_REGION: values.get("nregions", int("region" in values)),
+        FdRule.UNLESS_NOFD: 0 if values.get("u64", 0) & 0x100 else 1,
+        FdRule.IF_MAPPED: 1 if values.get("mmap_size") else 0,
+        FdRule.IF_OK: 0 if values.get("status") else 1,
+        FdRule.IF_SHOWN: 1 if values.get("width") or values.get("height") else 0,
+    }
+    return st.just(sure[rule]) if rule in sure else st.integers(0, 1)
+
+
+def hostile_frames() -> st.SearchStrategy[Frame]:
+    """Frames as a broken or malicious peer sends them: any header, any payload, any descriptors."""
+    return st.builds(_hostile, messages() | frames(), st.binary(max_size=24), st.integers(-40, 40), frames())
+
+
+def _hostile(frame: Frame, patch: bytes, at: int, other: Frame) -> Frame:
+    start = at % (len(frame.data) + 1)
+    data = frame.data[:start] + patch + frame.data[start + len(patch) :] if at >= 0 else frame.data[:at]
+    return replace(
+        other, data=data, channel=frame.channel, wire_size=len(data), fds=other.fds * (1 + len(patch))
+    )

@@ -36,9 +36,8 @@ def header_problems(channel: Channel, flags: int) -> Iterator[str]:
 
 def sender_problem(sender: Side, reply: bool) -> str:
     """A message that went the wrong way; the REPLY flag alone tells requests from replies."""
-    return (
-        f"a {'reply' if reply else 'request'} from the {sender}, which sends only the others on this channel"
-    )
+    sent, due = ("reply", "requests") if reply else ("request", "replies")
+    return f"a {sent} from the {sender}, which sends only {due} on this channel"
 
 
 def size_problems(announced: int, recorded: int) -> Iterator[str]:
