@@ -48,10 +48,8 @@ class Labels:
         ring = message.ring
         if ring is not None:
             self.label = self._about(ring, device)
-        elif paired(device) and not is_barrier(message, self._previous):
-            self.label = self._beside(message.name)
-        elif not paired(device):
-            self.label = None
+        elif not is_barrier(message, self._previous):
+            self.label = self._beside(message.name, paired(device))
         self._previous = message
         return self.label
 
@@ -62,11 +60,11 @@ class Labels:
         self._pair = pair_of(ring)
         return f"pair {self._pair} ring {ring}"
 
-    def _beside(self, name: str) -> str | None:
+    def _beside(self, name: str, pairs: bool) -> str | None:
         if not self._opener:
             self._opener = name
         elif name == self._opener and self._rings_seen:
             self._looping = True
             self._pair += 1
             self._rings_seen = False
-        return f"pair {self._pair}" if self._looping else None
+        return f"pair {self._pair}" if self._looping and pairs else None

@@ -1,0 +1,127 @@
+"""What happened to each ring, for drawing: spans of its state and marks of its messages.
+
+Both are bounded for the session as a whole. When there are too many, neighbours are merged: marks of one
+kind, and spans, that fall into the same stretch of `grain` rows. Until then nothing is merged.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from vutrace.dissection.message import Message
+from vutrace.session.model import Mark, Span
+from vutrace.session.ring_states import RingState
+from vutrace.session.rings import Ring
+
+KEPT = 32_768
+
+KINDS: Mapping[str, str] = {
+    "SET_VRING_NUM": "configure",
+    "SET_VRING_BASE": "configure",
+    "SET_VRING_ADDR": "configure",
+    "SET_VRING_ENDIAN": "configure",
+    "SET_VRING_KICK": "kick",
+    "SET_VRING_CALL": "call",
+    "SET_VRING_ERR": "err",
+    "GET_VRING_BASE": "stop",
+    "SET_VRING_ENABLE": "enable 0",  # or 1, by its value
+}
+CONFIGURED = "configured"  # set up and not started; the other states are RingState's
+SESSION_END = ""  # where the name of a message is asked for
+RESETTING = ("GET_VRING_BASE", "RESET_DEVICE", "RESET_OWNER", SESSION_END)
+
+
+def kind_of(message: Message) -> str:
+    """The kind of mark a message about a ring makes."""
+    kind = KINDS.get(message.name, "other")
+    return "enable 1" if kind == "enable 0" and message.number_in("num") else kind
+
+
+class Lane:
+    """One ring's spans and marks."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self.marks: list[Mark] = []
+        self.set_up = False
+
+    def state(self, ring: Ring) -> str:
+        """What the ring is drawn as."""
+        if ring.state.started:
+            return str(ring.state)
+        return CONFIGURED if self.set_up else str(RingState.STOPPED)
+
+
+class Lanes:
+    """The lanes of one session by ring."""
+
+    def __init__(self, keep: int = KEPT) -> None:
+        self.by_ring: dict[int, Lane] = {}
+        self.grain = 1
+        self._keep, self._count = keep, 0
+
+    def mark(self, index: int, row: int, time_ns: int, message: Message) -> None:
+        """A message about ring `index`."""
+        lane = self.by_ring.setdefault(index, Lane())
+        kind = kind_of(message)
+        if kind in ("configure", "kick"):
+            lane.set_up = True
+        self._count += add_mark(lane.marks, Mark(kind, message.name, row, time_ns, row), self.grain)
+        self._bound()
+
+    def state(self, ring: Ring, row: int, time_ns: int, name: str) -> None:
+        """Ring `ring` is now as it says, since the message `name` of `row` (or SESSION_END)."""
+        lane = self.by_ring.setdefault(ring.index, Lane())
+        if name in RESETTING and not ring.state.started:
+            lane.set_up = False
+        state, rule = lane.state(ring), f"{ring.started_rule}; {ring.enabled_rule}"
+        last = lane.spans[-1] if lane.spans else None
+        if last is None or last.state != state:
+            if last is not None:
+                lane.spans[-1] = replace(last, end_ns=time_ns)
+            self._count += add_span(lane.spans, Span(state, time_ns, time_ns, row, rule), self.grain)
+            self._bound()
+
+    def end(self, time_ns: int) -> None:
+        """Nothing more comes: open spans last until now."""
+        for lane in self.by_ring.values():
+            if lane.spans:
+                lane.spans[-1] = replace(lane.spans[-1], end_ns=time_ns)
+
+    def _bound(self) -> None:
+        while self._count > self._keep:
+            self.grain *= 4
+            self._count = sum(coarsen(lane, self.grain) for lane in self.by_ring.values())
+
+
+def add_mark(marks: list[Mark], mark: Mark, grain: int) -> int:
+    """Add a mark, or count it with one of its kind nearby; how many marks more there are."""
+    if grain > 1:
+        for position in range(len(marks) - 1, max(-1, len(marks) - 1 - len(KINDS)), -1):
+            near = marks[position]
+            if near.row // grain != mark.row // grain:
+                break
+            if near.kind == mark.kind:
+                marks[position] = replace(near, last=mark.last, count=near.count + mark.count)
+                return 0
+    marks.append(mark)
+    return 1
+
+
+def add_span(spans: list[Span], span: Span, grain: int) -> int:
+    """Add a span, or let one nearby stand for both; how many spans more there are."""
+    if grain > 1 and spans and spans[-1].first // grain == span.first // grain:
+        last = spans[-1]
+        spans[-1] = replace(
+            span, start_ns=last.start_ns, first=last.first, changes=last.changes + span.changes
+        )
+        return 0
+    spans.append(span)
+    return 1
+
+
+def coarsen(lane: Lane, grain: int) -> int:
+    """Merge what falls together at a new grain; what is left."""
+    marks, spans = lane.marks, lane.spans
+    lane.marks, lane.spans = [], []
+    kept = sum(add_mark(lane.marks, mark, grain) for mark in marks)
+    return kept + sum(add_span(lane.spans, span, grain) for span in spans)

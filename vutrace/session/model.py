@@ -1,0 +1,221 @@
+"""The timeline as values: connections, sessions, phases with their loops, rings with spans and marks.
+
+Everything is drawn from these. Rows are numbers as in `vutrace show`; times are nanoseconds since the
+capture's first record. Sequences that would grow with the capture are bounded: what was left out is
+counted next to them, never silently gone.
+"""
+
+from dataclasses import dataclass
+
+from vutrace.session.fd_ledger import Holding
+from vutrace.session.memory import MemoryChange, Region
+from vutrace.session.negotiation import Round
+from vutrace.session.phases import Phase
+from vutrace.session.rings import Ring
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A message within an iteration, sent `count` times in a row.
+
+    `ring` counts from the iteration's first ring, None for a message about the device. `value` is
+    SET_VRING_ENABLE's 0 or 1. `once` tells a message that front-ends send once per device
+    (`MessageSpec.once`) and that came once in its phase.
+    """
+
+    name: str
+    ring: int | None = None
+    value: int | None = None
+    count: int = 1
+    once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Messages of a phase outside its loops; `anomalies` say what went wrong."""
+
+    first: int
+    last: int
+    steps: tuple[Step, ...]
+    anomalies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One turn of a loop: of queue pair `pair`, or of `ring` where rings do not come in pairs.
+
+    `rings` are those it is about. `anomalies` say what sets it apart from most of its siblings, and
+    what went wrong in it.
+    """
+
+    pair: int | None
+    ring: int | None
+    rings: tuple[int, ...]
+    first: int
+    last: int
+    steps: tuple[Step, ...]
+    anomalies: tuple[str, ...] = ()
+
+    @property
+    def messages(self) -> list[str]:
+        """The names as they were sent."""
+        return [step.name for step in self.steps for _ in range(step.count)]
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """The same for several queue pairs (or rings), one after the other.
+
+    `repeats` equal passes followed each other; the iterations are those of the first, up to `last`.
+    """
+
+    name: str
+    iterations: tuple[Iteration, ...]
+    last: int
+    repeats: int = 1
+
+    @property
+    def count(self) -> int:
+        """The iterations of one pass."""
+        return len(self.iterations)
+
+    @property
+    def first(self) -> int:
+        """Its first row."""
+        return self.iterations[0].first
+
+
+Part = Sequence | Loop
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSpan:
+    """A phase from its first row to its last; both are None where the device ran without a message.
+
+    `parts` are its loops and what stood between them, in order, `parts_omitted` of them left out.
+    `once` are the names sent once per device, `messages` counts the requests.
+    """
+
+    phase: Phase
+    first: int | None
+    last: int | None
+    start_ns: int
+    end_ns: int
+    parts: tuple[Part, ...] = ()
+    parts_omitted: int = 0
+    messages: int = 0
+
+    @property
+    def loops(self) -> list[Loop]:
+        """The loops alone."""
+        return [part for part in self.parts if isinstance(part, Loop)]
+
+    @property
+    def once(self) -> list[str]:
+        """The names of what was sent once per device."""
+        return [step.name for part in self.parts for step in steps_of(part) if step.once]
+
+
+def steps_of(part: Part) -> list[Step]:
+    """All steps of a part."""
+    if isinstance(part, Sequence):
+        return list(part.steps)
+    return [step for iteration in part.iterations for step in iteration.steps]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A ring's state from row `first` on: a `RingState`, or "configured" (set up and not started).
+
+    `rule` says why. `changes` is above 1 where a span stands for many that were too short to keep.
+    """
+
+    state: str
+    start_ns: int
+    end_ns: int
+    first: int
+    rule: str = ""
+    changes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A message about a ring, or `count` of one kind up to row `last`; see `marks.KINDS`."""
+
+    kind: str
+    name: str
+    row: int
+    time_ns: int
+    last: int
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RingLane:
+    """What happened to one ring; `ring` is how it stands at the end."""
+
+    ring: Ring
+    pair: int | None
+    spans: tuple[Span, ...]
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Owing:
+    """A request that was never answered."""
+
+    row: int
+    name: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimeline:
+    """One session: from connect to close, or as far as the capture goes (`closed` is False).
+
+    `rows` counts its records, `problems` the rows with something wrong. `phases_omitted` phases were
+    left out between `phases[phases_cut - 1]` and `phases[phases_cut]`.
+    """
+
+    number: int
+    device: str
+    device_reason: str
+    first: int
+    last: int
+    start_ns: int
+    end_ns: int
+    closed: bool
+    rows: int
+    problems: int
+    phases: tuple[PhaseSpan, ...]
+    rings: tuple[RingLane, ...]
+    rounds: tuple[Round, ...]
+    barriers: int
+    memory: tuple[Region, ...]
+    memory_changes: tuple[MemoryChange, ...]
+    fds: tuple[Holding, ...]
+    fds_received: int
+    owing: tuple[Owing, ...]
+    status: int | None
+    phases_omitted: int = 0
+    phases_cut: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTimeline:
+    """All sessions of one connection; `sessions_omitted` were left out after the first ones."""
+
+    number: int
+    frontend: str
+    backend: str
+    sessions: tuple[SessionTimeline, ...]
+    sessions_omitted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A whole capture; `first_ns` is the time of its first record, in ns since the epoch."""
+
+    connections: tuple[ConnectionTimeline, ...]
+    rows: int
+    first_ns: int

@@ -1,0 +1,121 @@
+"""The phases of one session as values, closed one by one as rows pass."""
+
+from vutrace.dissection.message import Message
+from vutrace.records import Channel, Side
+from vutrace.session.ends import Ends
+from vutrace.session.labels import paired
+from vutrace.session.loops import parts_of
+from vutrace.session.model import PhaseSpan
+from vutrace.session.negotiation import is_barrier
+from vutrace.session.phases import Phase
+from vutrace.session.row import Row
+from vutrace.session.turns import At, Turns
+
+PHASES_KEPT = 256
+# What goes on until something else begins, messages or not.
+LASTING = (Phase.RUNNING, Phase.MIGRATION)
+
+
+class OpenPhase:
+    """A phase whose messages still come."""
+
+    def __init__(self, phase: Phase, at: At) -> None:
+        self.phase, self.first, self.last = phase, at, at
+        self.start_ns = at.time_ns
+        self.turns = Turns(heads=phase in (Phase.INIT, Phase.START))
+        self.messages = 0
+
+    def closed(self, end_ns: int) -> PhaseSpan:
+        """The phase as a value; it ends with its last message, or lasts until `end_ns`."""
+        parts = self.turns.finish()
+        return PhaseSpan(
+            self.phase,
+            self.first.row,
+            self.last.row,
+            self.start_ns,
+            end_ns if self.phase in LASTING else self.last.time_ns,
+            parts_of(parts, self.turns.paired),
+            self.turns.parts.omitted,
+            self.messages,
+        )
+
+
+class PhaseSpans:
+    """All phases of a session. A features phase waits for the start after it, which may claim its end."""
+
+    def __init__(self) -> None:
+        self.phases: Ends[PhaseSpan] = Ends(PHASES_KEPT)
+        self._open: OpenPhase | None = None
+        self._waiting: OpenPhase | None = None
+        self._previous: Message | None = None
+
+    def feed(self, row: Row, message: Message, news: bool, running: bool) -> None:
+        """Take a message; `news`: it changed what was sent of a ring's enable state.
+
+        `running`: when it came, some ring was started and enabled.
+        """
+        at = At(row.number, row.since_first_ns)
+        asks = message.channel is Channel.MAIN and message.frame.sender is Side.FRONTEND and not message.reply
+        phase = Phase(row.phase or Phase.INIT)
+        if self._open is None or (asks and self._open.phase is not phase):
+            before, self._open = self._open, OpenPhase(phase, at)
+            if before:
+                self._change(before, self._open, running)
+        self._open.last = at
+        if asks:
+            self._take(self._open, row, message, news)
+        else:
+            self._open.turns.touch(at)
+        for problem in row.problems:
+            self._open.turns.trouble(f"[{row.number}] {problem}")
+
+    def end(self, time_ns: int, running: bool) -> None:
+        """The session is over, or the capture."""
+        if self._open:
+            self._change(self._open, None, running, time_ns)
+        self._open = None
+
+    def _take(self, phase: OpenPhase, row: Row, message: Message, news: bool) -> None:
+        at = phase.last
+        phase.messages += 1
+        if message.ring is None:
+            barrier = is_barrier(message, self._previous)
+            phase.turns.device(at, message.name, bool(message.spec.once), barrier)
+        else:
+            if not phase.turns.rings_seen:
+                phase.turns.paired = paired(row.context.device)
+            value = message.number_in("num") if message.name == "SET_VRING_ENABLE" else None
+            phase.turns.ring(at, message.name, message.ring, value, news)
+        self._previous = message
+
+    def _change(self, before: OpenPhase, after: OpenPhase | None, running: bool, end_ns: int = 0) -> None:
+        until = after.start_ns if after else end_ns
+        before.turns.flush()
+        if before.phase is Phase.FEATURES and after and after.phase is Phase.START:
+            self._waiting = before
+            return
+        if self._waiting:
+            divide(self._waiting, before)
+            if len(self._waiting.turns.parts):
+                self.phases.append(self._waiting.closed(before.start_ns))
+            self._waiting = None
+        self.phases.append(before.closed(until))
+        if before.phase is Phase.START and running:
+            if after and after.phase is Phase.RUNNING:
+                after.start_ns = before.last.time_ns
+            else:
+                self.phases.append(PhaseSpan(Phase.RUNNING, None, None, before.last.time_ns, until))
+
+
+def divide(features: OpenPhase, start: OpenPhase) -> None:
+    """Give the start what is its own of the features phase before it, now that both are known."""
+    taken = features.turns.take_enables(start.turns)
+    if taken is None:
+        return
+    start.first = taken.turns[0].first
+    start.start_ns = start.first.time_ns
+    moved = sum(step.count for turn in taken.turns for step in turn.steps)
+    start.messages += moved
+    features.messages -= moved
+    rest = features.turns.parts.last
+    features.last = rest.last if rest else features.first
