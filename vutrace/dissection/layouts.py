@@ -32,7 +32,16 @@ class Layout:
         if self.listed is not None:
             items: Any = fields.get(self.listed.name, ())
             return len(items) == fields.get(self.listed.count)
-        return len(fields) == len(self.layer.fields_desc) or not compilable(self.layer)
+        if not compilable(self.layer):
+            return True
+        return len(fields) == len(self.layer.fields_desc) or not (payload or size_of(self.layer))
+
+    @property
+    def extent(self) -> str:
+        """The sizes of a payload that varies, in words."""
+        if self.listed is None:
+            return f"{size_of(self.layer)} or more"
+        return f"{size_of(self.layer)} + {size_of(self.listed.layer)} × {self.listed.count}"
 
     def chosen(self, payload: bytes, fields: Fields) -> "tuple[Layout, Fields]":
         """This layout with its fields, or the other of its size where that one's marks are found."""
@@ -79,7 +88,7 @@ class Layouts:
     def sizes(self) -> str:
         """The sizes that would have fitted, in words."""
         words = [str(size) for size in sorted(self.by_size)]
-        words += [f"{size_of(layout.layer)} or more" for layout in self.varying]
+        words += [layout.extent for layout in self.varying]
         return " or ".join(words)
 
 

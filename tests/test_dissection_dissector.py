@@ -1,0 +1,221 @@
+"""From frames to messages: any bytes give a message, and what is wrong with it in words."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import fd_infos, frames, hostile_frames, messages
+
+from vutrace.dissection.dissector import Dissector
+from vutrace.dissection.layouts import layouts_of
+from vutrace.plugin import Layer, MessageSpec, table, u32
+from vutrace.protocol import payloads as p
+from vutrace.protocol.layers import Empty
+from vutrace.protocol.messages import TABLES, sender_of
+from vutrace.records import Channel, FdInfo, FdKind, Frame, FrameFlag, Side
+
+DISSECT = Dissector()
+FD = FdInfo(FdKind.EVENTFD)
+
+
+def frame(
+    number: int,
+    payload: bytes = b"",
+    flags: int = 1,
+    fds: int = 0,
+    channel: Channel = Channel.MAIN,
+    sender: Side | None = None,
+    size: int | None = None,
+) -> Frame:
+    """A frame of a little-endian host."""
+    data = struct.pack("<III", number, flags, len(payload) if size is None else size) + payload
+    side = sender or sender_of(channel, reply=bool(flags & 4))
+    return Frame(0, 0, 1, channel, side, data, (FD,) * fds, wire_size=len(data))
+
+
+@settings(max_examples=500, deadline=None)
+@given(messages())
+def test_nothing_is_wrong_with_a_valid_message(valid: Frame) -> None:
+    message = DISSECT(valid)
+    assert message.problems == ()
+    assert message.rest == b""
+    assert len(message.fields) == len(message.layer.fields_desc) or not message.payload
+
+
+@settings(max_examples=1000, deadline=None)
+@given(hostile_frames() | frames())
+def test_any_frame_gives_a_message(hostile: Frame) -> None:
+    message = DISSECT(hostile)
+    assert message.frame is hostile
+    assert isinstance(message.name, str)
+    assert all(isinstance(problem, str) for problem in message.problems)
+    assert message.ring is None or message.ring >= 0
+    assert message.nofd in (True, False)
+    assert message.size >= 0
+
+
+@settings(deadline=None)
+@given(messages(), st.integers(0, 40))
+def test_a_message_cut_short_is_a_problem(valid: Frame, kept: int) -> None:
+    if kept < len(valid.data):
+        assert DISSECT(replace(valid, data=valid.data[:kept], wire_size=kept)).problems
+
+
+@settings(deadline=None)
+@given(messages(), st.lists(fd_infos(), min_size=10, max_size=12).map(tuple))
+def test_too_many_descriptors_are_a_problem(valid: Frame, fds: Sequence[FdInfo]) -> None:
+    assert any("attached" in each for each in DISSECT(replace(valid, fds=tuple(fds))).problems)
+
+
+@settings(deadline=None)
+@given(messages())
+def test_the_wrong_side_sending_is_a_problem(valid: Frame) -> None:
+    problems = DISSECT(replace(valid, sender=valid.sender.peer)).problems
+    assert problems == (next(each for each in problems if f"from the {valid.sender.peer}" in each),)
+
+
+REGIONS = [bytes(32), bytes(40)]
+SIZES_IN_THE_WILD = [
+    (frame(6, bytes(16), fds=1), p.Log),
+    (frame(6, bytes(8)), p.U64),
+    (frame(6, b"", flags=5), Empty),
+    (frame(6, bytes(8), flags=5), p.LogSize),
+    (frame(6, bytes(16), flags=5), p.Log),
+    (frame(5, struct.pack("<II", 8, 0) + 8 * REGIONS[0], fds=8), p.MemoryTable),
+    (frame(5, struct.pack("<II", 4, 0) + 4 * REGIONS[1], fds=4), p.XenMemoryTable),
+    (frame(5, struct.pack("<II", 5, 0) + 5 * REGIONS[0], fds=5), p.MemoryTable),
+    (frame(5, bytes(8)), p.MemoryTable),
+    (frame(5, struct.pack("<II", 1, 0) + REGIONS[0], flags=5), p.MemoryTable),
+    (frame(5, bytes(8), flags=5), p.Ack),
+    (frame(37, bytes(40), fds=1), p.SingleRegion),
+    (frame(37, bytes(48), fds=1), p.XenSingleRegion),
+    (frame(37, bytes(8)), p.U64),
+    (frame(37, bytes(40), flags=5), p.SingleRegion),
+    (frame(38, bytes(40), fds=1), p.SingleRegion),
+    (frame(24, bytes(12)), p.Config),
+    (frame(24, bytes(12 + 256)), p.Config),
+    (frame(24, b"", flags=5), Empty),
+    (frame(24, bytes(12), flags=5), p.Config),
+    (frame(24, struct.pack("<Q", 1), flags=5), p.Ack),
+    (frame(26, bytes(1072)), p.CryptoSession),
+    (frame(26, struct.pack("<Q", 0x404) + bytes(1064)), p.AsymmetricCryptoSession),
+    (frame(26, bytes(632)), p.OldCryptoSession),
+    (frame(28, b"", flags=5, fds=1), Empty),
+    (frame(28, struct.pack("<Q", 1), flags=5), p.Ack),
+    (frame(41, b""), Empty),
+    (frame(44, bytes(2056), flags=5), p.ShmemConfig),
+    (frame(44, bytes(8)), p.VringState),
+    (frame(44, bytes(8), flags=5), p.VringBase),
+]
+
+
+@pytest.mark.parametrize(
+    ("seen", "layer"),
+    SIZES_IN_THE_WILD,
+    ids=[
+        f"{TABLES[Channel.MAIN][f.data[0]].name}-{len(f.data) - 12}-{f.data[4]}" for f, _ in SIZES_IN_THE_WILD
+    ],
+)
+def test_sizes_that_differ_in_the_wild_dissect(seen: Frame, layer: type[Layer]) -> None:
+    message = DISSECT(seen)
+    assert message.layer is layer
+    assert message.problems == ()
+
+
+PROBLEMS = [
+    (frame(1, flags=0), "version 0 in flags 0x0, expected 1"),
+    (frame(1, flags=0x11), "unknown bits in flags 0x11"),
+    (frame(8, bytes(4)), "payload of 4 bytes, vring state has 8"),
+    (frame(8, bytes(8), size=9), "the header announces 9 bytes, 8 follow"),
+    (frame(6, bytes(3)), "payload of 3 bytes, log has 8 or 16"),
+    (frame(3, bytes(2)), "payload of 2 bytes, no payload has 0"),
+    (
+        frame(5, struct.pack("<II", 2, 0) + bytes(32), fds=2),
+        "payload of 40 bytes, memory table has 8 or more",
+    ),
+    (frame(77), "unknown request 77"),
+    (frame(12, struct.pack("<Q", 0x100), fds=1), "1 descriptor attached, expected no descriptor"),
+    (frame(12, struct.pack("<Q", 0)), "0 descriptors attached, expected 1"),
+    (frame(38, bytes(40), fds=2), "2 descriptors attached, expected 0 to 1"),
+    (frame(1, sender=Side.BACKEND), "a request from the backend, which sends only replies on this channel"),
+    (
+        frame(1, bytes(8), flags=5, sender=Side.FRONTEND),
+        "a reply from the frontend, which sends only requests on this channel",
+    ),
+    (frame(1, flags=1, channel=Channel.GPU), "flags 0x1: only REPLY is known on the GPU channel"),
+    (
+        frame(8, bytes(16), fds=1, channel=Channel.BACKEND),
+        "1 descriptor attached, expected no descriptor",  # rust-vmm
+    ),
+]
+
+
+@pytest.mark.parametrize(("wrong", "problem"), PROBLEMS, ids=[text.replace(" ", "-") for _, text in PROBLEMS])
+def test_what_is_wrong_is_said(wrong: Frame, problem: str) -> None:
+    assert problem in DISSECT(wrong).problems
+
+
+def test_what_the_relay_noticed_comes_first() -> None:
+    noticed = replace(frame(8, bytes(4)), flags=FrameFlag.CUT | FrameFlag.FDS_LOST)
+    assert [each.split(":")[0] for each in DISSECT(noticed).problems] == [
+        "recorded only in part",
+        "descriptors were lost",
+    ]
+
+
+def test_bytes_that_are_no_message() -> None:
+    short = replace(frame(1), data=b"\1\2\3")
+    assert DISSECT(short).problems == ("3 bytes are less than a header",)
+    raw = replace(frame(1), flags=FrameFlag.RAW)
+    assert DISSECT(raw).fields == {"data": raw.data}
+
+
+def test_short_and_long_payloads_keep_what_is_there() -> None:
+    short = DISSECT(frame(9, bytes(16)))
+    assert list(short.fields) == ["index", "flags", "descriptor"]
+    long = DISSECT(frame(8, bytes(8) + b"more"))
+    assert (long.fields, long.rest) == ({"index": 0, "num": 0}, b"more")
+
+
+@pytest.mark.parametrize(
+    ("seen", "ring", "nofd"),
+    [
+        (frame(8, struct.pack("<II", 7, 1)), 7, False),
+        (frame(12, struct.pack("<Q", 0x103)), 3, True),
+        (frame(13, struct.pack("<Q", 3), fds=1), 3, False),
+        (frame(3, struct.pack("<Q", 3), fds=1, channel=Channel.BACKEND), None, False),
+        (frame(3, struct.pack("<QQQ", 3, 0, 0), fds=1, channel=Channel.BACKEND), 3, False),
+        (frame(1), None, False),
+        (frame(12, bytes(8), flags=5), None, False),
+    ],
+)
+def test_the_ring_that_a_message_is_about(seen: Frame, ring: int | None, nofd: bool) -> None:
+    message = DISSECT(seen)
+    assert (message.ring if message.problems == () else ring, message.nofd) == (ring, nofd)
+
+
+class Ping(Layer):
+    fields_desc = [u32("sequence")]
+
+
+def test_a_plugins_messages_dissect_beside_the_specs() -> None:
+    extra = {Channel.MAIN: table(MessageSpec(2000, "ACME_PING", (Ping,), (Ping,)))}
+    dissect = Dissector(extra)
+    message = dissect(frame(2000, struct.pack("<I", 5)))
+    assert (message.name, message.fields, message.problems) == ("ACME_PING", {"sequence": 5}, ())
+    assert dissect(frame(3)).name == "SET_OWNER"
+    assert DISSECT(frame(2000)).name == "UNKNOWN(2000)"
+
+
+def test_a_message_of_a_big_endian_host() -> None:
+    data = struct.pack(">IIIII", 8, 1, 8, 2, 256)
+    message = DISSECT(replace(frame(8), data=data, big_endian=True))
+    assert (message.fields, message.problems) == ({"index": 2, "num": 256}, ())
+
+
+def test_layouts_say_their_sizes() -> None:
+    spec = TABLES[Channel.MAIN][24]
+    assert layouts_of(spec, reply=True, big_endian=False).sizes == "0 or 8 or 12 or more"
