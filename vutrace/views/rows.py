@@ -24,14 +24,18 @@ class Rows:
 
     def heading(self) -> str:
         """The line above the rows."""
-        columns = f"{'#':>6}   {'time':>{self.width}}  conn ring  {'message':<21} {'':<10} {'detail':<34} fds"
+        columns = (
+            f"{'#':>6}   {'time':>{self.width}}  conn ring   {'message':<21} {'':<10} {'detail':<34} fds"
+        )
         return self.paint(columns, "heading")
 
     def lines(self, sight: Sight) -> Iterator[str]:
         """The row's line, and one for each note that goes with it."""
         yield self.line(sight)
         for note in notes_of(sight):
-            yield self.paint(f"{'':>6} {NOTE} {'':>{self.width}}  {self.letter(sight):<4}       {note}", NOTE)
+            yield self.paint(
+                f"{'':>6} {NOTE} {'':>{self.width}}  {self.letter(sight):<4}        {note}", NOTE
+            )
 
     def line(self, sight: Sight) -> str:
         """The row in one line."""
@@ -48,7 +52,7 @@ class Rows:
         style = "problem" if event.kind is EventKind.ERROR else NOTE
         head = f"{sight.row.number:>6} {NOTE} {self.clock(sight):>{self.width}}  {self.letter(sight):<4} "
         text = self.paint(f"{event.kind}: {printable(event.text)}", style)
-        return f"{head}      {text}{self.problems(sight)}"
+        return f"{head}       {text}{self.problems(sight)}"
 
     def message(self, sight: Sight, message: Message) -> str:
         """A message."""
@@ -60,7 +64,7 @@ class Rows:
         name = self.paint(f"{message.name:<21}", glyph)
         words = f"{flag:<10} {words_of(sight, message):<34}{link(sight)}"
         fds = f" {self.paint(short(frame.fds), 'fds')}" if frame.fds else ""
-        return f"{head}{row.ring_name or '-':<5} {name} {words}{fds}{self.problems(sight)}".rstrip()
+        return f"{head}{row.ring_name or '-':<6} {name} {words}{fds}{self.problems(sight)}".rstrip()
 
     def problems(self, sight: Sight) -> str:
         """What is wrong, where nobody overlooks it."""

@@ -95,7 +95,7 @@ class Tree:
         meaning = text_of(value, show, row.context)
         if not isinstance(value, int) or show.kind is Kind.HEX:
             return meaning
-        return raw(value) if meaning == raw(value) else f"{raw(value)} ({meaning})"
+        return meaning if meaning.startswith(raw(value)) else f"{raw(value)} ({meaning})"
 
 
 LISTED = {Kind.FLAGS, Kind.FEATURES, Kind.PARTS}
