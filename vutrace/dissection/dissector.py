@@ -59,8 +59,11 @@ class Dissector:
         return Message(frame, layouts.spec, flags, layer, fields, payload[used:], problems)
 
     def _find(self, channel: Channel, request: int, reply: int, big_endian: bool) -> Layouts:
-        spec = self._tables[channel].get(request) or unknown(request)
-        return layouts_of(spec, bool(reply), big_endian, channel)
+        spec = self._tables[channel].get(request)
+        if spec is not None:
+            return layouts_of(spec, bool(reply), big_endian, channel)
+        # Without lawful flags an unknown message never passes unexamined.
+        return replace(layouts_of(unknown(request), bool(reply), big_endian, channel), flags=frozenset())
 
     def _problems(
         self,
