@@ -1,6 +1,5 @@
 """The command line: one file per verb, wiring only. Verbs import what they need when they run."""
 
-import os
 import signal
 import sys
 from typing import NoReturn
@@ -8,6 +7,7 @@ from typing import NoReturn
 import typer
 
 from vutrace.cli import demo, list_, proxy, show
+from vutrace.cli import explain as explain_verb
 from vutrace.cli.errors import explain
 
 EPILOG = (
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("proxy")(proxy.proxy)
 app.command("show")(show.show)
+app.command("explain", context_settings={"ignore_unknown_options": True})(explain_verb.explain)
 app.add_typer(list_.app, name="list")
 
 
@@ -34,9 +35,11 @@ def main() -> NoReturn:
     """Run the verb; every error the user can mend is one line on stderr and an exit status."""
     try:
         app()
-    except BrokenPipeError:  # the reader of our output has gone (| head): not an error to talk about
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+    except SystemExit as end:
+        # The reader of our output has gone (| head): typer makes that 1, which is an answer here.
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(128 + signal.SIGPIPE)
+        raise
     except Exception as error:
         line, status = explain(error)
         print(f"vutrace: {line}", file=sys.stderr)

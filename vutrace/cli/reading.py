@@ -44,13 +44,24 @@ def load_dissectors(files: list[Path] | None) -> "Registry":
     return registry
 
 
-def rows_of(reader: "Reader", registry: "Registry", device: str) -> "Iterator[Row]":
-    """The capture's rows, and a note when it ends in the middle of a block."""
+def rows_of(file: str, reader: "Reader", registry: "Registry", device: str) -> "Iterator[Row]":
+    """The rows of the capture in `file`; a note when it ends in the middle of a block."""
     from vutrace.session.tracker import Tracker
 
-    yield from Tracker(registry, device).rows(reader)
+    return noting(file, reader, Tracker(registry, device).rows(reader))
+
+
+def noting(file: str, reader: "Reader", rows: "Iterator[Row]") -> "Iterator[Row]":
+    """The rows; what is wrong with the capture is said of `file`."""
+    from vutrace.capture import CaptureError
+
+    try:
+        yield from rows
+    except CaptureError as error:
+        told = str(error)
+        raise CaptureError(told if told.startswith(file) else f"{file}: {told}") from None
     if reader.cut:
-        note("the capture is cut: it ends within a block; everything before it is shown")
+        note(f"{file}: cut, it ends within a block; all before that is shown")
 
 
 def is_live(file: str, follow: bool) -> bool:

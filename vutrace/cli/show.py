@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
@@ -84,11 +84,11 @@ def show(
     registry = load_dissectors(dissector)
     pick = picked(registry, message, ring, channel, sender)
     printer = json_printer(secrets) if json else text_printer(tree, dump, time, color, secrets)
-    rows = rows_of(open_capture(name, follow, done_fd), registry, device)
+    rows = rows_of(name, open_capture(name, follow, done_fd), registry, device)
     sights = (sight for sight in Onlooker().sights(rows) if pick.wants(sight.row))
     try:
         lines = chain.from_iterable(map(printer.lines, islice(sights, count)))
-        write(chain(printer.heading(), lines), is_live(name, follow))
+        write(printer.heading(), lines, is_live(name, follow))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 
@@ -131,11 +131,12 @@ def text_printer(tree: bool, dump: bool, style: str, color: When, secrets: bool)
     return Text(rows, Tree(secrets) if tree else None, dump, secrets)
 
 
-def write(lines: Iterable[str], live: bool) -> None:
-    """Lines to stdout: at once where somebody waits for them, else when there are many."""
+def write(heading: Iterable[str], lines: Iterator[str], live: bool) -> None:
+    """Lines to stdout, each at once where somebody waits for it; the heading when there is a first one."""
     assert isinstance(sys.stdout, TextIOWrapper)
     # A name in a capture may hold what the terminal's encoding has no letters for.
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=live)
-    for line in lines:
+    first = list(islice(lines, 1))
+    for line in chain(heading, first, lines):
         sys.stdout.write(line + "\n")
     sys.stdout.flush()
