@@ -89,7 +89,9 @@ GPU_PROTOCOL_FEATURES: Bits = {0: "EDID", 1: "DMABUF2"}
 
 
 def bit_numbers(mask: int) -> Iterator[int]:
-    """The numbers of the bits that are set, from the lowest."""
+    """The numbers of the bits that are set, from the lowest; a negative mask is a word of 64 bits."""
+    if mask < 0:
+        mask &= 2**64 - 1
     while mask:
         lowest = mask & -mask
         yield lowest.bit_length() - 1
