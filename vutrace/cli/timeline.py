@@ -1,0 +1,157 @@
+"""`vutrace timeline`: phases with their loops, and a lane for each ring."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vutrace.cli.errors import UsageError
+from vutrace.views.colour import When, bare, painter
+
+if TYPE_CHECKING:
+    from vutrace.dissection.registry import Registry
+    from vutrace.session.model import RingLane, Timeline
+    from vutrace.session.row import Row
+
+EXAMPLES = """Examples:
+
+\b
+  vutrace timeline start.pcapng                         phases, loops, a lane for each ring
+  vutrace timeline start.pcapng --pair 0 --scale time   one queue pair in true time
+  vutrace timeline start.pcapng --format json | jq .
+  vutrace timeline start.pcapng -o start.svg            the format is told by the name
+  vutrace timeline start.pcapng -o start.html
+"""
+SUFFIXES = {
+    ".txt": "text",
+    ".json": "json",
+    ".svg": "svg",
+    ".mmd": "mermaid",
+    ".md": "mermaid",
+    ".html": "html",
+    ".perfetto": "perfetto",
+    ".pftrace": "perfetto",
+}
+
+
+def timeline(
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="A capture; - is stdin.", show_default=False)
+    ] = None,
+    read: Annotated[
+        str | None, typer.Option("-r", "--read", metavar="FILE", help="The same.", show_default=False)
+    ] = None,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="OUT", help="Where to; - is stdout.")
+    ] = "-",
+    format_: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="text, json, svg, mermaid, html or perfetto.")
+    ] = "",
+    ring: Annotated[
+        list[int] | None,
+        typer.Option(min=0, metavar="N", help="Only this ring's lane; may be repeated.", show_default=False),
+    ] = None,
+    pair: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0, metavar="N", help="Only this queue pair's lanes; may be repeated.", show_default=False
+        ),
+    ] = None,
+    scale: Annotated[str, typer.Option(metavar="order|time", help="What the lanes run along.")] = "order",
+    width: Annotated[
+        int | None,
+        typer.Option(min=20, metavar="N", help="Columns; else the terminal's.", show_default=False),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="What is traced (net, blk, ...), instead of finding out.")
+    ] = "",
+    dissector: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
+    ] = None,
+    color: Annotated[When, typer.Option(help="Colour; NO_COLOR is honoured.")] = When.AUTO,
+) -> None:
+    """Draw what happened: the phases with their loops, and each ring's states and messages."""
+    from vutrace.cli.reading import chosen, load_dissectors
+    from vutrace.views.timeline import FORMATS, READ_AGAIN, Options, Scale, only, renderer
+
+    name = format_ or SUFFIXES.get(Path(output).suffix, "text")
+    if name not in FORMATS:
+        raise UsageError(f"--format {name}: one of {', '.join(FORMATS)} is needed")
+    if scale not in list(Scale):
+        raise UsageError(f"--scale {scale}: order or time is needed")
+    registry = load_dissectors(dissector)
+    columns = width or shutil.get_terminal_size().columns
+    plain = name != "text" or output != "-"
+    paint = bare if plain else painter(color, os.environ, sys.stdout.isatty())
+    with readable(chosen(file, read), again=name in READ_AGAIN) as path:
+        drawn = only(read_timeline(path, registry, device), wanted(ring, pair))
+        options = Options(lambda: rows(path, registry, device), Scale(scale), columns, paint)
+        put(output, renderer(name).render(drawn, options))
+
+
+timeline.__doc__ = f"{timeline.__doc__}\n\n{EXAMPLES}"
+
+
+def wanted(rings: list[int] | None, pairs: list[int] | None) -> "Callable[[RingLane], bool]":
+    """Which lanes were asked for; all where none was."""
+    if rings is None and pairs is None:
+        return lambda lane: True
+    return lambda lane: lane.ring.index in (rings or []) or lane.pair in (pairs or [])
+
+
+@contextmanager
+def readable(file: str, again: bool) -> Iterator[str]:
+    """The path of the capture; what comes through a pipe is kept for a while if it is read `again`."""
+    if file != "-" or not again:
+        yield file
+        return
+    with NamedTemporaryFile(suffix=".pcapng") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        yield kept.name
+
+
+def rows(path: str, registry: "Registry", device: str) -> "Iterator[Row]":
+    """The capture's rows."""
+    from vutrace.capture import read
+    from vutrace.session.tracker import Tracker
+
+    return Tracker(registry, device).rows(read(path))
+
+
+def read_timeline(path: str, registry: "Registry", device: str) -> "Timeline":
+    """The capture's timeline, and a note on stderr when the capture is cut."""
+    from vutrace.capture import read
+    from vutrace.cli.reading import note
+    from vutrace.session.timeline import timeline as build
+    from vutrace.session.tracker import Tracker
+
+    reader, tracker = read(path), Tracker(registry, device)
+    built = build(tracker.rows(reader), tracker.connections)
+    if reader.cut:
+        note("the capture is cut: it ends within a block; everything before it is drawn")
+    return built
+
+
+def put(output: str, pieces: Iterable[str] | Iterable[bytes]) -> None:
+    """Write a drawing where it is wanted."""
+    if output == "-":
+        sys.stdout.flush()
+        write(sys.stdout.buffer.write, pieces)
+        sys.stdout.buffer.flush()
+        return
+    with open(output, "wb") as out:
+        write(out.write, pieces)
+
+
+def write(to: Callable[[bytes], int], pieces: Iterable[str] | Iterable[bytes]) -> None:
+    """Text as UTF-8, bytes as they are; a lone surrogate of a hostile name is escaped."""
+    for piece in pieces:
+        to(piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece)

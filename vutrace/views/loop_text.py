@@ -1,0 +1,97 @@
+"""Phases in words: loops folded to one line each, what is sent once per device set apart."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence as Items
+from dataclasses import replace
+from itertools import groupby
+
+from vutrace.session.model import Iteration, Loop, Part, Sequence, Step
+from vutrace.views.colour import Paint, bare
+
+ONCE = "problem"  # the style of messages sent once per device: red, as in the source material
+
+
+def words_of(part: Part, paint: Paint = bare) -> Iterator[list[str]]:
+    """The lines of a part, each a list of words that may be wrapped between."""
+    if isinstance(part, Sequence):
+        yield folded(part.steps, paint)
+        return
+    for iterations in alike(part):
+        times = f"{len(iterations)} × [" if part.count > 1 else "["
+        words = folded(longest(iterations).steps, paint)
+        line = [times + words[0], *words[1:]]
+        line[-1] += "]"
+        line.append(paint(f" {units(iterations)}", "="))
+        if part.repeats > 1:
+            line.append(f" {part.repeats} times over")
+        yield line
+
+
+def alike(loop: Loop) -> Iterator[list[Iteration]]:
+    """Neighbouring iterations that are the same but for what is sent once."""
+    for _, group in groupby(loop.iterations, key=lambda each: (shape(each), each.anomalies)):
+        yield list(group)
+
+
+def shape(iteration: Iteration) -> tuple[Step, ...]:
+    """An iteration's steps without what is sent once."""
+    return tuple(step for step in iteration.steps if not step.once)
+
+
+def longest(iterations: Items[Iteration]) -> Iteration:
+    """The one that also has what is sent once."""
+    return max(iterations, key=lambda each: len(each.steps))
+
+
+def units(iterations: Items[Iteration]) -> str:
+    """The queue pairs or rings of neighbouring iterations."""
+    first = iterations[0]
+    numbers = [each.ring if each.pair is None else each.pair for each in iterations]
+    what = "ring" if first.pair is None else "pair"
+    return f"{what}{'s' * (len(numbers) > 1)} {ranges([number for number in numbers if number is not None])}"
+
+
+def ranges(numbers: Items[int]) -> str:
+    """Numbers in their order, runs as first–last: 0–3, 7."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+
+
+def folded(steps: Items[Step], paint: Paint = bare) -> list[str]:
+    """Steps in words; what is the same for ring after ring is said once: (CALL ERR) × 2."""
+    words: list[str] = []
+    for about_ring, group in groupby(steps, key=lambda step: step.ring is not None):
+        if about_ring:
+            words += by_ring(list(group), paint)
+        else:
+            words += [word_of(step, paint) for step in group]
+    return words
+
+
+def by_ring(steps: Items[Step], paint: Paint) -> Iterator[str]:
+    """Steps about rings, equal neighbouring rings as one group."""
+    rings = [
+        [replace(step, ring=None) for step in group] for _, group in groupby(steps, key=lambda s: s.ring)
+    ]
+    for group, same in groupby(rings):
+        times, words = len(list(same)), [word_of(step, paint) for step in group]
+        if times == 1:
+            yield from words
+        elif len(words) == 1:
+            yield f"{words[0]} × {times}"
+        else:
+            yield f"({words[0]}"
+            yield from words[1:-1]
+            yield f"{words[-1]}) × {times}"
+
+
+def word_of(step: Step, paint: Paint) -> str:
+    """A step in one word; braces tell what is sent once per device where there is no colour."""
+    word = step.name if step.value is None else f"{step.name}={step.value}"
+    word = word if step.count == 1 else f"{word} × {step.count}"
+    return paint(f"{{{word}}}", ONCE) if step.once else word

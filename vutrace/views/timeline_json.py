@@ -1,0 +1,242 @@
+"""The timeline as one JSON object; keys are fixed (docs/session-model.md): more may come, none is renamed.
+
+Times are seconds since the first record, rows are numbers as in `show`, masks are integers.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from vutrace.records import connection_letter
+from vutrace.session.fd_ledger import Holding
+from vutrace.session.memory import MemoryChange
+from vutrace.session.model import (
+    ConnectionTimeline,
+    Iteration,
+    Loop,
+    Mark,
+    Part,
+    PhaseSpan,
+    RingLane,
+    Sequence,
+    SessionTimeline,
+    Span,
+    Step,
+    Timeline,
+)
+from vutrace.session.negotiation import Round
+from vutrace.session.rings import Ring
+from vutrace.views.descriptors import identity
+from vutrace.views.timeline import Options
+
+Json = dict[str, Any]
+SECOND = 1_000_000_000
+
+
+def render(timeline: Timeline, _options: Options) -> Iterator[str]:
+    """The object, indented."""
+    yield from json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(timeline_json(timeline))
+    yield "\n"
+
+
+def timeline_json(timeline: Timeline) -> Json:
+    """The whole capture."""
+    return {
+        "rows": timeline.rows,
+        "first_ns": timeline.first_ns,
+        "connections": [connection_json(each) for each in timeline.connections],
+    }
+
+
+def connection_json(connection: ConnectionTimeline) -> Json:
+    """One connection."""
+    return {
+        "connection": connection_letter(connection.number),
+        "frontend": connection.frontend,
+        "backend": connection.backend,
+        "sessions_omitted": connection.sessions_omitted,
+        "sessions": [session_json(each) for each in connection.sessions],
+    }
+
+
+def session_json(session: SessionTimeline) -> Json:
+    """One session."""
+    return {
+        "session": session.number,
+        "device": session.device,
+        "device_reason": session.device_reason,
+        "first": session.first,
+        "last": session.last,
+        "start": session.start_ns / SECOND,
+        "end": session.end_ns / SECOND,
+        "closed": session.closed,
+        "rows": session.rows,
+        "problems": session.problems,
+        "status": session.status,
+        "phases": [phase_json(each) for each in session.phases],
+        "phases_omitted": session.phases_omitted,
+        "phases_cut": session.phases_cut,
+        "rings": [lane_json(each) for each in session.rings],
+        "rounds": [round_json(each) for each in session.rounds],
+        "barriers": session.barriers,
+        "memory": [asdict(region) for region in session.memory],
+        "memory_changes": [change_json(each) for each in session.memory_changes],
+        "fds": [holding_json(each) for each in session.fds],
+        "fds_received": session.fds_received,
+        "owing": [asdict(each) for each in session.owing],
+    }
+
+
+def phase_json(phase: PhaseSpan) -> Json:
+    """One phase; first and last are null where the device ran without a message."""
+    return {
+        "name": str(phase.phase),
+        "first": phase.first,
+        "last": phase.last,
+        "start": phase.start_ns / SECOND,
+        "end": phase.end_ns / SECOND,
+        "messages": phase.messages,
+        "once": phase.once,
+        "loops": [loop_json(loop) for loop in phase.loops],
+        "parts": [part_json(part) for part in phase.parts],
+        "parts_omitted": phase.parts_omitted,
+    }
+
+
+def part_json(part: Part) -> Json:
+    """A part in its place: a loop by its first row (see `loops`), or messages outside of loops."""
+    if isinstance(part, Loop):
+        return {"loop": part.first}
+    return sequence_json(part)
+
+
+def sequence_json(part: Sequence) -> Json:
+    """Messages outside of loops."""
+    return {
+        "first": part.first,
+        "last": part.last,
+        "messages": [step.name for step in part.steps for _ in range(step.count)],
+        "anomalies": list(part.anomalies),
+    }
+
+
+def loop_json(loop: Loop) -> Json:
+    """A loop."""
+    return {
+        "name": loop.name,
+        "count": loop.count,
+        "repeats": loop.repeats,
+        "first": loop.first,
+        "last": loop.last,
+        "iterations": [iteration_json(each) for each in loop.iterations],
+    }
+
+
+def iteration_json(iteration: Iteration) -> Json:
+    """A turn of a loop."""
+    return {
+        "queue_pair": iteration.pair,
+        "ring": iteration.ring,
+        "rings": list(iteration.rings),
+        "first": iteration.first,
+        "last": iteration.last,
+        "messages": iteration.messages,
+        "steps": [step_json(each) for each in iteration.steps],
+        "anomalies": list(iteration.anomalies),
+    }
+
+
+def step_json(step: Step) -> Json:
+    """A message of a turn."""
+    return {name: value for name, value in asdict(step).items() if value not in (None, False)}
+
+
+def lane_json(lane: RingLane) -> Json:
+    """A ring with everything that happened to it."""
+    return {
+        **ring_json(lane.ring),
+        "queue_pair": lane.pair,
+        "spans": [span_json(each) for each in lane.spans],
+        "marks": [mark_json(each) for each in lane.marks],
+    }
+
+
+def ring_json(ring: Ring) -> Json:
+    """A ring as it stands: as sent, and in effect."""
+    return {
+        "ring": ring.index,
+        "name": ring.name,
+        "state": str(ring.state),
+        "started": ring.state.started,
+        "enabled": ring.state.enabled,
+        "started_rule": ring.started_rule,
+        "enabled_rule": ring.enabled_rule,
+        "enable_sent": ring.enable_sent,
+        "kick_sent": ring.kick_sent,
+        "size": ring.size,
+        "base": ring.base,
+        "addresses": asdict(ring.addresses) if ring.addresses else None,
+        "changed": ring.changed,
+        "changed_time": ring.changed_ns / SECOND,
+        "changed_by": ring.changed_by,
+    }
+
+
+def span_json(span: Span) -> Json:
+    """A state and how long it lasted."""
+    return {
+        "state": span.state,
+        "start": span.start_ns / SECOND,
+        "end": span.end_ns / SECOND,
+        "first": span.first,
+        "rule": span.rule,
+        "changes": span.changes,
+    }
+
+
+def mark_json(mark: Mark) -> Json:
+    """A message about the ring."""
+    return {
+        "kind": mark.kind,
+        "name": mark.name,
+        "row": mark.row,
+        "time": mark.time_ns / SECOND,
+        "last": mark.last,
+        "count": mark.count,
+    }
+
+
+def round_json(negotiated: Round) -> Json:
+    """A negotiation round with what was refused."""
+    return {
+        **asdict(negotiated),
+        "refused": negotiated.refused,
+        "protocol_refused": negotiated.protocol_refused,
+    }
+
+
+def change_json(change: MemoryChange) -> Json:
+    """A change of the memory map."""
+    return {
+        "row": change.number,
+        "time": change.time_ns / SECOND,
+        "message": change.message,
+        "added": [asdict(region) for region in change.added],
+        "removed": [asdict(region) for region in change.removed],
+    }
+
+
+def holding_json(holding: Holding) -> Json:
+    """A descriptor in its place."""
+    return {
+        "role": holding.slot.role,
+        "ring": holding.slot.ring,
+        "region": holding.slot.region,
+        "fd": None if holding.fd is None else identity(holding.fd),
+        "row": holding.number,
+        "time": holding.time_ns / SECOND,
+        "message": holding.message,
+        "generation": holding.generation,
+        "replaced": None if holding.replaced is None else identity(holding.replaced),
+    }
