@@ -108,9 +108,9 @@ DEVICE = Device(
     evidence=Evidence(
         # SPDK's vhost serves blk and scsi alike; its features tell which.
         commands=(
-            r"\bvhost-user-blk\b",  # QEMU -device, qemu-storage-daemon --export, QEMU's contrib back-end
+            r"\bvhost-user-blk[\w-]*",  # QEMU -device, qemu-storage-daemon --export, QEMU's contrib back-end
             r"--disk\b.*\bvhost_user=(true|on)",  # cloud-hypervisor
-            r"--vhost-user(-blk\b| .*\btype=block\b)",  # crosvm
+            r"--vhost-user(-blk\b| (type=)?block\b)",  # crosvm
         ),
         config_sizes=(60, 72, 96),
         features=bit("VIRTIO_BLK_F_SEG_MAX", FEATURES) | bit("VIRTIO_BLK_F_BLK_SIZE", FEATURES),

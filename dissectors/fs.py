@@ -34,10 +34,10 @@ DEVICE = Device(
     ring_name=ring_name,
     evidence=Evidence(
         commands=(
-            r"\bvhost-user-fs\b",  # QEMU -device
+            r"\bvhost-user-fs[\w-]*",  # QEMU -device
             r"\bvirtiofsd\b",
             r"--fs\b.*\bsocket=",  # cloud-hypervisor
-            r"--vhost-user(-fs\b| .*\btype=fs\b)",  # crosvm
+            r"--vhost-user(-fs\b| (type=)?fs\b)",  # crosvm
         ),
         config_sizes=(40, 44),
     ),

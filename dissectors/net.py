@@ -115,12 +115,12 @@ DEVICE = Device(
     pairs=True,
     evidence=Evidence(
         commands=(
-            r'\bvhost-user,|\btype=vhost-user\b(?!-)|"type": *"vhost-user"',  # QEMU -netdev
-            r"\b(net|eth)_vhost\d*",  # DPDK's vhost driver
-            r"\b(net_)?virtio_user\d*",  # DPDK's front-end
+            r'\bvhost-user,\S*|"type": *"vhost-user"',  # QEMU -netdev
+            r"\b(net|eth)_vhost\w*",  # DPDK's vhost driver
+            r"\b(net_)?virtio_user\w*",  # DPDK's front-end
             r"\bovs-vswitchd\b",
             r"--net\b.*\bvhost_user=(true|on)",  # cloud-hypervisor
-            r"--vhost-user(-net\b| .*\btype=net\b)",  # crosvm
+            r"--vhost-user(-net\b| (type=)?net\b)",  # crosvm
             r"\bpasst\b",
         ),
         messages=("NET_SET_MTU", "SEND_RARP"),
