@@ -32,7 +32,7 @@ ORDERS = pytest.mark.parametrize("big_endian", [False, True], ids=["little-endia
 
 @ORDERS
 @pytest.mark.parametrize("layer", LAYERS, ids=IDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_valid_payloads_decode_to_what_was_packed(layer: type[Layer], big_endian: bool, data: Any) -> None:
     values = data.draw(contents(layer))
@@ -44,7 +44,7 @@ def test_valid_payloads_decode_to_what_was_packed(layer: type[Layer], big_endian
 
 @ORDERS
 @pytest.mark.parametrize("layer", LAYERS, ids=IDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_hostile_payloads_decode_alike(layer: type[Layer], big_endian: bool, data: Any) -> None:
     payload = packed(layer, data.draw(contents(layer)), big_endian)

@@ -22,7 +22,7 @@ ORDERS = pytest.mark.parametrize("big_endian", [False, True], ids=["little-endia
 
 @ORDERS
 @EVERY_LAYER
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(data=st.data())
 def test_what_is_dissected_builds_the_same_bytes(layer: type[Layer], big_endian: bool, data: Any) -> None:
     payload = packed(layer, data.draw(contents(layer)), big_endian)
@@ -34,7 +34,7 @@ def test_what_is_dissected_builds_the_same_bytes(layer: type[Layer], big_endian:
 
 @ORDERS
 @EVERY_LAYER
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(data=st.data())
 def test_what_is_built_from_values_dissects_to_them(layer: type[Layer], big_endian: bool, data: Any) -> None:
     values = data.draw(contents(layer))
