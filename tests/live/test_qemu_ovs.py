@@ -25,11 +25,16 @@ def test_the_trace_shows_the_features_and_rings_of_ovs(lab: Lab, guest: Guest, k
     proxy = start_proxy(lab, f"connect:{front}", f"listen:{back}")
     ovs.add_vhost_client("vhost0", back)
     qemu.wait_boot()
-    status = ovs.wait_status("vhost0", lambda port: port.get("status") == "connected")
+    first = ovs.program
+    dpdk.wait_read(first, proxy.capture)
+    ovs.restart()
+    ovs.program.wait_for("virtio is now ready for processing", 60)
+    status = ovs.wait_status("vhost0", lambda port: port.get("num_of_vrings") == "4")
     qemu.power_off()
     ovs.program.wait_for("vhost peer closed", 20)
     proxy.stop()
 
+    assert {frame.session for frame in frames(proxy.capture)} == {1, 2}
     assert status["mode"] == "client"
     assert int(status["features"], 16) == payloads(proxy, SET_FEATURES)[-1]
     assert int(status["num_of_vrings"]) == len({ring & 0xFF for ring in payloads(proxy, SET_VRING_KICK)})
@@ -37,8 +42,9 @@ def test_the_trace_shows_the_features_and_rings_of_ovs(lab: Lab, guest: Guest, k
         ring, size = state & 0xFFFFFFFF, state >> 32
         assert int(status[f"vring_{ring}_size"]) == size
     assert captured(proxy.capture) == qemu.messages()
-    assert requests(captured(proxy.capture)) == dpdk.requests_read(ovs.program)
-    shows = "OVS-DPDK (dpdkvhostuserclient) connects to a listening QEMU, two queue pairs"
+    for session, switch in ((1, first), (2, ovs.program)):
+        assert requests(captured(proxy.capture, session)) == dpdk.requests_read(switch)
+    shows = "OVS-DPDK (dpdkvhostuserclient) connects to a listening QEMU, is killed, and connects again"
     keep(proxy.capture, "qemu-7.2-ovs-dpdk", shows, ["qemu-system-x86", "openvswitch-switch-dpdk"])
 
 

@@ -20,6 +20,7 @@ def test_a_restarted_back_end_is_a_second_session(lab: Lab, guest: Guest, keep: 
     qemu = start_qemu(lab, guest, f"path={front},reconnect=1", network(queues=2))
     qemu.wait_boot()
     qemu.run("ip link set eth0 up")
+    dpdk.wait_read(first, proxy.capture)
     first.kill()
     back.unlink()
     second = dpdk.start_vhost(lab, back)

@@ -4,6 +4,7 @@ import re
 import signal
 from pathlib import Path
 
+from lab.messages import captured, requests
 from lab.process import Lab, Program
 
 # DPDK's words (lib/vhost/vhost_user.h) by request number: not vutrace's, so that they are a second witness
@@ -56,6 +57,13 @@ def stop(program: Program) -> None:
 def requests_read(program: Program) -> list[int]:
     """The requests that a vhost back-end says it read, in order (replies are not logged)."""
     return [REQUESTS[name] for name in READ.findall(program.output)]
+
+
+def wait_read(program: Program, capture: Path) -> None:
+    """Wait until a back-end has read what vutrace forwarded so far, so that killing it loses nothing."""
+    program.wait_until(
+        lambda: requests_read(program) == requests(captured(capture)), 30, "reads all that was sent"
+    )
 
 
 def packets(program: Program) -> dict[int, tuple[int, int]]:

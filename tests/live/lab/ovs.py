@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.guest import found
-from lab.process import Lab, run
+from lab.process import Lab, Program, run
 
 SWITCH = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -22,15 +22,25 @@ class Ovs:
     """A switch with one bridge, `br0`."""
 
     def __init__(self, lab: Lab) -> None:
+        self._lab = lab
         self._database = f"unix:{lab.path('ovsdb')}"
-        environment = {"OVS_RUNDIR": str(lab.directory), "RUNTIME_DIRECTORY": str(lab.directory)}
+        self._environment = {"OVS_RUNDIR": str(lab.directory), "RUNTIME_DIRECTORY": str(lab.directory)}
         file = lab.path("conf.db")
         run("ovsdb-tool", "create", file, SCHEMA)
-        lab.start("ovsdb", found("ovsdb-server"), f"--remote=p{self._database}", file, env=environment)
+        remote = f"--remote=p{self._database}"
+        lab.start("ovsdb", found("ovsdb-server"), remote, file, env=self._environment)
         self.configure("--retry", "--no-wait", "init")
         self.configure("--no-wait", "set", "Open_vSwitch", ".", *SETTINGS)
-        self.program = lab.start("vswitchd", SWITCH, self._database, env=environment)
+        self.program = self._start()
         self.configure("add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=netdev")
+
+    def _start(self) -> Program:
+        return self._lab.start("vswitchd", SWITCH, self._database, env=self._environment)
+
+    def restart(self) -> None:
+        """Kill the switch and start it anew; its ports are in the database."""
+        self.program.kill()
+        self.program = self._start()
 
     def configure(self, *arguments: str | Path) -> str:
         """Run ovs-vsctl, which waits until the switch has done it; what it printed."""
