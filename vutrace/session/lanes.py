@@ -47,8 +47,8 @@ class Lane:
     def state(self, ring: Ring) -> str:
         """What the ring is drawn as."""
         if ring.state.started:
-            return str(ring.state)
-        return CONFIGURED if self.set_up else str(RingState.STOPPED)
+            return ring.state
+        return CONFIGURED if self.set_up else RingState.STOPPED
 
 
 class Lanes:
@@ -73,12 +73,13 @@ class Lanes:
         lane = self.by_ring.setdefault(ring.index, Lane())
         if name in RESETTING and not ring.state.started:
             lane.set_up = False
-        state, rule = lane.state(ring), f"{ring.started_rule}; {ring.enabled_rule}"
+        state = lane.state(ring)
         last = lane.spans[-1] if lane.spans else None
         if last is None or last.state != state:
             if last is not None:
                 lane.spans[-1] = replace(last, end_ns=time_ns)
-            self._count += add_span(lane.spans, Span(state, time_ns, time_ns, row, rule), self.grain)
+            rule = f"{ring.started_rule}; {ring.enabled_rule}"
+            self._count += add_span(lane.spans, Span(str(state), time_ns, time_ns, row, rule), self.grain)
             self._bound()
 
     def end(self, time_ns: int) -> None:
@@ -101,7 +102,8 @@ def add_mark(marks: list[Mark], mark: Mark, grain: int) -> int:
             if near.row // grain != mark.row // grain:
                 break
             if near.kind == mark.kind:
-                marks[position] = replace(near, last=mark.last, count=near.count + mark.count)
+                count = near.count + mark.count
+                marks[position] = Mark(near.kind, near.name, near.row, near.time_ns, mark.last, count)
                 return 0
     marks.append(mark)
     return 1

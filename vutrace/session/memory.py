@@ -8,6 +8,7 @@ from vutrace.records import Channel, FdInfo
 
 CHANGES_KEPT = 256
 REGIONS_KEPT = 4096
+MAPPING = frozenset({"SET_MEM_TABLE", "ADD_MEM_REG", "REM_MEM_REG", "RESET_OWNER"})
 
 
 @dataclass(frozen=True, slots=True)

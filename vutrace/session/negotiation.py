@@ -73,6 +73,7 @@ FILLS = {
     ("GET_PROTOCOL_FEATURES", True): ("protocol_offered", "protocol_features"),
     ("SET_PROTOCOL_FEATURES", False): ("protocol_acknowledged", "protocol_features"),
 }
+NEGOTIATES = frozenset(name for name, _ in FILLS)
 
 
 class Negotiation:
@@ -98,6 +99,8 @@ class Negotiation:
             self._in_barrier = is_barrier(message, self._previous)
             self.barriers += self._in_barrier
             self._previous = message
+        if message.name not in NEGOTIATES:
+            return
         attribute, field = FILLS.get((message.name, message.reply), ("", ""))
         if attribute and not (self._in_barrier and message.name == "GET_FEATURES"):
             self._fill(number, attribute, message.number_in(field))

@@ -56,9 +56,8 @@ class PhaseSpans:
         """
         at = At(row.number, row.since_first_ns)
         asks = message.channel is Channel.MAIN and message.frame.sender is Side.FRONTEND and not message.reply
-        phase = Phase(row.phase or Phase.INIT)
-        if self._open is None or (asks and self._open.phase is not phase):
-            before, self._open = self._open, OpenPhase(phase, at)
+        if self._open is None or (asks and self._open.phase != row.phase):
+            before, self._open = self._open, OpenPhase(Phase(row.phase or Phase.INIT), at)
             if before:
                 self._change(before, self._open, running)
         self._open.last = at

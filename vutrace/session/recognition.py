@@ -119,6 +119,11 @@ def from_message(message: Message, devices: Iterable[Device]) -> Iterator[Guess]
             yield Guess(device, f"features {evidence.features:#x} are offered", FEATURES)
 
 
+def telling(devices: Iterable[Device]) -> frozenset[str]:
+    """The names of the messages from which `from_message` may tell anything."""
+    return frozenset({"GET_FEATURES", "GET_CONFIG"}.union(*(device.evidence.messages for device in devices)))
+
+
 def speaks_for(offered: int, device: Device) -> bool:
     """Whether an offered mask looks like this device's."""
     evidence = device.evidence

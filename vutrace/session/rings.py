@@ -1,6 +1,6 @@
 """The rings of one session: what was sent of each, and what that makes of it ("Ring states")."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from vutrace.dissection.message import Message
@@ -30,9 +30,9 @@ class Addresses:
     flags: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ring:
-    """One ring.
+    """One ring; it changes as messages come, `Rings.values` gives copies that do not.
 
     `size`, `base` (as it was last sent, by either side) and `addresses` are what was sent, None before;
     `enable_sent` the value of the last SET_VRING_ENABLE, `kick_sent` whether a kick descriptor (or NOFD)
@@ -74,34 +74,44 @@ class Rings:
         if message.channel is not Channel.MAIN:
             return ()
         if message.reply:
-            return self._answered(message)
+            self._answered(message)
+            return ()
         if message.name in OF_ALL:
             return self._all(message, number, time_ns)
         index = message.ring
         if index is None:
             return ()
-        if index not in self.by_index and len(self.by_index) >= RINGS_KEPT:
-            return ()
         ring = self.by_index.get(index) or self._new(index, number)
-        ring = replace(
-            ring,
-            name=name or ring.name,
-            changed=number,
-            changed_ns=time_ns,
-            changed_by=message.name,
+        if ring is None:
+            return ()
+        ring.name, ring.changed, ring.changed_ns, ring.changed_by = (
+            name or ring.name,
+            number,
+            time_ns,
+            message.name,
         )
-        ring = settings(ring, message)
+        if message.name in SETTINGS:
+            SETTINGS[message.name](ring, message)
         trigger = trigger_of(message)
-        self.by_index[index] = ring if trigger is None else moved(ring, trigger)
+        if trigger is not None:
+            move(ring, trigger)
         return (index,)
 
     def end(self) -> Iterable[int]:
         """The session ended: the rings that this changed."""
         return self._move_all(Trigger.END)
 
-    def _new(self, index: int, number: int) -> Ring:
-        ring = Ring(index, first=number)
-        return moved(ring, self._default) if self._default else ring
+    def values(self) -> list[Ring]:
+        """All rings as they stand, by index."""
+        return [replace(self.by_index[index]) for index in sorted(self.by_index)]
+
+    def _new(self, index: int, number: int) -> Ring | None:
+        if len(self.by_index) >= RINGS_KEPT:
+            return None
+        ring = self.by_index[index] = Ring(index, first=number)
+        if self._default:
+            move(ring, self._default)
+        return ring
 
     def _all(self, message: Message, number: int, time_ns: int) -> Iterable[int]:
         trigger = OF_ALL[message.name]
@@ -110,25 +120,19 @@ class Rings:
             self._default = trigger if plain else None
             if not plain:
                 return ()
-        changed = list(self._move_all(trigger))
+        changed = self._move_all(trigger)
         for index in changed:
-            self.by_index[index] = replace(
-                self.by_index[index], changed=number, changed_ns=time_ns, changed_by=message.name
-            )
+            ring = self.by_index[index]
+            ring.changed, ring.changed_ns, ring.changed_by = number, time_ns, message.name
         return changed
 
-    def _move_all(self, trigger: Trigger) -> Iterable[int]:
-        before = {index: ring.state for index, ring in self.by_index.items()}
-        for index, ring in self.by_index.items():
-            self.by_index[index] = moved(ring, trigger)
-        return [index for index, state in before.items() if self.by_index[index].state is not state]
+    def _move_all(self, trigger: Trigger) -> list[int]:
+        return [index for index, ring in self.by_index.items() if move(ring, trigger)]
 
-    def _answered(self, message: Message) -> Iterable[int]:
+    def _answered(self, message: Message) -> None:
         ring = self.by_index.get(message.ring) if message.ring is not None else None
-        if message.name != "GET_VRING_BASE" or ring is None:
-            return ()
-        self.by_index[ring.index] = replace(ring, base=message.number_in("num"))
-        return (ring.index,)
+        if message.name == "GET_VRING_BASE" and ring is not None:
+            ring.base = message.number_in("num")
 
 
 OF_ALL: Mapping[str, Trigger] = {
@@ -150,41 +154,61 @@ def trigger_of(message: Message) -> Trigger | None:
     return OF_ONE.get(message.name)
 
 
-def moved(ring: Ring, trigger: Trigger) -> Ring:
-    """The ring after `trigger`, with the rule of each half that it decides."""
-    effect = EFFECTS[trigger]
-    return replace(
-        ring,
-        state=TRANSITIONS[ring.state, trigger],
-        started_rule=ring.started_rule if effect.started is None else effect.rule,
-        enabled_rule=ring.enabled_rule if effect.enabled is None else effect.rule,
-    )
+def move(ring: Ring, trigger: Trigger) -> bool:
+    """Apply `trigger`, and note the rule of each half that it decides; whether the state is another."""
+    effect, before = EFFECTS[trigger], ring.state
+    ring.state = TRANSITIONS[before, trigger]
+    if effect.started is not None:
+        ring.started_rule = effect.rule
+    if effect.enabled is not None:
+        ring.enabled_rule = effect.rule
+    return ring.state is not before
 
 
-def settings(ring: Ring, message: Message) -> Ring:
-    """The ring with what a message sets, as it was sent."""
-    number = message.number_in("num")
-    match message.name:
-        case "SET_VRING_NUM":
-            return replace(ring, size=number)
-        case "SET_VRING_BASE":
-            return replace(ring, base=number)
-        case "SET_VRING_ENDIAN":
-            return replace(ring, big_endian=bool(number))
-        case "SET_VRING_ENABLE":
-            return replace(ring, enable_sent=bool(number))
-        case "SET_VRING_ADDR":
-            return replace(ring, addresses=addresses(message))
-        case "SET_VRING_KICK":
-            return replace(ring, kick_sent=True)
-        case "GET_VRING_BASE":
-            return replace(ring, kick_sent=False)
-    return ring
+def set_size(ring: Ring, message: Message) -> None:
+    """SET_VRING_NUM."""
+    ring.size = message.number_in("num")
 
 
-def addresses(message: Message) -> Addresses:
-    """SET_VRING_ADDR's fields, 0 where they are missing."""
+def set_base(ring: Ring, message: Message) -> None:
+    """SET_VRING_BASE."""
+    ring.base = message.number_in("num")
+
+
+def set_endian(ring: Ring, message: Message) -> None:
+    """SET_VRING_ENDIAN."""
+    ring.big_endian = bool(message.number_in("num"))
+
+
+def set_enable(ring: Ring, message: Message) -> None:
+    """SET_VRING_ENABLE."""
+    ring.enable_sent = bool(message.number_in("num"))
+
+
+def set_addresses(ring: Ring, message: Message) -> None:
+    """SET_VRING_ADDR; fields that are missing are 0."""
     descriptor, used, available, log, flags = (
         message.number_in(field) or 0 for field in ("descriptor", "used", "available", "log", "flags")
     )
-    return Addresses(descriptor, used, available, log, flags)
+    ring.addresses = Addresses(descriptor, used, available, log, flags)
+
+
+def set_kick(ring: Ring, _message: Message) -> None:
+    """SET_VRING_KICK."""
+    ring.kick_sent = True
+
+
+def unset_kick(ring: Ring, _message: Message) -> None:
+    """GET_VRING_BASE: a start needs a kick descriptor anew."""
+    ring.kick_sent = False
+
+
+SETTINGS: Mapping[str, Callable[[Ring, Message], None]] = {
+    "SET_VRING_NUM": set_size,
+    "SET_VRING_BASE": set_base,
+    "SET_VRING_ENDIAN": set_endian,
+    "SET_VRING_ENABLE": set_enable,
+    "SET_VRING_ADDR": set_addresses,
+    "SET_VRING_KICK": set_kick,
+    "GET_VRING_BASE": unset_kick,
+}

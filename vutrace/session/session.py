@@ -11,7 +11,7 @@ from vutrace.session.context import Context, learn
 from vutrace.session.course import Course
 from vutrace.session.exchanges import Answer, Exchanges
 from vutrace.session.labels import Labels
-from vutrace.session.recognition import Guess, adopt, from_event, from_message
+from vutrace.session.recognition import Guess, adopt, from_event, from_message, telling
 from vutrace.session.row import Row
 
 
@@ -33,6 +33,7 @@ class Session:
         self.exchanges: dict[Channel, Exchanges] = defaultdict(Exchanges)
         self.course: Course = Course(was_running=before is not None and before.course.running)
         self.labels = Labels()
+        self.telling = telling(devices)
 
     @property
     def guess(self) -> Guess:
@@ -47,7 +48,7 @@ class Session:
 
     def message(self, number: int, since_first_ns: int, message: Message) -> Row:
         """The row of a message."""
-        if self.context.weight < 4:
+        if self.context.weight < 4 and message.name in self.telling:
             self.context = adopt(self.context, from_message(message, self.devices))
         before = self.context
         answer = self.pair(number, message)

@@ -5,19 +5,20 @@ from collections.abc import Iterable, Mapping
 from vutrace.dissection.message import Message
 from vutrace.records import Channel, Connection, Event, EventKind
 from vutrace.session.ends import Ends
-from vutrace.session.exchanges import Exchanges
+from vutrace.session.exchanges import Owed, owed
 from vutrace.session.fd_ledger import FdLedger
 from vutrace.session.labels import pair_of, paired
 from vutrace.session.lanes import SESSION_END, Lanes
-from vutrace.session.memory import Memory
+from vutrace.session.memory import MAPPING, Memory
 from vutrace.session.model import ConnectionTimeline, Owing, RingLane, SessionTimeline, Timeline
 from vutrace.session.negotiation import Negotiation
 from vutrace.session.phase_spans import PhaseSpans
 from vutrace.session.ring_states import RingState
-from vutrace.session.rings import Ring, Rings
+from vutrace.session.rings import OF_ALL, Ring, Rings
 from vutrace.session.row import Row
 
 SESSIONS_KEPT = 256
+OWING_KEPT = 64
 
 
 class SessionBuilder:
@@ -30,7 +31,7 @@ class SessionBuilder:
         self.closed = False
         self.rings, self.lanes, self.phases = Rings(), Lanes(), PhaseSpans()
         self.negotiation, self.memory, self.fds = Negotiation(), Memory(), FdLedger()
-        self.exchanges: dict[Channel, Exchanges] = {channel: Exchanges() for channel in Channel}
+        self._owing: dict[int, Owing] = {}
         self._running: set[int] = set()
 
     def feed(self, row: Row) -> None:
@@ -51,21 +52,23 @@ class SessionBuilder:
             self._draw(self.rings.end(), row, SESSION_END)
 
     def _message(self, row: Row, message: Message) -> None:
-        number, time_ns, ring = row.number, row.since_first_ns, message.ring
-        enables = ring is not None and message.name == "SET_VRING_ENABLE"
-        sent = self._enable_sent(ring) if enables else None
-        running = bool(self._running)
-        changed = self.rings.feed(number, time_ns, message, row.ring_name)
-        news = enables and ring is not None and sent != self._enable_sent(ring)
+        number, time_ns, spec, frame = row.number, row.since_first_ns, message.spec, message.frame
+        ring = message.ring if spec.ring else None
+        running, news = bool(self._running), False
+        if ring is not None or spec.name in OF_ALL:
+            sent = self._enable_sent(ring)
+            changed = self.rings.feed(number, time_ns, message, row.ring_name)
+            news = sent != self._enable_sent(ring)
+            if ring is not None and not message.reply:
+                self.lanes.mark(ring, number, time_ns, message)
+            self._draw(changed, row, spec.name)
         self.phases.feed(row, message, news, running)
-        if ring is not None and not message.reply:
-            self.lanes.mark(ring, number, time_ns, message)
-        self._draw(changed, row, message.name)
         self.negotiation.feed(number, message)
-        if message.frame.fds or message.channel is Channel.MAIN:
+        if spec.name in MAPPING:
             self.memory.feed(number, time_ns, message)
+        if frame.fds or ring is not None:
             self.fds.feed(number, time_ns, message)
-        self._pair(row, message)
+        self._note_owed(row, message)
 
     def _enable_sent(self, ring: int | None) -> bool | None:
         known = self.rings.by_index.get(ring) if ring is not None else None
@@ -80,12 +83,11 @@ class SessionBuilder:
             else:
                 self._running.discard(index)
 
-    def _pair(self, row: Row, message: Message) -> None:
-        exchanges = self.exchanges[message.channel]
-        if not message.reply:
-            exchanges.ask(row.number, message, row.context)
-        elif row.reply_to is not None:
-            exchanges.answer(message)
+    def _note_owed(self, row: Row, message: Message) -> None:
+        if message.reply:
+            self._owing.pop(row.reply_to or 0, None)
+        elif owed(message, row.context) is Owed.YES and len(self._owing) < OWING_KEPT:
+            self._owing[row.number] = Owing(row.number, message.name, str(message.channel))
 
     def value(self) -> SessionTimeline:
         """The session so far; the builder is used up."""
@@ -106,14 +108,14 @@ class SessionBuilder:
             rows=self.rows,
             problems=self.problems,
             phases=tuple(phases),
-            rings=tuple(self._lane(ring) for _, ring in sorted(self.rings.by_index.items())),
+            rings=tuple(map(self._lane, self.rings.values())),
             rounds=self.negotiation.rounds,
             barriers=self.negotiation.barriers,
             memory=tuple(self.memory.regions),
             memory_changes=tuple(self.memory.changes),
             fds=tuple(self.fds.slots.values()),
             fds_received=self.fds.received,
-            owing=tuple(self._owing()),
+            owing=tuple(self._owing.values()),
             status=self.context.status,
             phases_omitted=phases.omitted,
             phases_cut=phases.cut,
@@ -125,11 +127,6 @@ class SessionBuilder:
         if lane is None:
             return RingLane(ring, pair, (), ())
         return RingLane(ring, pair, tuple(lane.spans), tuple(lane.marks))
-
-    def _owing(self) -> Iterable[Owing]:
-        for channel, exchanges in self.exchanges.items():
-            for request in exchanges.overdue()[:64]:
-                yield Owing(request.number, request.spec.name, str(channel))
 
 
 class TimelineBuilder:

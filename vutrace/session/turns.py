@@ -7,6 +7,8 @@ otherwise they stand between the loops.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from vutrace.session.ends import Ends
 from vutrace.session.model import Step
@@ -17,12 +19,17 @@ TROUBLES_KEPT = 8
 ENABLING = {"SET_VRING_ENABLE", "GET_FEATURES"}  # with the barrier of old back-ends
 
 
-@dataclass(frozen=True, slots=True)
-class At:
+class At(NamedTuple):
     """Where something stands: a row, and its time in ns since the first record."""
 
     row: int
     time_ns: int
+
+
+@lru_cache(4096)
+def single(name: str, ring: int | None = None, value: int | None = None) -> Step:
+    """A message by itself; there are few different ones, and very many of each."""
+    return Step(name, ring, value)
 
 
 @dataclass(slots=True)
@@ -114,11 +121,11 @@ class Turns:
     def device(self, at: At, name: str, once: bool, barrier: bool) -> None:
         """A message about the device; a barrier belongs to what it waits for."""
         if barrier and self._turn and not self._loose:
-            self._turn.add(at, Step(name))
+            self._turn.add(at, single(name))
             return
         if self._loose is None:
             self._loose = Run(at, at)
-        self._loose.add(at, Step(name), once)
+        self._loose.add(at, single(name), once)
         if len(self._loose.steps) > LOOSE_KEPT:
             self.flush()
 
@@ -136,7 +143,7 @@ class Turns:
             self._before, self._loose = self._loose, None
             turn = self._open(at, unit)
         self._loose = None
-        turn.add(at, Step(name, self._offset(ring), value))
+        turn.add(at, single(name, self._offset(ring), value))
         turn.rings.add(ring)
         turn.seen.add((name, ring))
         turn.news |= news

@@ -17,7 +17,7 @@ def words_of(part: Part, paint: Paint = bare) -> Iterator[list[str]]:
         yield folded(part.steps, paint)
         return
     for iterations in alike(part):
-        times = f"{len(iterations)} × [" if part.count > 1 else "["
+        times = f"{len(iterations)} × [" if len(iterations) > 1 else "["
         words = folded(longest(iterations).steps, paint)
         line = [times + words[0], *words[1:]]
         line[-1] += "]"
@@ -45,10 +45,12 @@ def longest(iterations: Items[Iteration]) -> Iteration:
 
 def units(iterations: Items[Iteration]) -> str:
     """The queue pairs or rings of neighbouring iterations."""
-    first = iterations[0]
-    numbers = [each.ring if each.pair is None else each.pair for each in iterations]
-    what = "ring" if first.pair is None else "pair"
-    return f"{what}{'s' * (len(numbers) > 1)} {ranges([number for number in numbers if number is not None])}"
+    rings = [ring for each in iterations for ring in each.rings]
+    pairs = [each.pair for each in iterations if each.pair is not None]
+    # virtio-user sets up all receive rings and then all transmit rings.
+    if len(pairs) < len(iterations) or len(rings) == len(pairs):
+        return f"ring{'s' * (len(rings) > 1)} {ranges(rings)}"
+    return f"pair{'s' * (len(pairs) > 1)} {ranges(pairs)}"
 
 
 def ranges(numbers: Items[int]) -> str:

@@ -1,11 +1,20 @@
 """The timeline for a terminal: phases with their loops folded, then a lane for each ring."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from collections.abc import Sequence as Items
 
 from vutrace.records import connection_letter
-from vutrace.session.loops import counted
-from vutrace.session.model import ConnectionTimeline, Loop, PhaseSpan, SessionTimeline, Timeline
+from vutrace.session.model import (
+    ConnectionTimeline,
+    Iteration,
+    Loop,
+    Part,
+    PhaseSpan,
+    Sequence,
+    SessionTimeline,
+    Timeline,
+)
 from vutrace.views.colour import Paint
 from vutrace.views.lane_text import LEGEND, by_order, by_time
 from vutrace.views.loop_text import ONCE, words_of
@@ -48,7 +57,7 @@ def session_lines(session: SessionTimeline, options: Options) -> Iterator[str]:
     for owing in session.owing:
         yield options.paint(f"  [{owing.row}] {owing.name} was never answered", "problem")
     if any(phase.once for phase in session.phases):
-        yield f"  {options.paint('{NAME}', ONCE)} is sent once per device, not once per queue pair"
+        yield f"  {options.paint('{NAME}', ONCE)} goes out once per device, however many queue pairs it has"
     if session.rings:
         yield ""
         lanes = by_order if options.scale is Scale.ORDER else by_time
@@ -78,23 +87,28 @@ def phase_lines(phase: PhaseSpan, options: Options) -> Iterator[str]:
     for part in phase.parts:
         for words in words_of(part, paint):
             yield from wrapped(words, options.width, INDENT)
-        yield from anomaly_lines(part.iterations if isinstance(part, Loop) else (part,), paint)
+        yield from anomaly_lines(part, paint)
     if phase.parts_omitted:
         yield f"    … {phase.parts_omitted} parts between are not drawn"
 
 
-def anomaly_lines(items: Sequence[object], paint: Paint) -> Iterator[str]:
-    """What sets iterations apart, or went wrong."""
-    lines = [f"{name_of(item)}: {anomaly}" for item in items for anomaly in getattr(item, "anomalies", ())]
-    yield from (paint(f"      {line}", "problem") for line in lines[:ANOMALIES_SHOWN])
-    if len(lines) > ANOMALIES_SHOWN:
-        yield f"      … {counted('more', len(lines) - ANOMALIES_SHOWN)}"
+def anomaly_lines(part: Part, paint: Paint) -> Iterator[str]:
+    """What went wrong, and what sets iterations apart."""
+    items = part.iterations if isinstance(part, Loop) else (part,)
+    odd = [item for item in items if item.anomalies]
+    for item in odd[:ANOMALIES_SHOWN]:
+        wrong = any(anomaly.startswith("[") for anomaly in item.anomalies)
+        line = f"{' ' * INDENT}  {name_of(item)}{', '.join(item.anomalies)}"
+        yield paint(line, "problem" if wrong else "=")
+    if len(odd) > ANOMALIES_SHOWN:
+        yield f"{' ' * INDENT}  … {len(odd) - ANOMALIES_SHOWN} more differ"
 
 
-def name_of(item: object) -> str:
-    """The iteration an anomaly is of."""
-    pair, ring = getattr(item, "pair", None), getattr(item, "ring", None)
-    return "here" if pair is None and ring is None else f"ring {ring}" if pair is None else f"pair {pair}"
+def name_of(item: Iteration | Sequence) -> str:
+    """The iteration that something is said of."""
+    if isinstance(item, Sequence):
+        return ""
+    return f"ring {item.ring}: " if item.pair is None else f"pair {item.pair}: "
 
 
 def duration(nanoseconds: int) -> str:
@@ -105,7 +119,7 @@ def duration(nanoseconds: int) -> str:
     return f"{nanoseconds} ns"
 
 
-def wrapped(words: Sequence[str], width: int, indent: int) -> Iterator[str]:
+def wrapped(words: Items[str], width: int, indent: int) -> Iterator[str]:
     """Words in lines of at most `width` columns; further lines are indented once more."""
     line, used = " " * indent, indent
     for word in words:
