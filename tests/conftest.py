@@ -1,6 +1,11 @@
-"""Options of the test run."""
+"""Options of the test run, and the exact texts that views are held to."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -9,3 +14,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="keep what the live tests capture in captures/, with its manifest",
     )
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write what the views print now to tests/golden/, to be read through before it is committed",
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """A function (file name, text) that fails unless the file in tests/golden/ holds that text."""
+    update = request.config.getoption("--update-golden")
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if update:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert text == path.read_text()
+
+    return check

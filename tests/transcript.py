@@ -14,15 +14,14 @@ first of the message's layers that has all the named fields, or given as bytes o
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from scapy.packet import Packet
 
-from vutrace.protocol.layers import Layer
 from vutrace.protocol.messages import REQUESTER, TABLES
 from vutrace.protocol.payloads import Ack, MemoryRegion, MemoryTable
-from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION, MessageSpec
+from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION, MessageSpec, Payload
 from vutrace.records import (
     Channel,
     Connection,
@@ -85,17 +84,17 @@ def message(
     fds: Sequence[FdInfo] = (),
     channel: Channel | None = None,
     after_ms: float | None = None,
-    flags: FrameFlag = FrameFlag.NONE,
-    size: int | None = None,
+    marks: FrameFlag = FrameFlag.NONE,
+    announced: int | None = None,
     **fields: object,
 ) -> Line:
-    """One message; `size` overrides what the header says, `fields` are those of the payload."""
+    """One message; `fields` are the payload's, `announced` overrides the header's size, `marks` the relay sets."""
     place, spec = lookup(name, channel)
     reply = sender is not REQUESTER[place]
     body = bytes(payload) if payload is not None else build(spec, reply, fields)
     word = (0 if place is Channel.GPU else VERSION) | REPLY * reply | NEED_REPLY * need_reply
-    data = struct.pack("<III", spec.number, word, len(body) if size is None else size) + body
-    frame = Frame(0, 0, 1, place, sender, data, tuple(fds), flags, len(data))
+    data = struct.pack("<III", spec.number, word, len(body) if announced is None else announced) + body
+    frame = Frame(0, 0, 1, place, sender, data, tuple(fds), marks, len(data))
     return Line(frame) if after_ms is None else Line(frame, int(after_ms * 1e6))
 
 
@@ -112,10 +111,10 @@ def lookup(name: str | int, channel: Channel | None) -> tuple[Channel, MessageSp
 
 def build(spec: MessageSpec, reply: bool, fields: dict[str, object]) -> bytes:
     """The payload with these fields."""
-    layers: Iterable[type[Layer]] = (*spec.reply, Ack) if reply else spec.request
+    layers: Payload = (*spec.reply, Ack) if reply else spec.request
     for layer in layers:
         if set(fields) <= {field.name for field in layer.fields_desc}:
-            return bytes(layer(**fields))
+            return bytes(layer(**fields))  # type: ignore[arg-type]
     raise KeyError(f"{spec.name} has no layer with {', '.join(fields)}")
 
 

@@ -46,7 +46,7 @@ def show_of(field: Any) -> Show:
     known = getattr(field, "show", None)
     if isinstance(known, Show):
         return known
-    return DEC if isinstance(field.default, int) else BYTES
+    return BYTES if isinstance(field.default, bytes) else DEC
 
 
 @cache

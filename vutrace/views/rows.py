@@ -25,7 +25,7 @@ class Rows:
     def heading(self) -> str:
         """The line above the rows."""
         columns = (
-            f"{'#':>6}   {'time':>{self.width}}  conn ring   {'message':<21} {'':<10} {'detail':<34} fds"
+            f"{'#':>6}   {'time':>{self.width}}  conn ring   {'message':<21} {'':<10} {'detail':<33}  fds"
         )
         return self.paint(columns, "heading")
 
@@ -61,10 +61,11 @@ class Rows:
         flag = "reply" if message.reply else "need-reply" if message.need_reply else ""
         time = self.clock(sight)
         head = f"{row.number:>6} {self.paint(glyph, glyph)} {time:>{self.width}}  {self.letter(sight):<4} "
-        name = self.paint(f"{message.name:<21}", glyph)
-        words = f"{flag:<10} {words_of(sight, message):<34}{link(sight)}"
-        fds = f" {self.paint(short(frame.fds), 'fds')}" if frame.fds else ""
-        return f"{head}{row.ring_name or '-':<6} {name} {words}{fds}{self.problems(sight)}".rstrip()
+        ring, name = printable(row.ring_name) or "-", printable(message.name)
+        words = f"{flag:<10} {printable(words_of(sight, message)):<33}{link(sight)}"
+        fds = f"  {self.paint(short(frame.fds), 'fds')}" if frame.fds else ""
+        called = f"{ring:<6} {self.paint(f'{name:<21}', glyph)}"
+        return f"{head}{called} {words}{fds}{self.problems(sight)}".rstrip()
 
     def problems(self, sight: Sight) -> str:
         """What is wrong, where nobody overlooks it."""
@@ -86,4 +87,4 @@ def link(sight: Sight) -> str:
     row = sight.row
     if row.reply_to is None:
         return ""
-    return f" [{row.reply_to}, {(row.latency_ns or 0) / 1e6:+.3f} ms]"
+    return f"  [{row.reply_to}, {(row.latency_ns or 0) / 1e6:+.3f} ms]"

@@ -102,7 +102,7 @@ def attempt(device: Device, ask: Callable[[], T], otherwise: T, problems: list[s
 def device_note(sight: Sight) -> str:
     """The device that became known, and why we think so."""
     assert sight.device
-    return f"device {sight.device.name}: {printable(sight.row.context.reason)}"
+    return printable(f"device {sight.device.name}: {sight.row.context.reason}")
 
 
 def notes_of(sight: Sight) -> list[str]:

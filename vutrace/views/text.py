@@ -16,6 +16,7 @@ from vutrace.session.context import RING_PACKED, Context
 
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 BYTES_SHOWN = 16
+LONG = 100_000  # a size of so many units is easier read with a fraction of a larger one
 REDACTED = "redacted"
 NOTHING_KNOWN = Context()
 WORD, SIGN = 1 << 64, 1 << 63
@@ -53,12 +54,23 @@ def address(value: int) -> str:
 
 
 def size(value: int) -> str:
-    """Bytes in the largest unit that makes a whole number of them: 256 MiB, 8448 bytes."""
-    power = 0
-    while value and value % 1024 == 0 and power < len(UNITS) - 1:
-        value //= 1024
+    """Bytes in the largest unit that makes a whole number of them: 256 MiB, 8448 bytes, ~3.25 GiB."""
+    whole, power = value, 0
+    while whole and whole % 1024 == 0 and power < len(UNITS) - 1:
+        whole //= 1024
         power += 1
-    return f"{value} {UNITS[power]}" if power else count(value, "byte")
+    if whole >= LONG:
+        return roughly(value)
+    return f"{whole} {UNITS[power]}" if power else count(whole, "byte")
+
+
+def roughly(value: float) -> str:
+    """Bytes in the largest unit that there is one of."""
+    power = 0
+    while value >= 1024 and power < len(UNITS) - 1:
+        value /= 1024
+        power += 1
+    return f"~{value:.2f} {UNITS[power]}"
 
 
 def count(number: int, word: str) -> str:

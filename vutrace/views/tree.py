@@ -1,6 +1,7 @@
 """Everything there is to know of a row: header, fields with their meaning, bits one by one, descriptors."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from vutrace.dissection.message import Message
@@ -15,8 +16,8 @@ from vutrace.protocol.bits import (
 )
 from vutrace.protocol.layers import Layer, title
 from vutrace.protocol.shows import Kind, Show
-from vutrace.protocol.spec import FLAG_NAMES, VERSION_MASK
-from vutrace.records import Channel, Event
+from vutrace.protocol.spec import FLAG_NAMES, HEADER_SIZE, VERSION_MASK
+from vutrace.records import Channel, Event, FrameFlag
 from vutrace.session.context import Context
 from vutrace.session.row import Row
 from vutrace.views.descriptors import facts, identity
@@ -36,18 +37,17 @@ class Tree:
         self.secrets = secrets
 
     def lines(self, sight: Sight) -> Iterator[str]:
-        """The tree of a message or an event."""
+        """The tree of a message or an event; names may be a stranger's, hence made printable."""
         what = sight.row.what
-        if isinstance(what, Event):
-            yield from (f"{name}: {printable(text)}" for name, text in what.attributes.items())
-        else:
-            yield from self.message(sight, what)
-        yield from (f"! {printable(problem)}" for problem in sight.problems)
+        told = attributes(what) if isinstance(what, Event) else self.message(sight, what)
+        problems = (f"! {problem}" for problem in sight.problems)
+        return map(printable, chain(told, problems))
 
     def message(self, sight: Sight, message: Message) -> Iterator[str]:
         """Header, place, payload, descriptors."""
         row, frame = sight.row, message.frame
-        yield header(message)
+        if not is_headless(message):
+            yield header(message)
         yield place(row, message)
         yield from self.fields(message.layer, message.fields, row, offers(message, row.context))
         if sight.config and sight.layout:
@@ -98,6 +98,11 @@ class Tree:
         return meaning if meaning.startswith(raw(value)) else f"{raw(value)} ({meaning})"
 
 
+def attributes(event: Event) -> Iterator[str]:
+    """The named facts of an event."""
+    return (f"{name}: {text}" for name, text in event.attributes.items())
+
+
 LISTED = {Kind.FLAGS, Kind.FEATURES, Kind.PARTS}
 
 
@@ -109,6 +114,11 @@ def raw(value: Any) -> str:
 def indented(lines: Iterable[str]) -> Iterator[str]:
     """Lines one step to the right."""
     return (STEP + line for line in lines)
+
+
+def is_headless(message: Message) -> bool:
+    """Whether the bytes are no message with a header."""
+    return len(message.frame.data) < HEADER_SIZE or bool(message.frame.flags & FrameFlag.RAW)
 
 
 def header(message: Message) -> str:

@@ -1,0 +1,83 @@
+"""What the views print of the scripted session, to the letter."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+from handshake import REGISTRY, handshake
+from transcript import connection
+
+from vutrace.cli.list_ import output
+from vutrace.dissection.registry import Registry
+from vutrace.session.tracker import Tracker
+from vutrace.views import listing
+from vutrace.views.colour import painted
+from vutrace.views.json_lines import JsonLines
+from vutrace.views.printing import Printer, Text
+from vutrace.views.rows import Rows
+from vutrace.views.sight import Onlooker, Sight
+from vutrace.views.times import STYLES
+from vutrace.views.tree import Tree
+
+Check = Callable[[str, str], None]
+
+NOTHING = Registry({})
+
+
+def sights() -> Iterable[Sight]:
+    """The session as it is shown."""
+    return Onlooker().sights(Tracker(REGISTRY, "toy").rows([connection(), *handshake()]))
+
+
+def text_of(printer: Printer) -> str:
+    """All that a view prints."""
+    return "".join(line + "\n" for line in printed(printer))
+
+
+def printed(printer: Printer) -> Iterator[str]:
+    """Heading and lines."""
+    yield from printer.heading()
+    for sight in sights():
+        yield from printer.lines(sight)
+
+
+@pytest.mark.parametrize(
+    ("name", "printer"),
+    [
+        ("rows.txt", Text(Rows())),
+        ("tree.txt", Text(Rows(), Tree())),
+        ("hex.txt", Text(Rows(), dump=True)),
+        ("secrets.txt", Text(Rows(), Tree(True), dump=True, secrets=True)),
+        ("json.txt", JsonLines()),
+        ("colour.txt", Text(Rows(paint=painted))),
+        *(
+            (f"time-{name}.txt", Text(Rows(style.make(), style.width)))
+            for name, style in STYLES.items()
+            if name in ("d", "ud", "e")
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_session(golden: Check, name: str, printer: Printer) -> None:
+    golden(name, text_of(printer))
+
+
+@pytest.mark.parametrize("json", [False, True], ids=["table", "json"])
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("messages", list(listing.messages(NOTHING))),
+        ("features", list(listing.features(REGISTRY.devices))),
+        ("devices", list(listing.devices(REGISTRY))),
+        ("dissectors", list(listing.dissectors(REGISTRY))),
+        ("fields", list(listing.fields(REGISTRY))),
+    ],
+)
+def test_list(
+    golden: Check,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    lines: list[listing.Line],
+    json: bool,
+) -> None:
+    output(lines, json)
+    golden(f"list-{name}.{'json' if json else 'txt'}", capsys.readouterr().out)
