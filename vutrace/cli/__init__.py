@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from vutrace.cli import demo, list_, proxy, show, timeline
+from vutrace.cli import demo, list_, proxy, queues, show, timeline
 from vutrace.cli import explain as explain_verb
 from vutrace.cli.errors import explain
 
@@ -28,6 +28,7 @@ app.command("demo")(demo.demo)
 app.command("proxy")(proxy.proxy)
 app.command("show")(show.show)
 app.command("timeline")(timeline.timeline)
+app.command("queues")(queues.queues)
 app.command("explain", context_settings={"ignore_unknown_options": True})(explain_verb.explain)
 app.add_typer(list_.app, name="list")
 

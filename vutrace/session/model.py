@@ -152,7 +152,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class RingLane:
-    """What happened to one ring; `ring` is how it stands at the end."""
+    """What happened to one ring; `ring` is how it stood when the session (or the capture) ended."""
 
     ring: Ring
     pair: int | None

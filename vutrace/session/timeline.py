@@ -33,6 +33,7 @@ class SessionBuilder:
         self.negotiation, self.memory, self.fds = Negotiation(), Memory(), FdLedger()
         self._owing: dict[int, Owing] = {}
         self._running: set[int] = set()
+        self._stood: list[Ring] | None = None  # when the session ended
 
     def feed(self, row: Row) -> None:
         """Take a row."""
@@ -49,6 +50,7 @@ class SessionBuilder:
         if event.kind is EventKind.CLOSE and event.channel is Channel.MAIN:
             self.closed = True
             self.phases.end(row.since_first_ns, bool(self._running))
+            self._stood = self.rings.values()
             self._draw(self.rings.end(), row, SESSION_END)
 
     def _message(self, row: Row, message: Message) -> None:
@@ -108,7 +110,7 @@ class SessionBuilder:
             rows=self.rows,
             problems=self.problems,
             phases=tuple(phases),
-            rings=tuple(map(self._lane, self.rings.values())),
+            rings=tuple(map(self._lane, self._stood or self.rings.values())),
             rounds=self.negotiation.rounds,
             barriers=self.negotiation.barriers,
             memory=tuple(self.memory.regions),

@@ -1,0 +1,65 @@
+"""`vutrace queues`: the state of every ring."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vutrace.cli.errors import UsageError
+from vutrace.views.colour import When, painter
+
+EXAMPLES = """Examples:
+
+\b
+  vutrace queues start.pcapng                   every ring as the last session left it
+  vutrace queues start.pcapng --session all
+  vutrace queues start.pcapng --json | jq '.[].rings[] | select(.enabled)'
+"""
+
+
+def queues(
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="A capture; - is stdin.", show_default=False)
+    ] = None,
+    read: Annotated[
+        str | None, typer.Option("-r", "--read", metavar="FILE", help="The same.", show_default=False)
+    ] = None,
+    session: Annotated[
+        str, typer.Option(metavar="N|last|all", help="Which session of each connection.")
+    ] = "last",
+    json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="What is traced (net, blk, ...), instead of finding out.")
+    ] = "",
+    dissector: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
+    ] = None,
+    color: Annotated[When, typer.Option(help="Colour; NO_COLOR is honoured.")] = When.AUTO,
+) -> None:
+    """Show every ring: set up, started, enabled (as sent, in effect, and why), descriptors, last change."""
+    from vutrace.cli.reading import chosen, load_dissectors
+    from vutrace.cli.timeline import put, read_timeline
+    from vutrace.views.queues import objects, text
+
+    wanted = which(session)
+    timeline = read_timeline(chosen(file, read), load_dissectors(dissector), device)
+    if json:
+        put("-", [objects(timeline, wanted) + "\n"])
+        return
+    paint = painter(color, os.environ, sys.stdout.isatty())
+    put("-", (line + "\n" for line in text(timeline, wanted, paint)))
+
+
+queues.__doc__ = f"{queues.__doc__}\n\n{EXAMPLES}"
+
+
+def which(session: str) -> int | None:
+    """0 for the last session, None for all; UsageError when it is neither a word nor a number."""
+    if session in ("last", "all"):
+        return 0 if session == "last" else None
+    if not session.isdecimal() or session == "0":
+        raise UsageError(f"--session {session}: a number from 1, last or all is needed")
+    return int(session)

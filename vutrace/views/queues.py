@@ -1,0 +1,131 @@
+"""Every ring of a session as a table: what was sent of it, what that makes of it, and by which rule."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from tabulate import tabulate
+
+from vutrace.records import connection_letter
+from vutrace.session.fd_ledger import Holding
+from vutrace.session.model import ConnectionTimeline, RingLane, SessionTimeline, Timeline
+from vutrace.session.rings import Ring
+from vutrace.views.colour import Paint, bare
+from vutrace.views.descriptors import identity
+from vutrace.views.text import address, printable
+from vutrace.views.timeline_json import Json, holding_json, ring_json
+
+HEADERS = (
+    "ring", "name", "size", "base", "desc, avail, used", "kick", "call", "err",
+    "started", "enabled", "by", "last change",
+)  # fmt: skip
+ROLES = ("kick", "call", "err")
+SENT = {None: "-", True: "1", False: "0"}
+
+Fds = dict[tuple[int | None, str], Holding]
+
+
+def sessions_of(connection: ConnectionTimeline, wanted: int | None) -> list[SessionTimeline]:
+    """The session with number `wanted` (0: the last), or all for None."""
+    if wanted is None:
+        return list(connection.sessions)
+    if wanted == 0:
+        return list(connection.sessions[-1:])
+    return [session for session in connection.sessions if session.number == wanted]
+
+
+def text(timeline: Timeline, session: int | None, paint: Paint = bare) -> Iterator[str]:
+    """A table for each session, line by line; `session` as in `sessions_of`."""
+    for connection in timeline.connections:
+        for each in sessions_of(connection, session):
+            letter = connection_letter(connection.number)
+            end = f"as it stood at its end, {each.end_ns / 1e9:.6f} s" if each.closed else "still open"
+            head = f"connection {letter}, session {each.number}, {printable(each.device)}: {end}"
+            yield paint(head, "heading")
+            yield from table(each).splitlines()
+            yield ""
+
+
+def table(session: SessionTimeline) -> str:
+    """The rings of one session."""
+    if not session.rings:
+        return "no message named a ring"
+    fds = {(holding.slot.ring, holding.slot.role): holding for holding in session.fds}
+    rows = [cells(lane, fds) for lane in session.rings]
+    return tabulate(rows, HEADERS, "simple", disable_numparse=True)
+
+
+def cells(lane: RingLane, fds: Fds) -> list[str]:
+    """A ring's row."""
+    ring = lane.ring
+    return [
+        str(ring.index),
+        printable(ring.name),
+        known(ring.size),
+        base(ring),
+        addresses(ring),
+        *(fd(fds.get((ring.index, role))) for role in ROLES),
+        "yes" if ring.state.started else "no",
+        enabled(ring),
+        rule(ring),
+        f"[{ring.changed}] {ring.changed_by} at {ring.changed_ns / 1e9:.6f}",
+    ]
+
+
+def known(value: int | None) -> str:
+    """A number, or - before it is sent."""
+    return "-" if value is None else str(value)
+
+
+def base(ring: Ring) -> str:
+    """The next index as it was sent; in hex where it is more than one (packed rings)."""
+    return "-" if ring.base is None else str(ring.base) if ring.base < 0x10000 else f"{ring.base:#x}"
+
+
+def addresses(ring: Ring) -> str:
+    """Where the ring lies: the descriptors, and the other parts as their distance from them."""
+    where = ring.addresses
+    if where is None:
+        return "-"
+    distances = [f"{part - where.descriptor:+#x}" for part in (where.available, where.used)]
+    return f"{address(where.descriptor)} {' '.join(distances)}"
+
+
+def fd(holding: Holding | None) -> str:
+    """A descriptor by what identifies it, and how many there were before it."""
+    if holding is None:
+        return "-"
+    name = "NOFD" if holding.fd is None else identity(holding.fd)
+    return name if holding.generation == 1 else f"{name} ({holding.generation}.)"
+
+
+def enabled(ring: Ring) -> str:
+    """In effect, and as it was sent."""
+    return f"{'yes' if ring.state.enabled else 'no'} (sent {SENT[ring.enable_sent]})"
+
+
+def rule(ring: Ring) -> str:
+    """What decided, the second half shortened where both are by one rule."""
+    started, enabled_by = ring.started_rule, ring.enabled_rule
+    return started if started == enabled_by else f"{started}; {enabled_by}"
+
+
+def objects(timeline: Timeline, session: int | None) -> str:
+    """The same as JSON: connections with sessions with rings."""
+    found = [
+        {
+            "connection": connection_letter(connection.number),
+            "session": each.number,
+            "device": each.device,
+            "rings": [ring_object(lane, each.fds) for lane in each.rings],
+        }
+        for connection in timeline.connections
+        for each in sessions_of(connection, session)
+    ]
+    return json.dumps(found, indent=1, ensure_ascii=False)
+
+
+def ring_object(lane: RingLane, fds: Sequence[Holding]) -> Json:
+    """One ring with its descriptors."""
+    mine = [holding for holding in fds if holding.slot.ring == lane.ring.index]
+    held = {holding.slot.role: holding_json(holding) for holding in mine}
+    return {**ring_json(lane.ring), "queue_pair": lane.pair, "fds": held}
