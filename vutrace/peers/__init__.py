@@ -3,7 +3,7 @@
 from vutrace.peers.backend import DPDK_22_11, BackEnd
 from vutrace.peers.frontend import FrontEnd
 from vutrace.peers.profiles import PROFILES
-from vutrace.peers.server import CLOSED, Remarks, Server, serve
+from vutrace.peers.server import CLOSED, Journal, Server, serve
 from vutrace.peers.state import READY, STOPPED, Offer
 from vutrace.peers.steps import Profile
 from vutrace.peers.wire import PeerError, Wire
@@ -16,10 +16,10 @@ __all__ = [
     "STOPPED",
     "BackEnd",
     "FrontEnd",
+    "Journal",
     "Offer",
     "PeerError",
     "Profile",
-    "Remarks",
     "Server",
     "Wire",
     "serve",

@@ -38,6 +38,7 @@ class FrontEnd:
             memory=Memory(2 * pairs, profile.guest_address, profile.user_address),
             mtu=mtu,
         )
+        self.sent = 0  # messages on this connection
         self._timeout = timeout
         self._wire: Wire | None = None
 
@@ -91,12 +92,17 @@ class FrontEnd:
         received = self._connected.receive("the end of the connection", timeout)
         if received:
             raise PeerError(f"the back-end sent {received.message.name} out of turn")
+        self._connected.wait_gone(timeout)
         self.disconnect()
 
     def reconnect(self, path: str) -> None:
-        """A back-end is there again: take up where the guest, who noticed nothing, still is."""
+        """A back-end is there again, at `path`."""
+        self.resume(_reach(path, self._timeout))
+
+    def resume(self, end: socket.socket) -> None:
+        """Take up over a new connection where the guest, who noticed nothing, still is."""
         self.disconnect()
-        self._open(_reach(path, self._timeout))
+        self._open(end)
         for phase in self.profile.again if self.device.running else ("connect",):
             self._play(phase)
 
@@ -125,7 +131,8 @@ class FrontEnd:
         return self._wire
 
     def _open(self, end: socket.socket) -> None:
-        self._wire = Wire(end, Side.BACKEND)
+        self._wire = Wire(end, Side.BACKEND, self._timeout)
+        self.sent = 0
 
     def _play(self, phase: str) -> None:
         steps = script(self.profile, phase, self.device)
@@ -139,6 +146,7 @@ class FrontEnd:
     def _exchange(self, request: Request) -> Message | None:
         wire, name = self._connected, request.spec.name
         wire.send(request.data, request.fds, name)
+        self.sent += 1
         if not request.answered:
             return None
         received = wire.receive(f"the reply to {name}", self._timeout)

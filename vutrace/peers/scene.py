@@ -37,12 +37,12 @@ def record(play: Play, directory: str, capture: str) -> None:
     with _proxy(front, back, capture), FrontEnd(play.profile, play.pairs, timeout=_TIMEOUT) as frontend:
         with Server(back) as backend:
             _boot(frontend, front, play.enabled)
-            backend.remarks.wait(READY, _TIMEOUT)
+            _settle(frontend, backend)
         if play.restart:
             frontend.wait_lost(_TIMEOUT)
             with Server(back) as backend:
                 frontend.reconnect(front)
-                backend.remarks.wait(READY, _TIMEOUT)
+                _settle(frontend, backend)
 
 
 def _boot(frontend: FrontEnd, path: str, enabled: int) -> None:
@@ -51,6 +51,12 @@ def _boot(frontend: FrontEnd, path: str, enabled: int) -> None:
     frontend.start()
     if enabled > 1:
         frontend.change_pairs(enabled)
+
+
+def _settle(frontend: FrontEnd, backend: Server) -> None:
+    """Wait until the back-end knows all that was sent, as it does when a machine runs."""
+    backend.journal.wait_handled(frontend.sent, _TIMEOUT)
+    backend.journal.wait(READY, _TIMEOUT)
 
 
 @contextmanager

@@ -28,8 +28,8 @@ class Request:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether the reply is no more than the generic acknowledgement."""
-        return self.answered and not self.spec.reply
+        """Whether the reply is the generic acknowledgement, which NEED_REPLY asked for."""
+        return self.answered and self.spec.rule in (ReplyRule.ACK, ReplyRule.ACK_OR_POSTCOPY)
 
 
 Script: TypeAlias = "Generator[Request, Message | None, None]"

@@ -18,11 +18,12 @@ _RETRY = 0.1
 _JOIN = 5.0
 
 
-class Remarks:
-    """Lines that a back-end logs, for whoever waits for one of them."""
+class Journal:
+    """What a back-end logs and how many messages it has handled, for whoever waits for either."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.handled = 0
         self._grown = threading.Condition()
 
     def add(self, line: str) -> None:
@@ -31,22 +32,37 @@ class Remarks:
             self.lines.append(line)
             self._grown.notify_all()
 
-    def wait(self, text: str, timeout: float, count: int = 1) -> None:
-        """Wait until `text` was logged `count` times, at most `timeout` seconds; else PeerError."""
+    def count(self) -> None:
+        """One more message is handled, and answered if that was due."""
         with self._grown:
-            if not self._grown.wait_for(lambda: self.lines.count(text) >= count, timeout):
-                raise PeerError(f"the back-end did not log '{text}' within {timeout:g} s, but {self.lines}")
+            self.handled += 1
+            self._grown.notify_all()
+
+    def wait(self, line: str, timeout: float, count: int = 1) -> None:
+        """Wait until `line` was logged `count` times, at most `timeout` seconds; else PeerError."""
+        self._wait(lambda: self.lines.count(line) >= count, timeout, f"logged '{line}'")
+
+    def wait_handled(self, messages: int, timeout: float) -> None:
+        """Wait until so many messages are handled, at most `timeout` seconds; else PeerError."""
+        self._wait(lambda: self.handled >= messages, timeout, f"read {messages} messages")
+
+    def _wait(self, seen: Callable[[], bool], timeout: float, what: str) -> None:
+        with self._grown:
+            if not self._grown.wait_for(seen, timeout):
+                state = f"it read {self.handled} and logged {self.lines}"
+                raise PeerError(f"the back-end has not {what} within {timeout:g} s; {state}")
 
 
-def serve(wire: Wire, offer: Offer, tell: Callable[[str], None]) -> None:
+def serve(wire: Wire, offer: Offer, journal: Journal) -> None:
     """Be a device for one connection, until it ends."""
-    backend = BackEnd(offer, tell)
+    backend = BackEnd(offer, journal.add)
     try:
         while received := wire.receive("a request"):
             _answer(backend, wire, received)
-        tell(CLOSED)
+            journal.count()
+        journal.add(CLOSED)
     except (PeerError, RefusedError) as error:
-        tell(str(error))
+        journal.add(str(error))
     finally:
         backend.close()
         wire.close()
@@ -69,7 +85,7 @@ class Server:
     """
 
     def __init__(self, path: str, offer: Offer = DPDK_22_11, client: bool = False) -> None:
-        self.remarks = Remarks()
+        self.journal = Journal()
         self._path = path
         self._offer = offer
         self._client = client
@@ -101,6 +117,10 @@ class Server:
         for thread in self._threads:
             thread.join(_JOIN)
 
+    def wire(self, end: socket.socket) -> Wire:
+        """What a connection is read and written with; a test may want another."""
+        return Wire(end, Side.FRONTEND)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -130,9 +150,9 @@ class Server:
             self._stopping.wait(_RETRY)
 
     def _serve(self, end: socket.socket) -> None:
-        wire = Wire(end, Side.FRONTEND)
+        wire = self.wire(end)
         self._wires.append(wire)
         if self._stopping.is_set():
             wire.hang_up()
-        serve(wire, self._offer, self.remarks.add)
+        serve(wire, self._offer, self.journal)
         self._wires.remove(wire)

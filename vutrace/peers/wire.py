@@ -3,6 +3,7 @@
 import array
 import contextlib
 import os
+import select
 import socket
 import time
 from collections.abc import Iterable
@@ -32,24 +33,28 @@ class Received:
 
 
 class Wire:
-    """One end of a main channel; `peer` is the side that it talks to."""
+    """One end of a main channel; `peer` is the side that it talks to, which may take `timeout` s to read."""
 
-    def __init__(self, end: socket.socket, peer: Side) -> None:
+    def __init__(self, end: socket.socket, peer: Side, timeout: float = 5.0) -> None:
         self._end = end
         self._peer = peer
+        self._timeout = timeout
         self._name = "front-end" if peer is Side.FRONTEND else "back-end"
         self._framer: Framer[int] = Framer()
 
     def send(self, data: bytes, fds: Iterable[int], what: str) -> None:
-        """Send one message in one piece; `what` names it in the PeerError when the peer has gone."""
+        """Send one message in one piece; a PeerError that names `what` when the peer does not take it."""
         rights = array.array("i", fds)
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
         try:
-            sent = self._end.sendmsg([data], ancillary)
+            self._end.settimeout(self._timeout)
             # after a short write the rest goes without descriptors
-            self._end.sendall(data[sent:])
+            while rest := data[self._end.sendmsg([data], ancillary) :]:
+                data, ancillary = rest, []
         except (BrokenPipeError, ConnectionResetError):
             raise PeerError(f"the {self._name} closed the connection before {what} could be sent") from None
+        except TimeoutError:
+            raise PeerError(f"{what}: the {self._name} has not read for {self._timeout:g} s") from None
 
     def receive(self, what: str, timeout: float | None = None) -> Received | None:
         """The next message, None when the peer closed between two of them.
@@ -72,6 +77,12 @@ class Wire:
                     return Received(self._dissect(part.message.data, part.message.fds), [*part.message.fds])
             if self._framer.lost:
                 raise PeerError(f"{what}: the {self._name} sent {self._framer.lost}")
+
+    def wait_gone(self, timeout: float) -> None:
+        """Wait until the peer has closed both ways, not only ended what it says."""
+        poll = select.poll()
+        poll.register(self._end, 0)  # a hang-up is told unasked
+        poll.poll(timeout * 1000)
 
     def hang_up(self) -> None:
         """End the connection from any thread; whoever waits on it sees its end."""
