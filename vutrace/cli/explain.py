@@ -1,0 +1,66 @@
+"""`vutrace explain`: only wiring. What is said is in `vutrace.views.explain`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vutrace.cli.errors import UsageError
+
+EXAMPLES = """Examples:
+
+\b
+  vutrace explain SET_VRING_CALL                       a message by name, or 13 by number
+  vutrace explain REPLY_ACK                            a feature bit
+  vutrace explain --device net 0x950448000             a mask, bit by bit
+  vutrace explain status 0xf                           a device status
+  vutrace explain bit 21                               a bit by its number
+  vutrace explain 'Read -1 instead of 12. Original request 40'
+  vutrace explain -r start.pcapng                      where it first went wrong
+  journalctl -u vm | vutrace explain - -r vm.pcapng    the errors of a log, and the capture with them
+"""
+
+
+def explain(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="WHAT", help="Name, number, mask or error text; - is stdin.", show_default=False
+        ),
+    ] = None,
+    read: Annotated[
+        str | None,
+        typer.Option("-r", "--read", metavar="FILE", help="Where it went wrong here.", show_default=False),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Whose feature bits, and what is traced.")] = "",
+    dissector: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
+    ] = None,
+) -> None:
+    """Say what a message, a feature bit, a mask, a status or an error text means."""
+    from vutrace.cli.reading import load_dissectors, open_capture, rows_of
+    from vutrace.views.explain.answer import Answer, Explainer
+    from vutrace.views.explain.capture import look, report
+
+    text = sys.stdin.read() if what == ["-"] else " ".join(what or [])
+    if not text.strip() and read is None:
+        raise UsageError("what shall be explained? a name, a number, a mask, an error text, or -r FILE")
+    registry = load_dissectors(dissector)
+    explainer = Explainer(registry, device)
+    answer = explainer.answer(text) if text.strip() else Answer([])
+    if text.strip() and not answer.lines and read is None:
+        like = explainer.like(text)
+        raise UsageError(
+            f"nothing is known of '{text[:60]}'" + (f"; like it: {', '.join(like)}" if like else "")
+        )
+    lines = answer.lines
+    if read is not None:
+        found = look(rows_of(read, open_capture(read, False, None), registry, device), answer.messages)
+        lines = [*lines, *([""] if lines else []), *report(read, found, answer.messages)]
+    for line in lines:
+        print(line)
+
+
+explain.__doc__ = f"{explain.__doc__}\n\n{EXAMPLES}"

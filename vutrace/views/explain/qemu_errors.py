@@ -1,0 +1,211 @@
+"""What QEMU says (hw/virtio/vhost*.c, net/vhost-user.c), and libvhost-user in its back-ends."""
+
+from vutrace.views.explain.error_text import CLOSED, FOLLOWS, MEMORY, ErrorText
+
+QEMU_ERRORS = (
+    ErrorText(
+        "QEMU",
+        r"(?:Failed to read msg header\. )?Read (?P<got>-?\d+) instead of 12\b"
+        r"(?:\. Original request (?P<request>\d+))?",
+        "QEMU waited for the reply to {name} and found the connection closed "
+        "(0: the back-end closed it then; -1: it was broken already)",
+        CLOSED,
+    ),
+    ErrorText(
+        "QEMU",
+        r"Failed to read msg header\. Flags (?P<flags>0x[0-9a-f]+) instead of 0x5",
+        "a reply must have exactly the flags 0x5 (version 1, REPLY), this one had {flags}: with 0xd the "
+        "back-end left NEED_REPLY in it, anything else is no reply, or the stream is out of step",
+        "the last reply in a capture, and whether the request before it was answered twice",
+    ),
+    ErrorText(
+        "QEMU",
+        r"Failed to read msg header\. Size (?P<size>\d+) exceeds the maximum",
+        "a reply announces {size} bytes of payload, more than any message has: the stream is out of step",
+        "an earlier reply that was longer or shorter than its header says",
+    ),
+    ErrorText(
+        "QEMU",
+        r"Failed to read msg payload\. Read (?P<got>-?\d+) instead of (?P<want>\d+)",
+        "the back-end closed in the middle of a reply: {got} of {want} bytes came",
+        CLOSED,
+    ),
+    ErrorText(
+        "QEMU",
+        r"Failed to write msg\. Wrote (?P<got>-?\d+) instead of (?P<want>\d+)",
+        "the connection was gone when QEMU sent a message of {want} bytes (12 of them header)",
+        FOLLOWS,
+    ),
+    ErrorText(
+        "QEMU",
+        r"Failed to set msg fds",
+        "QEMU could not attach descriptors because the socket is not connected any more",
+        FOLLOWS,
+    ),
+    ErrorText(
+        "QEMU",
+        r"Received unexpected msg type\.? Expected (?P<request>\d+) received (?P<other>\d+)",
+        "QEMU waited for the reply to {name} and got one with number {other}: a request was answered "
+        "twice, or one that needs no answer was answered, and every reply is now one too late",
+        "the first reply in a capture that no request waits for",
+    ),
+    ErrorText(
+        "QEMU",
+        r"Received bad msg size",
+        "a reply does not have the size that its message demands",
+        "the sizes of requests and replies: GET_CONFIG must return as many bytes as were asked for",
+    ),
+    ErrorText(
+        "QEMU",
+        r"Unexpected end-of-file before all data were read",
+        "the back-end closed the connection while QEMU waited for a reply",
+        CLOSED,
+    ),
+    ErrorText(
+        "QEMU",
+        r"vhost VQ (?P<ring>\d+) ring restore failed: -?(?P<errno>\d+)",
+        "on stopping, QEMU could not ask ring {ring} for its index and takes it from guest memory instead",
+        FOLLOWS,
+        message="GET_VRING_BASE",
+    ),
+    ErrorText(
+        "QEMU",
+        r"vhost_(?P<request>[gs]et_(?:features|mem_table|log_base|owner|vring_\w+|inflight_fd|config)) failed"
+        r":?(?: [^()\n]*\()? ?-?(?P<errno>\d+)?",
+        "QEMU could not send {name}, or the back-end answered it with an error",
+        "whether the connection still stood; if it did, the acknowledgement of this message in a capture",
+    ),
+    ErrorText(
+        "QEMU",
+        r"(?:vhost_backend_init failed|failed to init vhost_net for queue|vhost_dev_init\(\) failed)",
+        "the first messages, from GET_FEATURES to SET_OWNER, did not come through",
+        "the line before this one; the last message of the capture",
+        message="GET_FEATURES",
+    ),
+    ErrorText(
+        "QEMU",
+        r"you are asking more queues than supported: (?P<limit>\d+)",
+        "queues= asks for more queue pairs than the back-end's GET_QUEUE_NUM answered ({limit}); "
+        "without the MQ protocol feature it is 1",
+        "the protocol features (MQ) and the number of queues the back-end was started with",
+        message="GET_QUEUE_NUM",
+    ),
+    ErrorText(
+        "QEMU",
+        r"maximum number of queues supported by the backend is (?P<limit>\d+)",
+        "the device has more rings than the back-end's GET_QUEUE_NUM answered ({limit})",
+        "num-queues= of the device and the number of queues the back-end was started with",
+        message="GET_QUEUE_NUM",
+    ),
+    ErrorText(
+        "QEMU",
+        r"IOMMU support requires reply-ack and (?:slave|backend)-req protocol features",
+        "VIRTIO_F_ACCESS_PLATFORM is offered without the protocol features REPLY_ACK and BACKEND_REQ",
+        "the back-end's protocol features, or iommu_platform=on on the device",
+        message="IOTLB_MSG",
+    ),
+    ErrorText(
+        "QEMU",
+        r"lacks VHOST_USER_PROTOCOL_F_LOG_SHMFD",
+        "the back-end cannot log dirty pages into shared memory, so the guest cannot migrate",
+        "the back-end's protocol features",
+        message="SET_LOG_BASE",
+    ),
+    ErrorText(
+        "QEMU",
+        r"vhost lacks feature mask (?P<mask>(?:0x)?[0-9a-f]+) for backend",
+        "features that QEMU (or the guest, before a reconnect) relies on are not offered by the back-end",
+        "the offer in the GET_FEATURES reply; after a back-end was restarted, with what options",
+        message="GET_FEATURES",
+    ),
+    ErrorText(
+        "QEMU",
+        r"Failed (?:initializing vhost-user memory map|preparing vhost-user memory table msg)",
+        "guest memory is not shareable: no region has a descriptor to pass on",
+        "-object memory-backend-memfd (or -file) with share=on, and -numa node,memdev=",
+        message="SET_MEM_TABLE",
+    ),
+    ErrorText(
+        "QEMU",
+        r"unable to start vhost (?:net|crypto): -?(?P<errno>\d+)",
+        "the start (SET_FEATURES to SET_VRING_ENABLE) failed; the guest gets no back-end",
+        "the first error before this one; in a capture, the first acknowledgement that is not 0",
+    ),
+    ErrorText(
+        "QEMU",
+        r"(?:get (?:block )?config failed|vhost_get_config failed|set device config space failed)",
+        "configuration space could not be read or written: no reply, an error, or another size",
+        "CONFIG among the protocol features, and the sizes of request and reply",
+        message="GET_CONFIG",
+    ),
+    ErrorText(
+        "QEMU",
+        r"vhost-user device expecting VHOST_USER_PROTOCOL_F_CONFIG",
+        "this device needs configuration space from the back-end, which does not offer CONFIG",
+        "the GET_PROTOCOL_FEATURES reply",
+        message="GET_CONFIG",
+    ),
+    ErrorText(
+        "QEMU",
+        r"supports VHOST_USER_PROTOCOL_F_CONFIG but QEMU does not",
+        "the back-end offers CONFIG for a device whose configuration space QEMU keeps itself; harmless",
+        message="GET_CONFIG",
+    ),
+    ErrorText(
+        "QEMU",
+        r"vhost vring error in virtqueue (?P<ring>\d+)",
+        "the back-end signalled an error of ring {ring} through the descriptor of SET_VRING_ERR",
+        "what the back-end logged: usually a descriptor whose address is in no memory region",
+        message="SET_VRING_ERR",
+    ),
+    ErrorText(
+        "QEMU",
+        r"Failed to (?:get|send) postcopy_(?P<step>advise|listen|end)",
+        "the postcopy step {step} failed",
+        "PAGEFAULT among the protocol features, and userfaultfd rights of the back-end",
+        message="POSTCOPY_ADVISE",
+    ),
+    ErrorText(
+        "QEMU",
+        r"Failed to read from (?:slave|backend)",
+        "the back-end channel broke; often the back-end has gone altogether",
+        CLOSED,
+        message="SET_BACKEND_REQ_FD",
+    ),
+    ErrorText(
+        "QEMU trace",
+        r"vhost_user_(?:read|write) +req:(?P<request>\d+) flags:(?P<flags>0x[0-9a-f]+)",
+        "a line of QEMU's trace: {name} with flags {flags} (0x1 version, 0x4 REPLY, 0x8 NEED_REPLY)",
+    ),
+    ErrorText(
+        "libvhost-user",
+        r"virtio legacy devices aren't supported by libvhost-user",
+        "the front-end acknowledged features without VIRTIO_F_VERSION_1, which libvhost-user insists on",
+        "disable-legacy=on on the device; a boot firmware that drives it in legacy mode",
+        message="SET_FEATURES",
+    ),
+    ErrorText(
+        "libvhost-user",
+        r"Guest says index (?P<index>\d+) is available",
+        "a ring holds a descriptor number that it cannot have: memory was changed, or the base is wrong",
+        "SET_VRING_BASE against the last GET_VRING_BASE of that ring",
+        message="SET_VRING_BASE",
+    ),
+    ErrorText(
+        "libvhost-user",
+        r"Unhandled request: (?P<request>\d+)",
+        "libvhost-user has no handler for {name}; with NEED_REPLY it still answers 0",
+        "the feature that this message needs: it was offered, or the front-end did not wait for the offer",
+    ),
+    ErrorText(
+        "libvhost-user",
+        r"Invalid fds in request: (?P<request>\d+)",
+        "{name} came with descriptors that it may not have, or without those that it needs",
+    ),
+    ErrorText(
+        "libvhost-user",
+        r"Invalid (?P<request>vring_addr|vring_kick|vring_call|vring_err|set_inflight_fd) message",
+        "{name} could not be used: for an address, it lies in no memory region",
+        MEMORY,
+    ),
+)
