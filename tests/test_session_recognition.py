@@ -137,7 +137,7 @@ def test_offered_features_tell_net_from_blk(offer: int, device: str) -> None:
     assert ("are offered" in row.context.reason) == (device != "unknown")
 
 
-@pytest.mark.parametrize(("size", "device"), [(60, "blk"), (96, "blk"), (40, "fs"), (24, "net")])
+@pytest.mark.parametrize(("size", "device"), [(57, "blk"), (60, "blk"), (96, "blk"), (40, "fs"), (24, "net")])
 def test_the_size_of_the_configuration_space_tells_the_device(size: int, device: str) -> None:
     request = struct.pack("<III", 0, size, 0) + bytes(size)
     row = Tracker(REGISTRY).feed(message(24, request))
