@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """A function (file name, text) that fails unless the file in tests/golden/ holds that text."""
-    update = request.config.getoption("--update-golden")
+    update = any(map(request.config.getoption, ("--update-golden", "--update-captures")))
 
     def check(name: str, text: str) -> None:
         path = GOLDEN / name

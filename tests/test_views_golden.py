@@ -1,13 +1,16 @@
 """What the views print of the scripted session, to the letter."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
 
 import pytest
 from handshake import REGISTRY, handshake
 from transcript import connection
 
+from vutrace.capture import read
 from vutrace.cli.list_ import output
-from vutrace.dissection.registry import Registry
+from vutrace.dissection.registry import Registry, load
 from vutrace.session.tracker import Tracker
 from vutrace.views import listing
 from vutrace.views.colour import painted
@@ -21,6 +24,8 @@ from vutrace.views.tree import Tree
 Check = Callable[[str, str], None]
 
 NOTHING = Registry({})
+CAPTURES = Path(__file__).parent.parent / "captures"
+ROWS_SHOWN = 300
 
 
 def sights() -> Iterable[Sight]:
@@ -28,15 +33,15 @@ def sights() -> Iterable[Sight]:
     return Onlooker().sights(Tracker(REGISTRY, "toy").rows([connection(), *handshake()]))
 
 
-def text_of(printer: Printer) -> str:
+def text_of(printer: Printer, shown: Iterable[Sight]) -> str:
     """All that a view prints."""
-    return "".join(line + "\n" for line in printed(printer))
+    return "".join(line + "\n" for line in printed(printer, shown))
 
 
-def printed(printer: Printer) -> Iterator[str]:
+def printed(printer: Printer, shown: Iterable[Sight]) -> Iterator[str]:
     """Heading and lines."""
     yield from printer.heading()
-    for sight in sights():
+    for sight in shown:
         yield from printer.lines(sight)
 
 
@@ -58,7 +63,13 @@ def printed(printer: Printer) -> Iterator[str]:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_session(golden: Check, name: str, printer: Printer) -> None:
-    golden(name, text_of(printer))
+    golden(name, text_of(printer, sights()))
+
+
+@pytest.mark.parametrize("path", sorted(CAPTURES.glob("*.pcapng")), ids=lambda path: path.stem)
+def test_what_real_programs_said(golden: Check, path: Path) -> None:
+    rows = islice(Tracker(load()).rows(read(path)), ROWS_SHOWN)
+    golden(f"captures/{path.stem}.txt", text_of(Text(Rows()), Onlooker().sights(rows)))
 
 
 @pytest.mark.parametrize("json", [False, True], ids=["table", "json"])

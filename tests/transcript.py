@@ -88,7 +88,7 @@ def message(
     announced: int | None = None,
     **fields: object,
 ) -> Line:
-    """One message; `fields` are the payload's, `announced` overrides the header's size, `marks` the relay sets."""
+    """One message; `fields` are the payload's, `announced` the size that the header tells."""
     place, spec = lookup(name, channel)
     reply = sender is not REQUESTER[place]
     body = bytes(payload) if payload is not None else build(spec, reply, fields)
