@@ -68,11 +68,9 @@ class Framer(Generic[Fd]):
     """The framing of one direction of one channel.
 
     `ends` tells whole messages in bytes that were only looked at; `feed` takes bytes that were read, at
-    most `wants()` of them. `lost` is why framing was given up ("" while it holds): from then on the
-    bytes pass as they come.
+    most `wants()` of them. `between`: the next byte begins a message. `lost` is why framing was given up
+    ("" while it holds): from then on the bytes pass as they come.
     """
-
-    __slots__ = ("_bound", "_fds", "_flags", "_head", "_sane", "_seen", "_size", "_streams", "lost")
 
     def __init__(self, channel: Channel = Channel.MAIN, bound: int = RECORD_BOUND) -> None:
         self._sane = _SANE[channel]
@@ -87,11 +85,7 @@ class Framer(Generic[Fd]):
         self._size = -1  # bytes of the whole message; unknown until its header is here
         self._seen = 0
         self._streams = False
-
-    @property
-    def between(self) -> bool:
-        """Whether the next byte begins a message."""
-        return not self._seen and not self.lost
+        self.between = not self.lost
 
     @property
     def holds(self) -> bool:
@@ -127,6 +121,7 @@ class Framer(Generic[Fd]):
             parts += self.release()
         if fds_lost:
             self._flags |= FrameFlag.FDS_LOST
+        self.between = False
         self._seen += len(data)
         self._fds += came
         self._head += data[: self._bound - len(self._head)]

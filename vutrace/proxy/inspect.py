@@ -1,7 +1,8 @@
-"""What a passed descriptor is: `FdInfo` from fstat, /proc/self/fd, fdinfo and fcntl. Costs about 15 µs."""
+"""What a passed descriptor is: `FdInfo` from fstat, /proc/self/fd, fdinfo and fcntl."""
 
 import fcntl
 import os
+import re
 import stat
 
 from vutrace.records import FdInfo, FdKind
@@ -12,7 +13,6 @@ _ACCESS = {os.O_RDONLY: "r", os.O_WRONLY: "w", os.O_RDWR: "rw"}
 _DELETED = " (deleted)"
 # How /proc/self/fd shows what has no path, and what it is.
 _PREFIXES = (
-    ("anon_inode:[eventfd]", FdKind.EVENTFD),
     ("anon_inode:[userfaultfd]", FdKind.USERFAULTFD),
     ("/dmabuf:", FdKind.DMABUF),
     ("anon_inode:dmabuf", FdKind.DMABUF),
@@ -26,11 +26,15 @@ def describe(fd: int) -> FdInfo:
     """What `fd` of this process refers to; kind OTHER where the system does not tell."""
     try:
         status = os.fstat(fd)
-        link = os.readlink(f"/proc/self/fd/{fd}")
+        if (status.st_dev, status.st_ino) == _ANONYMOUS and (event := _eventfd(fd, status)):
+            return event
+        return _describe(fd, status, os.readlink(f"/proc/self/fd/{fd}"))
     except OSError:
         return FdInfo(FdKind.OTHER)
+
+
+def _describe(fd: int, status: os.stat_result, link: str) -> FdInfo:
     kind = _kind(fd, status, link)
-    event = _fdinfo(fd) if kind is FdKind.EVENTFD else {}
     return FdInfo(
         kind=kind,
         device=status.st_dev,
@@ -38,12 +42,38 @@ def describe(fd: int) -> FdInfo:
         size=status.st_size if kind in _SIZED else None,
         seals=_seals(fd) if kind is FdKind.MEMFD else None,
         name=_name(kind, link),
-        eventfd_id=_number(event.get("eventfd-id"), 10),
-        eventfd_count=_number(event.get("eventfd-count"), 16),
         access=_ACCESS.get(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE, ""),
     )
 
 
+def _eventfd(fd: int, status: os.stat_result) -> FdInfo | None:
+    # By far the most frequent, so it is worth the short way: its fdinfo tells all.
+    match = _EVENTFD.search(read_fdinfo(f"/proc/self/fdinfo/{fd}"))
+    if match is None:
+        return None
+    flags, count, number = match.groups()
+    return FdInfo(
+        kind=FdKind.EVENTFD,
+        device=status.st_dev,
+        inode=status.st_ino,
+        eventfd_id=int(number),
+        eventfd_count=int(count, 16),
+        access=_ACCESS.get(int(flags, 8) & os.O_ACCMODE, ""),
+    )
+
+
+def _anonymous() -> tuple[int, int]:
+    """The one inode that eventfds share (with others that have no file system)."""
+    fd = os.eventfd(0, os.EFD_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+    finally:
+        os.close(fd)
+    return status.st_dev, status.st_ino
+
+
+_ANONYMOUS = _anonymous()
+_EVENTFD = re.compile(rb"flags:\s*(\d+).*?eventfd-count:\s*([0-9a-f]+)\s*eventfd-id:\s*(\d+)", re.DOTALL)
 _SIZED = {FdKind.MEMFD, FdKind.FILE, FdKind.HUGETLBFS, FdKind.DMABUF}
 
 
@@ -84,28 +114,21 @@ def _name(kind: FdKind, link: str) -> str:
     return name if kind in _SIZED or kind is FdKind.OTHER else ""
 
 
-def _fdinfo(fd: int) -> dict[str, str]:
-    return fdinfo(f"/proc/self/fdinfo/{fd}")
+def eventfd_id(fdinfo: bytes) -> int:
+    """The eventfd-id in an fdinfo; -1 where there is none."""
+    match = _EVENTFD.search(fdinfo)
+    return int(match[3]) if match else -1
 
 
-def fdinfo(path: str) -> dict[str, str]:
-    """The fields of an fdinfo file; empty where it cannot be read."""
+def read_fdinfo(path: str) -> bytes:
+    """An fdinfo file; empty where it cannot be read."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return {}
+        return b""
     try:
-        text = os.read(file, 4096).decode(errors="replace")
+        return os.read(file, 4096)
     except OSError:
-        return {}
+        return b""
     finally:
         os.close(file)
-    fields = (line.partition(":") for line in text.splitlines())
-    return {name: value.strip() for name, _, value in fields}
-
-
-def _number(text: str | None, base: int) -> int | None:
-    try:
-        return int(text, base) if text else None
-    except ValueError:
-        return None

@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from vutrace.proxy.flow import Flow, Substitute
+from vutrace.proxy.flow import Flow, Substitution
 from vutrace.proxy.loop import GONE, READ, WRITE, Loop, Timer
+from vutrace.proxy.outlet import Outlet
 from vutrace.proxy.recorder import Origin, Recorder
 from vutrace.records import Channel, Event, EventKind, Side
 
+NONE = Substitution()
 HOLD_SECONDS = 0.1
 """How long an incomplete message may wait for its rest before it is forwarded as far as it is here."""
 
@@ -43,7 +45,7 @@ class Link:
         place: Place,
         ends: Mapping[Side, socket.socket],
         on_close: Callable[[], None],
-        substitute: Substitute | None = None,
+        substitution: Substitution = NONE,
     ) -> None:
         self._loop = loop
         self._recorder = recorder
@@ -56,14 +58,22 @@ class Link:
         self._timers: dict[Side, Timer | None] = dict.fromkeys(Side)
         self._lost: set[Side] = set()
         self._open = True
-        front = substitute  # only the front-end passes sockets that are to be traced
-        self._flows = {side: self._flow(side, front if side is Side.FRONTEND else None) for side in Side}
+        for end in ends.values():
+            # Credentials that somebody asked for on an inherited socket would be passed on as ours.
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+        # Only a front-end passes sockets that are to be traced.
+        self._flows = {
+            Side.FRONTEND: self._flow(Side.FRONTEND, substitution),
+            Side.BACKEND: self._flow(Side.BACKEND, NONE),
+        }
 
-    def _flow(self, side: Side, substitute: Substitute | None) -> Flow:
+    def _flow(self, side: Side, substitution: Substitution) -> Flow:
+        def change() -> None:
+            self._changed(side)
+
+        outlet = Outlet(self._ends[side.peer], change)
         origin = self._place.origin(side)
-        change = lambda: self._changed(side)  # noqa: E731
-        ends = self._ends
-        return Flow(ends[side], ends[side.peer], origin, self._recorder, change, substitute)
+        return Flow(self._ends[side], outlet, origin, self._recorder, change, substitution)
 
     def start(self, text: str) -> None:
         """Begin to relay; `text` says how this channel came to be."""
@@ -95,17 +105,18 @@ class Link:
     # Readiness.
 
     def _handler(self, side: Side) -> Callable[[int], None]:
-        reads, writes = self._flows[side], self._flows[side.peer]
-        readable = ~WRITE
+        pump, drain = self._flows[side].pump, self._flows[side.peer].outlet.drain
 
         def ready(mask: int) -> None:
+            if mask == READ:  # the hot path
+                return pump()
             if mask & WRITE:
-                writes.drain()
-            if mask & readable:
-                if reads.reading:
-                    reads.pump()
-                if mask & GONE:
-                    self._hung_up(side)
+                drain()
+            if mask != WRITE:
+                pump()
+            if mask & GONE:
+                self._hung_up(side)
+            return None
 
         return ready
 
@@ -124,7 +135,7 @@ class Link:
         if not self._open:
             return
         for side in Side:
-            reads, writes = self._flows[side], self._flows[side.peer]
+            reads, writes = self._flows[side], self._flows[side.peer].outlet
             mask = (READ if reads.reading else 0) | (WRITE if writes.queue else 0)
             self._watch(side, None if side in self._gone and not reads.reading else mask)
 
@@ -144,8 +155,11 @@ class Link:
 
     def _changed(self, side: Side) -> None:
         flow = self._flows[side]
+        refused = flow.outlet.refused
+        if refused and not flow.ended:
+            flow.refuse()
         if flow.ended and self._first is None:
-            self._first = side.peer if flow.refused else side
+            self._first = side.peer if refused else side
         if flow.lost and side not in self._lost:
             self._lost.add(side)
             text = f"framing lost: {flow.lost} cannot be one; the {side}'s bytes are passed on as they come"
@@ -162,7 +176,7 @@ class Link:
         self._timers[side] = self._loop.later(HOLD_SECONDS, self._flows[side].release)
 
     def _settle(self) -> None:
-        done = [side for side in Side if self._flows[side].done]
+        done = [side for side in Side if self._flows[side].outlet.done]
         # One that is gone altogether will read no answer either.
         if len(done) == 2 or any(side in self._gone for side in done):
             self._loop.later(0, self.close)  # the message at hand is recorded first
@@ -185,12 +199,12 @@ class Link:
         if timer:
             timer.cancel()
         flow.close()
-        if flow.undelivered:
-            text = f"{flow.undelivered} bytes of the {side} could not be delivered"
+        if flow.outlet.undelivered:
+            text = f"{flow.outlet.undelivered} bytes of the {side} could not be delivered"
             self.tell(EventKind.ERROR, text, side)
 
     def _tell_end(self, text: str) -> None:
         first = None if text else self._first
-        why = next((flow.why for flow in self._flows.values() if flow.why), "")
+        why = next(filter(None, (flow.why or flow.outlet.why for flow in self._flows.values())), "")
         reason = text or f"the {first} closed" + (f" ({why})" if why else "")
         self.tell(EventKind.CLOSE, reason, first)

@@ -12,11 +12,15 @@ READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 GONE = select.EPOLLHUP | select.EPOLLERR
 MANY = 32  # events taken at once: keeps the array that epoll_wait fills small
+SELDOM = 16  # turns of a busy loop between two looks at the clock
 IDLE = 0.001  # seconds without an event before deferred work begins; epoll counts in milliseconds
 
 
 class Deferred(Protocol):
     """Work that waits until nothing is to be forwarded."""
+
+    urgent: bool
+    """Whether it has waited for long enough."""
 
     @property
     def due(self) -> bool:
@@ -79,20 +83,26 @@ class Loop:
     def run(self, deferred: Deferred) -> None:
         """Serve until `stop`."""
         poll, handlers = self._epoll.poll, self._handlers
-        timeout = 0.0
+        turn, timeout = 0, 0.0
         while not self._stopped:
             events = poll(timeout, MANY)
             for fd, mask in events:
-                handler = handlers.get(fd)  # an earlier event of this round may have closed it
+                handler = handlers.get(fd)  # an earlier event of this turn may have closed it
                 if handler:
                     handler(mask)
-            if self._timers:
-                self._call_timers()
-            if deferred.due:
-                deferred.work(not events)
-                timeout = (IDLE if events else 0.0) if deferred.due else self._patience()
+            turn += 1
+            if not events or deferred.urgent or turn % SELDOM == 0:
+                timeout = self._keep_house(deferred, not events)
             else:
-                timeout = self._patience()
+                timeout = IDLE
+
+    def _keep_house(self, deferred: Deferred, idle: bool) -> float:
+        self._call_timers()
+        if deferred.due:
+            deferred.work(idle)
+            if deferred.due:
+                return 0.0 if idle else IDLE
+        return self._patience()
 
     def _patience(self) -> float:
         while self._timers and self._timers[0][2].call is None:

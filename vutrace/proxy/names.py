@@ -6,7 +6,7 @@ Needs the permission to look (the same user, as a rule); without it there are no
 import os
 from collections.abc import Iterator
 
-from vutrace.proxy.inspect import fdinfo
+from vutrace.proxy.inspect import eventfd_id, read_fdinfo
 from vutrace.records import FdInfo, FdKind
 
 Key = tuple[int, int]
@@ -55,7 +55,7 @@ def _look(pid: int, name: str) -> Key:
     try:
         link = os.readlink(path)
         if link == _EVENTFD:
-            return -1, int(fdinfo(f"/proc/{pid}/fdinfo/{name}").get("eventfd-id", "-1"))
+            return -1, eventfd_id(read_fdinfo(f"/proc/{pid}/fdinfo/{name}"))
         if link.startswith(_ANONYMOUS):
             return -1, -1
         status = os.stat(path)

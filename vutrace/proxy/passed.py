@@ -1,9 +1,33 @@
 """A descriptor on its way through: open for as long as it has to be forwarded or looked at, no longer."""
 
+import array
 import os
+import socket
+from collections.abc import Sequence
 
 from vutrace.proxy.inspect import describe
 from vutrace.records import FdInfo
+
+Ancillary = Sequence[tuple[int, int, bytes]]
+"""Control messages as recvmsg returns them."""
+FD_SIZE = array.array("i").itemsize
+
+
+def descriptors(ancillary: Ancillary) -> "array.array[int]":
+    """The descriptors in control messages."""
+    fds = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(data[: len(data) - len(data) % FD_SIZE])
+    return fds
+
+
+def rights(fds: "Sequence[Passed]") -> Ancillary:
+    """The control messages that pass descriptors on."""
+    if not fds:
+        return ()
+    numbers = array.array("i", [passed.fd for passed in fds])
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers.tobytes())]
 
 
 class Passed:
@@ -14,10 +38,10 @@ class Passed:
 
     __slots__ = ("_forwarded", "fd", "info")
 
-    def __init__(self, fd: int, info: FdInfo | None = None) -> None:
+    def __init__(self, fd: int, info: FdInfo | None = None, forwarded: bool = False) -> None:
         self.fd = fd
         self.info = info
-        self._forwarded = False
+        self._forwarded = forwarded
 
     def inspect(self) -> FdInfo:
         """What it is; the first call looks, and closes it if it went on already."""
@@ -28,7 +52,7 @@ class Passed:
         return self.info
 
     def forwarded(self) -> None:
-        """It was sent, or never will be: closed now if it was inspected."""
+        """It was sent, or never will be: closed now if it was inspected. Only once."""
         self._forwarded = True
         if self.info is not None:
             os.close(self.fd)

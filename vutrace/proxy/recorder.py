@@ -9,12 +9,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import overload
 
 from vutrace.capture import connection_block, record_block, section_block
+from vutrace.framing import Message
 from vutrace.proxy import names
-from vutrace.proxy.passed import Passed
+from vutrace.proxy.passed import FD_SIZE, Ancillary, Passed, descriptors
 from vutrace.proxy.writer import Writer
-from vutrace.records import Channel, Connection, Event, FdInfo, FdKind, Frame, FrameFlag, Record, Side
+from vutrace.records import Channel, Connection, Event, FdInfo, Frame, FrameFlag, Record, Side
 
 LATEST_NS = 5_000_000  # a record older than this is written although the relay is busy
 SLICE_NS = 200_000  # the longest that forwarding waits for the recorder
@@ -36,6 +38,10 @@ class Origin:
     sender: Side
     frontend_pid: int = 0
     backend_pid: int = 0
+
+
+_Fresh = tuple[int, Origin, bytes, Ancillary]
+"""A whole message as it was read, with descriptors that went on already: the cheapest thing to keep."""
 
 
 @dataclass(slots=True)
@@ -60,10 +66,14 @@ class _Single:
     wire_size: int
 
 
+_Item = _Burst | _Single | Event
+
+
 class Recorder:
     """Turns what the relay forwarded into blocks for `writer`; without one it only counts.
 
-    `limit` is how many messages are recorded; `on_limit` is called when that is reached.
+    `limit` is how many messages are recorded; `on_limit` is called when that is reached. `urgent`: a round of
+    work was begun because something waited for long enough, and is not over.
     """
 
     def __init__(
@@ -72,48 +82,51 @@ class Recorder:
         self._writer = writer
         self._limit = limit
         self._on_limit = on_limit
-        self._pending: deque[_Burst | _Single | Event] = deque()
+        self._pending: deque[_Fresh | _Item] = deque()
+        self._batch: deque[_Item] = deque()
         self._bytes = 0
         self._held: deque[Passed] = deque()
-        self._hurried = False
+        self._fresh = 0
         self._rounds = self._work_in_rounds()
         self._blocks: list[bytes] = []
         self._flushed_ns = 0
         self._interfaces: dict[int, int] = {}
         self._started_ns = time.time_ns()
+        self.urgent = False
         self.messages = 0
         if writer:
             writer.put(section_block(), 0)
 
     # What the relay calls: all of it is cheap.
 
-    def passed(self, fd: int) -> Passed:
-        """A descriptor that was received."""
-        if not self._writer:
-            return Passed(fd, FdInfo(FdKind.OTHER))
-        passed = Passed(fd)
-        self._held.append(passed)
-        if len(self._held) > MANY_HELD:
-            self._inspect_oldest()
-        return passed
+    def whole(self, time_ns: int, origin: Origin, data: bytes, ancillary: Ancillary = ()) -> None:
+        """One message that was forwarded with all that came with it; its descriptors are ours from now on."""
+        self._bytes += len(data)
+        self._pending.append((time_ns, origin, data, ancillary))
+        if ancillary:
+            self._fresh += len(ancillary[0][2]) // FD_SIZE
+            if self._fresh > MANY_HELD:
+                self._inspect_all()
 
     def burst(self, time_ns: int, origin: Origin, data: bytes, ends: list[int]) -> None:
         """Whole messages, back to back, none with descriptors."""
         self._bytes += len(data)
         self._pending.append(_Burst(time_ns, origin, data, ends))
 
-    def single(
-        self,
-        time_ns: int,
-        origin: Origin,
-        data: bytes,
-        fds: Sequence[Passed] = (),
-        flags: FrameFlag = FrameFlag.NONE,
-        wire_size: int = 0,
-    ) -> None:
-        """One message; `wire_size` where `data` is not all of it."""
-        self._bytes += len(data)
-        self._pending.append(_Single(time_ns, origin, data, fds, flags, wire_size or len(data)))
+    def single(self, time_ns: int, origin: Origin, message: Message[Passed]) -> None:
+        """One message, perhaps not all of it."""
+        self._bytes += len(message.data)
+        self._pending.append(
+            _Single(time_ns, origin, message.data, message.fds, message.flags, message.wire_size)
+        )
+
+    def passed(self, fd: int) -> Passed:
+        """A descriptor that was received and is not forwarded yet."""
+        passed = Passed(fd)
+        self._held.append(passed)
+        if len(self._held) > MANY_HELD:
+            self._inspect_held()
+        return passed
 
     def event(self, event: Event) -> None:
         """Something that happened; in order with the messages."""
@@ -131,54 +144,63 @@ class Recorder:
     @property
     def due(self) -> bool:
         """Whether anything is to be recorded."""
-        return bool(self._pending)
+        return bool(self._pending or self._batch)
 
     def work(self, idle: bool) -> None:
         """One slice; nothing while the relay is busy and the oldest record is young."""
-        if not (idle or self._in_a_hurry()):
+        # Once urgent, until nothing is left: a slice for every message would slow down every one.
+        self.urgent = self.urgent or self._is_late()
+        if not (idle or self.urgent):
             return
         clock = time.perf_counter_ns
         now = clock()
         until = now + (WIDE_SLICE_NS if self._bytes > MANY_BYTES else SLICE_NS)
-        while self._pending and now < until:
+        while now < until and self.due:
             next(self._rounds)
             now = clock()
-        if not self._pending or now - self._flushed_ns > FLUSH_NS:
+        self.urgent = self.urgent and self.due
+        if not self.due or now - self._flushed_ns > FLUSH_NS:
             self._flushed_ns = now
             self._flush()
 
     def close(self) -> None:
         """Record all that is queued; what comes later is not recorded."""
-        while self._pending:
+        while self.due:
             next(self._rounds)
         self._flush()
 
-    def _in_a_hurry(self) -> bool:
-        # Once begun, until the queue is empty: a slice for each message would slow down every one.
-        if not self._hurried:
-            age = time.time_ns() - self._pending[0].time_ns
-            self._hurried = not 0 <= age < LATEST_NS or self._bytes > MANY_BYTES
-        return self._hurried
+    def _is_late(self) -> bool:
+        oldest = self._batch[0] if self._batch else self._pending[0]
+        since = oldest[0] if isinstance(oldest, tuple) else oldest.time_ns
+        return not 0 <= time.time_ns() - since < LATEST_NS or self._bytes > MANY_BYTES
 
     def _work_in_rounds(self) -> Iterator[None]:
         while True:
-            batch = len(self._pending)
-            yield from self._find_names(batch)
-            for _ in range(batch):
-                yield from self._encode(self._pending[0])
-                self._pending.popleft()
-            self._hurried = self._hurried and bool(self._pending)
+            self._batch.extend(map(_with_descriptors, self._pending))
+            self._pending.clear()
+            self._fresh = 0
+            yield from self._find_names()
+            while self._batch:
+                yield from self._encode(self._batch[0])
+                self._batch.popleft()
             yield
 
     # Descriptors.
 
-    def _inspect_oldest(self) -> None:
+    def _inspect_held(self) -> None:
         while len(self._held) > MANY_HELD // 2:
             self._held.popleft().inspect()
 
-    def _find_names(self, batch: int) -> Iterator[None]:
-        fresh = [self._pending[index] for index in range(batch)]
-        singles = [item for item in fresh if isinstance(item, _Single) and item.fds]
+    def _inspect_all(self) -> None:
+        self._fresh = 0
+        for index, item in enumerate(self._pending):
+            if isinstance(item, tuple):
+                self._pending[index] = single = _with_descriptors(item)
+                for passed in single.fds:
+                    passed.inspect()
+
+    def _find_names(self) -> Iterator[None]:
+        singles = [item for item in self._batch if isinstance(item, _Single) and item.fds]
         if not 0 < sum(len(item.fds) for item in singles) <= MANY_NAMES:
             return
         wanted: dict[int, set[names.Key]] = {}
@@ -195,7 +217,7 @@ class Recorder:
 
     # Blocks.
 
-    def _encode(self, item: _Burst | _Single | Event) -> Iterator[None]:
+    def _encode(self, item: _Item) -> Iterator[None]:
         if isinstance(item, _Burst):
             yield from self._encode_burst(item)
         elif isinstance(item, _Single):
@@ -250,6 +272,22 @@ class Recorder:
         if self._blocks and self._writer:
             self._writer.put(b"".join(self._blocks), len(self._blocks))
         self._blocks.clear()
+
+
+@overload
+def _with_descriptors(item: _Fresh) -> _Single: ...
+
+
+@overload
+def _with_descriptors(item: _Fresh | _Item) -> _Item: ...
+
+
+def _with_descriptors(item: _Fresh | _Item) -> _Item:
+    if not isinstance(item, tuple):
+        return item
+    time_ns, origin, data, ancillary = item
+    fds = [Passed(fd, forwarded=True) for fd in descriptors(ancillary)] if ancillary else ()
+    return _Single(time_ns, origin, data, fds, FrameFlag.NONE, len(data))
 
 
 def _name(item: _Single, found: dict[int, dict[names.Key, int]]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from vutrace.framing import HEADER
+from vutrace.proxy.flow import Substitution
 from vutrace.proxy.inspect import describe
 from vutrace.proxy.link import Link, Place
 from vutrace.proxy.loop import Loop
@@ -44,7 +45,8 @@ class Session:
         self._place = _place(connection, session, ends)
         self._on_close = on_close
         self._side_links: list[Link] = []
-        self._main = Link(loop, recorder, self._place, ends, self._closed, self._substitute)
+        substitution = Substitution(_PASSED_CHANNELS, self._substitute)
+        self._main = Link(loop, recorder, self._place, ends, self._closed, substitution)
 
     def start(self) -> None:
         """Begin to relay."""
