@@ -43,7 +43,7 @@ class Session:
     def event(self, number: int, since_first_ns: int, event: Event) -> Row:
         """The row of an event; a close tells which replies were still owed."""
         self.context = adopt(self.context, from_event(event, self.devices, self.endpoints))
-        problems = tuple(self.unanswered()) if event.kind is EventKind.CLOSE else ()
+        problems = tuple(self.unanswered(event.channel)) if event.kind is EventKind.CLOSE else ()
         return Row(number, since_first_ns, event, self.context, problems=problems)
 
     def message(self, number: int, since_first_ns: int, message: Message) -> Row:
@@ -88,10 +88,9 @@ class Session:
         except Exception as error:  # a plug-in may raise anything; the trace goes on
             return f"q{ring}", (f"dissector {self.context.device.name}: {type(error).__name__}: {error}",)
 
-    def unanswered(self) -> list[str]:
-        """The replies that never came, in words."""
+    def unanswered(self, closed: Channel) -> list[str]:
+        """The replies that can come no more now that a channel is closed, in words."""
         return [
             f"{request.spec.name} [{request.number}] was never answered"
-            for exchanges in self.exchanges.values()
-            for request in exchanges.overdue()
+            for request in self.exchanges.pop(closed, Exchanges()).overdue()
         ]
