@@ -1,0 +1,245 @@
+"""tshark with the generated plug-in and `vutrace show --json` agree, field by field."""
+
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from wireshark_json import (
+    Facts,
+    expected_values,
+    field_kinds,
+    from_tshark,
+    from_vutrace,
+    needs_tshark,
+    words_of_hex,
+    write_plugin,
+)
+from wireshark_messages import START_NS, frames
+
+from vutrace.capture import Writer, read
+from vutrace.dissection.device import Device, Evidence
+from vutrace.dissection.message import Message
+from vutrace.dissection.registry import Registry, load
+from vutrace.protocol.layers import Layer, size_of
+from vutrace.protocol.shows import TEXT
+from vutrace.records import Channel, Connection, Event, EventKind, Frame, Side
+from vutrace.session.tracker import Tracker
+from vutrace.views.fields import shows_of
+from vutrace.views.json_lines import JsonLines
+from vutrace.views.rows import words_of
+from vutrace.views.sight import Onlooker, Sight
+from vutrace.wireshark.names import word
+
+CAPTURES = sorted((Path(__file__).parents[1] / "captures").glob("*.pcapng"))
+REGISTRY = load()
+KINDS = field_kinds(REGISTRY)
+MESSAGES = 2500
+
+
+@pytest.fixture(scope="module")
+def lua(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_plugin(REGISTRY, tmp_path_factory.mktemp("plugin"))
+
+
+def generated() -> list[Frame]:
+    """Thousands of frames, made by Hypothesis, the same in every run."""
+    collected: list[Frame] = []
+
+    @settings(
+        max_examples=MESSAGES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(frames(REGISTRY))
+    def collect(frame: Frame) -> None:
+        collected.append(frame)
+
+    collect()
+    return collected
+
+
+def write(path: Path, made: Sequence[Frame | Event], connections: int = 3) -> None:
+    """A capture of the frames, a microsecond and a bit apart."""
+    with Writer(path) as writer:
+        for number in range(connections):
+            writer.write(Connection(number, f"/run/front{number}", f"/run/back{number}"))
+        for number, frame in enumerate(made):
+            writer.write(replace(frame, time_ns=START_NS + number * 1_234_567))
+
+
+@needs_tshark
+def test_generated_messages(tmp_path: Path, lua: Path) -> None:
+    capture = tmp_path / "generated.pcapng"
+    write(capture, generated())
+    check(capture, lua)
+
+
+@needs_tshark
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
+def test_captures(capture: Path, lua: Path) -> None:
+    check(capture, lua)
+
+
+def check(capture: Path, lua: Path) -> None:
+    """Compare every packet of a capture."""
+    rows, packets = from_vutrace(capture), from_tshark(capture, lua, KINDS)
+    assert len(rows) == len(packets)
+    for row, packet in zip(rows, packets, strict=True):
+        (compare_event if row["kind"] == "event" else compare_message)(row, packet)
+    compare_words(capture, packets)
+
+
+def compare_event(row: dict[str, Any], packet: Facts) -> None:
+    """An event has its kind and text."""
+    assert packet.whole["event"] == row["name"], row
+    assert packet.whole.get("event.text", "") == row["text"], row
+
+
+def compare_message(row: dict[str, Any], packet: Facts) -> None:
+    """A message has everything."""
+    whole = packet.whole
+    for key in ("connection", "channel", "sender"):
+        assert whole[key] == row[key], (key, row)
+    assert whole["message"] == row["name"], row
+    assert int(whole["session"]) == row["session"]
+    if "request" in whole:
+        assert int(whole["request"]) == row["request"]
+        assert (whole["flags.reply"], whole["flags.need_reply"]) == (row["reply"], row["need_reply"]), row
+    assert ("ring" in whole and int(whole["ring"])) == (row["ring"] is not None and row["ring"]), row
+    assert whole.get("ring_name", "") == row["ring_name"], row
+    assert whole.get("response_to") == (row["reply_to"] and str(row["reply_to"])), row
+    if row["latency"] is not None:
+        assert float(whole["time"]) == pytest.approx(row["latency"], abs=1e-9), row
+    assert whole.get("rest", "").replace(":", "") == row.get("rest", ""), row
+    compare_values(row, packet)
+    compare_fds(row["fds"], packet.fds)
+    assert known(whole["problems"]) == known(row["problems"]), row
+    if "device" in row:
+        assert whole["device"] == row["device"]["name"], row
+
+
+def known(problems: list[str]) -> list[str]:
+    """Without that of an unknown request: vutrace tells only of one that is odd besides."""
+    return [problem for problem in problems if not problem.startswith("unknown request")]
+
+
+def compare_values(row: dict[str, Any], packet: Facts) -> None:
+    """Every field, raw; and the bits that have names."""
+    expected = expected_values(row["fields"])
+    for name, found in packet.values.items():
+        if any(str(each).startswith("text ") for each in found):
+            expected[name] = [words_of_hex(each) for each in expected[name]]
+    assert packet.values == expected, row
+    for name, sets in packet.bits.items():
+        known = row["names"].get(name)
+        if known is not None and len(sets) == 1:
+            assert sets[0] == {word(each) for each in known if not each.startswith("bit ")}, (name, row)
+
+
+def compare_fds(expected: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:
+    """Every descriptor, every fact of it."""
+    assert len(found) == len(expected)
+    for fd, packet in zip(expected, found, strict=True):
+        assert packet["kind"] == fd["kind"]
+        for name in set(fd) - {"kind", "access", "name"}:
+            assert int(packet[name], 0) == fd[name], (name, fd)
+        assert (packet.get("access", ""), packet.get("name", "")) == (
+            fd.get("access", ""),
+            fd.get("name", ""),
+        )
+
+
+def sights_of(capture: Path, registry: Registry = REGISTRY) -> list[Sight]:
+    """What the views see."""
+    return list(Onlooker().sights(Tracker(registry).rows(read(capture))))
+
+
+def compare_words(capture: Path, packets: list[Facts]) -> None:
+    """The detail says what a row of `vutrace show` says."""
+    for sight, packet in zip(sights_of(capture), packets, strict=True):
+        if isinstance(sight.row.what, Message) and not sums_beyond_64_bits(sight.row.what):
+            assert packet.whole.get("detail", "") == words_of(sight, sight.row.what)
+
+
+def sums_beyond_64_bits(message: Message) -> bool:
+    """Regions together larger than an address space: Lua's sum of them wraps."""
+    regions: Any = message.fields.get("regions", [])
+    return sum(each["size"] for each in regions) >= 2**64
+
+
+def config_messages(config: bytes) -> list[Frame]:
+    """A configuration space as a whole and in parts, read and written."""
+    length = len(config)
+    cases = [
+        (0, length),
+        (0, max(0, length - 1)),
+        (4, max(0, length - 4)),
+        (8, 8),
+        (1, 3),
+        (0, 256),
+        (5000, 4),
+    ]
+    made = []
+    for offset, size in cases:
+        data = config[offset : offset + size].ljust(size, b"\x5a")
+        payload = struct.pack("<III", offset, size, 0) + data
+        for request, flags, sender in ((24, 1, Side.FRONTEND), (24, 5, Side.BACKEND), (25, 1, Side.FRONTEND)):
+            whole = struct.pack("<III", request, flags, len(payload)) + payload
+            made.append(Frame(0, 0, 1, Channel.MAIN, sender, whole, wire_size=len(whole)))
+    return made
+
+
+def telling_bytes(first: int) -> bytes:
+    """Bytes that all differ, but for the highest of a u64: sizes in sectors are to fit 64 bits."""
+    return bytes(0 if at % 8 > 5 else byte for at, byte in enumerate(range(first, 256)))
+
+
+def told_apart() -> Registry:
+    """The installed devices, each known by a command line that names it."""
+    plugins = {
+        name: replace(
+            plugin, device=replace(plugin.device, evidence=Evidence(commands=(rf"\bdevice-{name}\b",)))
+        )
+        for name, plugin in REGISTRY.plugins.items()
+    }
+    return Registry(plugins)
+
+
+def device_records(device: Device, connection: int) -> list[Frame | Event]:
+    """An opening that tells the device, its features, its configuration space."""
+    features = struct.pack("<IIIQ", 1, 5, 8, 2**64 - 1)
+    size = size_of(device.config) if device.config else 8
+    made: list[Frame | Event] = [
+        Event(0, 0, 1, EventKind.OPEN, "open", attributes={"backend_command": f"device-{device.name}"}),
+        Frame(0, 0, 1, Channel.MAIN, Side.BACKEND, features, wire_size=len(features)),
+    ]
+    for first in (0, 1, 3, 17, 18):
+        made += config_messages(telling_bytes(first)[:size])
+    return [replace(record, connection=connection) for record in made]
+
+
+@needs_tshark
+def test_devices(tmp_path: Path) -> None:
+    registry = told_apart()
+    made = [record for number, each in enumerate(registry.devices) for record in device_records(each, number)]
+    capture = tmp_path / "devices.pcapng"
+    write(capture, made, len(registry.devices))
+    packets = from_tshark(capture, write_plugin(registry, tmp_path), field_kinds(registry))
+    for sight, packet in zip(sights_of(capture, registry), packets, strict=True):
+        if isinstance(sight.row.what, Message):
+            assert packet.whole["device"] == sight.row.context.device.name
+            compare_message(json.loads(next(JsonLines(secrets=True).lines(sight))), packet)
+            if not has_text(sight.layout):
+                assert packet.whole["detail"] == words_of(sight, sight.row.what)
+
+
+def has_text(layer: type[Layer] | None) -> bool:
+    """Whether a layer has text: of bytes that are none, vutrace shows also what follows a NUL."""
+    return layer is not None and any(field.show is TEXT for field in shows_of(layer))

@@ -1,0 +1,1 @@
+"""Wireshark: the generated Lua dissector, extcap, exported captures and display filters."""

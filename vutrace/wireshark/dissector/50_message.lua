@@ -1,0 +1,248 @@
+-- A message: its row in the tables, the layout that its payload has, its fields' values, what is wrong.
+
+local HEADER = 12
+
+local function number_at(range, code, little)
+  local name = code == code:upper() and "uint" or "int"
+  if SIZES[code] == 8 then name = name .. "64" end
+  return range[little and "le_" .. name or name](range)
+end
+
+local function is_little(field, little)
+  if field.order then return field.order == "<" end
+  return little
+end
+
+local read_layer
+
+local function read_whole(layer, tvb, at, little)
+  return (read_layer(layer, tvb, at, at + layer.least, little))
+end
+
+-- Each answers the value of a field and where it ends; nil when bytes are missing.
+local READERS = {
+  number = function(field, tvb, at, stop, little)
+    local size = SIZES[field.code]
+    if stop - at < size then return nil end
+    return number_at(tvb(at, size), field.code, is_little(field, little)), at + size
+  end,
+  fixed = function(field, tvb, at, stop)
+    if stop - at < field.size then return nil end
+    return field.size > 0 and tvb(at, field.size) or "", at + field.size
+  end,
+  tail = function(_, tvb, at, stop)
+    return stop > at and tvb(at, stop - at) or "", stop
+  end,
+  array = function(field, tvb, at, stop, little)
+    local size, values = SIZES[field.code], {}
+    if stop - at < size * field.count then return nil end
+    for i = 1, field.count do values[i] = number_at(tvb(at + (i - 1) * size, size), field.code, little) end
+    return values, at + size * field.count
+  end,
+  nested = function(field, tvb, at, stop, little)
+    local layer = LAYERS[field.layer]
+    if stop - at < layer.least then return nil end
+    return read_whole(layer, tvb, at, little), at + layer.least
+  end,
+  listed = function(field, tvb, at, stop, little, values)
+    local layer, items, count = LAYERS[field.layer], {}, tonumber(decimal(values[field.count]))
+    while #items < count and stop - at >= layer.least do
+      items[#items + 1] = read_whole(layer, tvb, at, little)
+      at = at + layer.least
+    end
+    return items, at
+  end,
+}
+
+-- The values of the fields that are whole, where they end, and how many they are.
+read_layer = function(layer, tvb, at, stop, little)
+  local values, count = {}, 0
+  if at == stop then return values, at, 0 end
+  for _, field in ipairs(layer.fields) do
+    local value, behind = READERS[field.type](field, tvb, at, stop, little, values)
+    if value == nil then break end
+    values[field.name], at, count = value, behind, count + 1
+  end
+  return values, at, count
+end
+
+local function fits(layer, values, count, empty)
+  if layer.opaque then return true end
+  for _, field in ipairs(layer.fields) do
+    if field.type == "listed" then return same(#(values[field.name] or {}), values[field.count]) end
+  end
+  return count == #layer.fields or (empty and layer.least == 0)
+end
+
+-- The first layout of a size, and the one of the same size that is told by its marks.
+local function of_size(payload, size)
+  local first, other
+  for _, key in ipairs(payload.layers) do
+    local layer = LAYERS[key]
+    if layer.size == size then
+      if not first then first = layer elseif layer.marks then other = layer end
+    end
+  end
+  return first, other
+end
+
+-- The first layout that the payload's size fits, else the first: as vutrace/dissection/layouts.py.
+local function choose(message, payload, tvb, at, stop, little)
+  local function take(layer, whole)
+    message.values, message.rest, message.count = read_layer(layer, tvb, at, stop, little)
+    message.layer, message.fits = layer, whole
+  end
+  local first, other = of_size(payload, stop - at)
+  if first then
+    take(first, true)
+    if other then
+      local values = read_layer(other, tvb, at, stop, little)
+      if other.marks.values[tonumber(decimal(values[other.marks.name]))] then take(other, true) end
+    end
+    return
+  end
+  for _, key in ipairs(payload.layers) do
+    local layer = LAYERS[key]
+    if not layer.size then
+      local values, used, count = read_layer(layer, tvb, at, stop, little)
+      local whole = layer.opaque or used == stop
+      if whole and fits(layer, values, count, at == stop) then return take(layer, true) end
+    end
+  end
+  take(LAYERS[payload.layers[1]], false)
+end
+
+local function regions(values)
+  if values.nregions then return values.nregions end
+  return values.region and 1 or 0
+end
+
+local function one_if(condition)
+  return condition and 1 or 0
+end
+
+-- The fewest and the most descriptors that a message may carry.
+local FDS_EXPECTED = {
+  NONE = function() return 0, 0 end,
+  ONE = function() return 1, 1 end,
+  AT_MOST_ONE = function() return 0, 1 end,
+  PER_REGION = function(values) return regions(values), regions(values) end,
+  UNLESS_NOFD = function(values)
+    local count = one_if(not values.u64 or not test_bit(values.u64, 8))
+    return count, count
+  end,
+  IF_MAPPED = function(values)
+    local count = one_if(not is_zero(values.mmap_size))
+    return count, count
+  end,
+  IF_OK = function(values)
+    local count = one_if(is_zero(values.status))
+    return count, count
+  end,
+  IF_SHOWN = function(values)
+    local count = one_if(not is_zero(values.width) or not is_zero(values.height))
+    return count, count
+  end,
+}
+
+local function complain(message, kind, ...)
+  message.problems[#message.problems + 1] = { kind, string.format(...) }
+end
+
+local function check_header(message)
+  local flags = message.flags
+  if message.channel == "gpu" then
+    if flags ~= 0 and flags ~= 4 then
+      complain(message, "header", "flags 0x%x: only REPLY is known on the GPU channel", flags)
+    end
+    return
+  end
+  if flags % 4 ~= 1 then complain(message, "header", "version %d in flags 0x%x, expected 1", flags % 4, flags) end
+  if flags >= 16 then complain(message, "header", "unknown bits in flags 0x%x", flags) end
+end
+
+local function check_record(message, flags)
+  for bit = 0, 3 do
+    local text = FRAME_PROBLEMS[math.floor(2 ^ bit)]
+    if has_bit(flags, bit) and text then complain(message, "record", "%s", text) end
+  end
+end
+
+local function check_fds(message, rule, count)
+  local least, most = FDS_EXPECTED[rule](message.values)
+  if count >= least and count <= most then return end
+  local expected = string.format("%d", most)
+  if most == 0 then expected = "no descriptor" elseif least ~= most then expected = least .. " to " .. most end
+  complain(message, "fds", "%d descriptor%s attached, expected %s", count, count == 1 and "" or "s", expected)
+end
+
+local function check_sender(message, sender)
+  local role = message.reply and "reply" or "request"
+  message.lawful = SENDERS[message.channel][role] == sender
+  if message.lawful then return end
+  complain(message, "sequence", "a %s from the %s, which sends only the others on this channel", role, sender)
+end
+
+local function check(message, record, payload)
+  check_record(message, record.flags)
+  check_header(message)
+  check_sender(message, record.sender)
+  if not message.known then
+    complain(message, "unknown", "unknown request %d", message.request)
+    return
+  end
+  local follow = message.stop - message.at
+  if message.size ~= follow and record.flags == 0 then
+    complain(message, "size", "the header announces %d bytes, %d follow", message.size, follow)
+  end
+  if not message.fits and record.flags == 0 then
+    complain(message, "size", "payload of %d bytes, %s has %s", message.size, message.layer.title, payload.sizes)
+  end
+  local rule = message.reply and message.spec.reply_fds or message.spec.fds
+  check_fds(message, rule, record.nfds)
+end
+
+local RAW = 3
+
+-- A record without a header to go by.
+local function headless(record, tvb)
+  local raw = has_bit(record.flags, RAW)
+  local message = { channel = record.channel, problems = {}, values = {}, count = 0, request = 0, flags = 1 }
+  message.name, message.headless = raw and "(raw bytes)" or "(no header)", true
+  message.spec, message.layer, message.fits = UNKNOWN, LAYERS[UNKNOWN.request.layers[1]], true
+  message.at, message.stop, message.rest = record.body, tvb:len(), tvb:len()
+  if message.stop > message.at then
+    message.values, message.count = { data = tvb(message.at, message.stop - message.at) }, 1
+  end
+  check_record(message, record.flags)
+  if #message.problems == 0 then
+    complain(message, "malformed", "%d bytes are less than a header", message.stop - message.at)
+  end
+  return message
+end
+
+-- The ring that a message is about, as a plain number.
+local function ring_of(message)
+  if not message.spec.ring then return nil end
+  local index, word = message.values.index, message.values.u64
+  if index then return tonumber(decimal(index)) end
+  return word and low_byte(word) or nil
+end
+
+local function read_message(record, tvb)
+  local at, little = record.body, not record.big_endian
+  if tvb:len() - at < HEADER or has_bit(record.flags, RAW) then return headless(record, tvb) end
+  local message = { channel = record.channel, problems = {}, at = at + HEADER, stop = tvb:len() }
+  message.request = number_at(tvb(at, 4), "I", little)
+  message.flags = number_at(tvb(at + 4, 4), "I", little)
+  message.size = number_at(tvb(at + 8, 4), "I", little)
+  message.reply, message.need_reply = has_bit(message.flags, 2), has_bit(message.flags, 3)
+  message.known = MESSAGES[record.channel][message.request]
+  message.spec = message.known or UNKNOWN
+  message.name = message.known and message.spec.name or string.format("UNKNOWN(%d)", message.request)
+  local payload = message.reply and message.spec.reply or message.spec.request
+  choose(message, payload, tvb, message.at, message.stop, little)
+  message.ring = ring_of(message)
+  check(message, record, payload)
+  return message
+end

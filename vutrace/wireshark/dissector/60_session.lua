@@ -1,0 +1,324 @@
+-- What a session knows: who answers whom, what was negotiated, which device it is. Built once, on the
+-- first pass over the packets; what it said of each packet is kept for every later look at it.
+
+local sessions, packets = {}, {}
+local MOST_WAITING = 4096
+local interface_id, interface_name = Field.new("frame.interface_id"), Field.new("frame.interface_name")
+
+function vhost_user.init()
+  sessions, packets = {}, {}
+end
+
+local names = { { 0, "auto", 0 } }
+for i, device in ipairs(DEVICES) do names[i + 1] = { i, device.name, i } end
+vhost_user.prefs.device = Pref.enum("Device", 0, "The virtio device; auto finds out", names, false)
+vhost_user.prefs.interfaces = Pref.bool("Look at interfaces on the first pass", false,
+  "Tells connections of merged captures apart, and sockets of a QEMU with several; slows every file down")
+vhost_user.prefs.secrets = Pref.bool("Show keys and host pointers", false, "They are redacted otherwise")
+
+-- Without a listener that has a filter, a first pass has no fields of the frame to look at.
+local listener
+function vhost_user.prefs_changed()
+  if vhost_user.prefs.interfaces and not listener then listener = Listener.new("frame", NAME) end
+  if listener and not vhost_user.prefs.interfaces then
+    listener:remove()
+    listener = nil
+  end
+end
+
+local function copy(context)
+  local new = {}
+  for key, value in pairs(context) do new[key] = value end
+  return new
+end
+
+local function adopt(context, device, reason, weight)
+  if weight <= context.weight then return context end
+  local new = copy(context)
+  new.device, new.reason, new.weight = device, reason, weight
+  return new
+end
+
+-- The device of an earlier session of the connection is still there in the next.
+local function new_session(earlier)
+  local session = { context = { weight = 0 }, waiting = {} }
+  local said, guess = DEVICES[vhost_user.prefs.device], earlier and earlier.context
+  if said then
+    session.context = adopt(session.context, said, "named in the preferences", WEIGHTS.said)
+  elseif guess then
+    session.context = adopt(session.context, guess.device, guess.reason, guess.weight)
+  end
+  return session
+end
+
+-- The sockets in an interface's name, "A FRONTEND ⇄ BACKEND", without listen: or connect:.
+local function sockets()
+  local found, paths = interface_name(), {}
+  local front, back = (found and tostring(found.value) or ""):match("^%u+ (.-) ⇄ (.*)$")
+  for side, endpoint in pairs({ frontend = front or "", backend = back or "" }) do
+    local plain = endpoint:gsub("%%E2%%87%%84", "⇄"):gsub("%%25", "%%")
+    local how, path = plain:match("^(%l+):(.*)$")
+    if how == "listen" or how == "connect" then plain = path elseif how == "fd" then plain = "" end
+    paths[side] = plain
+  end
+  return paths
+end
+
+-- One session at a time on a connection; connections are told apart by interface and number.
+local function session_of(record)
+  local found = interface_id()
+  local key = string.format("%s:%d", found and tostring(found.value) or "", record.connection)
+  local known = sessions[key]
+  if not known or known.number ~= record.session then
+    known = new_session(known)
+    known.number = record.session
+    sessions[key] = known
+  end
+  return known
+end
+
+-- Perl-like patterns, where this Wireshark has them: the place and the first group of a match.
+local function search(pattern, text)
+  if not rex_pcre2 then return nil end
+  local good, from, to, group = pcall(function() return rex_pcre2.new(pattern):find(text) end)
+  if good and from then return from, to, group or nil end
+end
+
+local function escaped(text)
+  return (text:gsub("[^%w_/]", "\\%0"))
+end
+
+-- Each word of a command with the option before it; `--option=value` is a word by itself.
+local function options(command)
+  local said, option, program = {}, "", nil
+  for word in command:gmatch("%S+") do
+    local pure = false
+    if not program then
+      program, pure = word, true
+    elseif word:sub(1, 1) == "-" then
+      option = word:match("^[^=]*")
+      pure = option == word
+    end
+    if not pure then said[#said + 1] = { option = option, word = word } end
+  end
+  return said, program or ""
+end
+
+local function mentions(word, path)
+  return path ~= "" and search("(?<![\\w./-])" .. escaped(path) .. "(?![\\w./-])", word) ~= nil
+end
+
+local function hangs_on(word, chardev)
+  return search([[\bchardev"?[=:]"?]] .. escaped(chardev) .. [[(?![\w.-])]], word) ~= nil
+end
+
+-- The words of a command that hang on the chardevs of our socket.
+local function on_chardevs(said, chardevs, path)
+  local words = {}
+  for _, each in ipairs(said) do
+    local ours = false
+    for _, chardev in ipairs(chardevs) do
+      if mentions(chardev, path) then
+        local _, _, id = search([[\bid"?[=:]"?([^,"}]+)]], chardev)
+        ours = ours or (id and hangs_on(each.word, id))
+      end
+    end
+    if ours then words[#words + 1] = each.word end
+  end
+  return table.concat(words, " ")
+end
+
+-- The part of a command line that speaks of the socket: see vutrace/session/recognition.py.
+local function relevant(command, path)
+  local said, program = options(command)
+  local chardevs, ours = {}, {}
+  for _, each in ipairs(said) do
+    if each.option == "-chardev" or each.option == "--chardev" then chardevs[#chardevs + 1] = each.word end
+    if mentions(each.word, path) then
+      ours[#ours + 1] = (each.option .. " " .. each.word):gsub(path:gsub("%p", "%%%0"), "…")
+    end
+  end
+  if #chardevs == 1 and path == "" then path = chardevs[1]:match('path"?[=:]"?([^,"}]+)') or "" end
+  if #chardevs > 0 then return on_chardevs(said, chardevs, path) end
+  if #ours == 0 then return command end
+  return program .. " " .. table.concat(ours, " ")
+end
+
+local function guess_from_event(context, record)
+  local commands, paths = {}, sockets()
+  for _, each in ipairs(record.attributes) do commands[each.name] = each.value end
+  for _, side in ipairs({ "frontend", "backend" }) do
+    local words = relevant(commands[side .. "_command"] or "", paths[side])
+    for _, device in ipairs(DEVICES) do
+      for _, pattern in ipairs(device.commands) do
+        local from, to = search(pattern, words)
+        local reason = from and string.format("the %s's command line has '%s'", side, words:sub(from, to))
+        if from then context = adopt(context, device, reason, WEIGHTS.command) end
+      end
+    end
+  end
+  return context
+end
+
+local function speaks_for(offered, device)
+  if #device.with == 0 then return false end
+  for _, bit in ipairs(device.with) do
+    if not test_bit(offered, bit) then return false end
+  end
+  for _, bit in ipairs(device.without) do
+    if test_bit(offered, bit) then return false end
+  end
+  return true
+end
+
+local function guess_from_message(context, message)
+  if context.weight >= WEIGHTS.command then return context end
+  local offered = message.name == "GET_FEATURES" and message.reply and message.values.features
+  local config = message.name == "GET_CONFIG" and message.values.size
+  for _, device in ipairs(DEVICES) do
+    if device.messages[message.name] then
+      context = adopt(context, device, "only " .. device.name .. " uses " .. message.name, WEIGHTS.message)
+    end
+    if config and device.config_sizes[config] then
+      local reason = string.format("a configuration space of %d bytes", config)
+      context = adopt(context, device, reason, WEIGHTS.config_size)
+    end
+    if offered and speaks_for(offered, device) then
+      context = adopt(context, device, device.offers .. " are offered", WEIGHTS.features)
+    end
+  end
+  return context
+end
+
+local function learn(context, message)
+  if message.channel ~= "main" then return context end
+  local fact, value = nil, nil
+  if POSTCOPY[message.name] ~= nil and not message.reply then
+    fact, value = "postcopy", POSTCOPY[message.name]
+  else
+    local row = LEARNT[message.name .. (message.reply and " reply" or " request")]
+    if row then fact, value = row[1], message.values[row[2]] end
+  end
+  if not fact or value == nil or same(context[fact], value) then return context end
+  local new = copy(context)
+  new[fact] = value
+  if fact == "features" then new.packed = test_bit(value, RING_PACKED) end
+  return new
+end
+
+local function has_protocol(context, bit)
+  return context.protocol_features ~= nil and test_bit(context.protocol_features, bit)
+end
+
+-- Whether a request is answered: "yes", "maybe" or nil.
+local function owed(message, record, context)
+  local rule = message.spec.rule
+  if rule == "NEVER" then return nil end
+  if rule == "ALWAYS" or (rule == "LOG" and has_protocol(context, PROTOCOL_BITS.log_shmfd)) then return "yes" end
+  if rule == "ACK_OR_POSTCOPY" and context.postcopy and not message.need_reply then
+    return record.nfds > 0 and "yes" or nil
+  end
+  if not message.need_reply then return nil end
+  return has_protocol(context, PROTOCOL_BITS.reply_ack) and "yes" or "maybe"
+end
+
+-- Seconds since the first packet, with nanoseconds: absolute times are too large for a Lua number.
+local function since(pinfo, earlier)
+  local nanoseconds = math.floor((pinfo.rel_ts - earlier) * 1e9 + 0.5)
+  return NSTime.new(math.floor(nanoseconds / 1e9), nanoseconds % 1000000000)
+end
+
+-- Pair a reply with the oldest request of its number.
+local function answer(session, message, pinfo, seen)
+  local waiting, left, found = session.waiting[message.channel] or {}, {}, nil
+  local passed = {}
+  for _, request in ipairs(waiting) do
+    if found then
+      left[#left + 1] = request
+    elseif request.number == message.request then
+      found = request
+    elseif request.owed == "yes" then
+      left[#left + 1] = request
+      passed[#passed + 1] = request
+    end
+  end
+  if not found then
+    seen.problems[1] = { "sequence", "a reply that no request waits for" }
+    return
+  end
+  for _, request in ipairs(passed) do
+    if not request.overtaken then
+      local text = string.format("overtakes the reply that %s [%d] waits for", request.name, request.packet)
+      seen.problems[#seen.problems + 1] = { "sequence", text }
+    end
+    request.overtaken = true
+  end
+  session.waiting[message.channel] = left
+  seen.response_to, seen.time = found.packet, since(pinfo, found.time)
+  packets[found.packet].response_in = pinfo.number
+end
+
+local function ask(session, message, record, pinfo)
+  local due = owed(message, record, session.context)
+  if not due then return end
+  local waiting = session.waiting[message.channel] or {}
+  session.waiting[message.channel] = waiting
+  if #waiting == MOST_WAITING then table.remove(waiting, 1) end
+  waiting[#waiting + 1] = {
+    number = message.request, name = message.name, packet = pinfo.number, time = pinfo.rel_ts, owed = due,
+  }
+end
+
+local function ring_name(context, ring)
+  local device = context.device
+  if not device then return string.format("q%d", ring) end
+  local queues = context.queue_num and tonumber(decimal(context.queue_num)) or 0
+  if device.control_ring and queues > 0 and ring == queues * (device.pairs and 2 or 1) then
+    return device.control_ring
+  end
+  local choice, weight = 1, 1
+  for _, bit in ipairs(device.ring_bits) do
+    if context.features and test_bit(context.features, bit) then choice = choice + weight end
+    weight = weight * 2
+  end
+  local rule = device.rings[choice]
+  if rule.exact[ring] then return rule.exact[ring] end
+  local turn = (ring - rule.shift) % #rule.words
+  local number = math.floor((ring - rule.shift) / #rule.words)
+  return (rule.words[turn + 1]:gsub("%%d", string.format("%d", number)))
+end
+
+local function unanswered(session, seen)
+  for _, waiting in pairs(session.waiting) do
+    for _, request in ipairs(waiting) do
+      if request.owed == "yes" then
+        local text = string.format("%s [%d] was never answered", request.name, request.packet)
+        seen.problems[#seen.problems + 1] = { "sequence", text }
+      end
+    end
+  end
+end
+
+local function see_event(pinfo, record)
+  local session, seen = session_of(record), { problems = {} }
+  session.context = guess_from_event(session.context, record)
+  seen.context = session.context
+  if record.event == "close" then unanswered(session, seen) end
+  packets[pinfo.number] = seen
+end
+
+local function see_message(pinfo, record, message)
+  local session, seen = session_of(record), { problems = {} }
+  packets[pinfo.number] = seen
+  session.context = guess_from_message(session.context, message)
+  seen.context = session.context
+  if message.lawful then
+    if message.reply then
+      answer(session, message, pinfo, seen)
+    else
+      ask(session, message, record, pinfo)
+    end
+  end
+  session.context = learn(session.context, message)
+  if message.ring then seen.ring_name = ring_name(session.context, message.ring) end
+end

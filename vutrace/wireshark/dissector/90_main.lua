@@ -1,0 +1,77 @@
+-- One packet: a message or an event.
+
+local PARTIES = { frontend = "front-end", backend = "back-end" }
+local PEERS = { frontend = "backend", backend = "frontend" }
+
+local function put_addresses(pinfo, record)
+  local letter = connection_letter(record.connection)
+  if not record.sender then return end
+  pinfo.cols.src = letter .. " " .. PARTIES[record.sender]
+  pinfo.cols.dst = letter .. " " .. PARTIES[PEERS[record.sender]]
+end
+
+-- NAME, ring, reply or need-reply, what matters, descriptors: the columns of `vutrace show`.
+local function info_text(message, record, seen, detail)
+  local words = { message.name }
+  if message.ring then words[#words + 1] = seen.ring_name end
+  if message.reply then words[#words + 1] = "reply" elseif message.need_reply then words[#words + 1] = "need-reply" end
+  if detail ~= "" then words[#words + 1] = detail end
+  if record.nfds > 0 then words[#words + 1] = "{" .. fds_text(record.fds) .. "}" end
+  local text = table.concat(words, "  ")
+  local problem = message.problems[1] or seen.problems[1]
+  return problem and text .. "  ! " .. problem[2] or text
+end
+
+local function show_event(tvb, pinfo, tree, record)
+  if not pinfo.visited then see_event(pinfo, record) end
+  local seen = packets[pinfo.number]
+  local item = tree:add(F.event, tvb(23, 1), record.event)
+  if record.text_length and record.text_length > 0 then
+    item:add(F.event_text, tvb(record.text_at, record.text_length), record.text)
+  end
+  for _, each in ipairs(record.attributes) do
+    item:add(F.attribute, tvb(each.at, each.length), each.name .. ": " .. each.value)
+  end
+  add_problems(tree, seen.problems)
+  tree:append_text(", " .. record.event)
+  pinfo.cols.info = string.format("= %s: %s", record.event, record.text)
+end
+
+local function scene_of(message, record, context)
+  local asks = message.name == "GET_CONFIG" and not message.reply
+  return setmetatable({ little = not record.big_endian, asks = asks }, { __index = context })
+end
+
+local function show_message(tvb, pinfo, tree, record)
+  local message = read_message(record, tvb)
+  if not pinfo.visited then see_message(pinfo, record, message) end
+  local seen = packets[pinfo.number]
+  local context = scene_of(message, record, seen.context)
+  local detail = detail_of(message, tvb, context)
+  add_header(tree, tvb, message, record)
+  add_payload(tree, tvb, message, context, context.little)
+  add_fds(tree, tvb, record)
+  add_meaning(tree, message, seen, detail)
+  add_problems(tree, message.problems, seen.problems)
+  tree:append_text(string.format(", %s, %s to %s", message.name, PARTIES[record.sender], PARTIES[PEERS[record.sender]]))
+  pinfo.cols.info = info_text(message, record, seen, detail)
+end
+
+function vhost_user.dissector(buffer, pinfo, root)
+  local tvb = buffer()
+  pinfo.cols.protocol = "vhost-user"
+  local tree = root:add(vhost_user, tvb)
+  local record, reason = read_record(tvb)
+  if not record then
+    tree:add_proto_expert_info(EXPERTS.malformed, reason)
+    pinfo.cols.info = reason
+    return
+  end
+  put_addresses(pinfo, record)
+  add_record(tree, tvb, record)
+  if record.kind == MESSAGE then
+    show_message(tvb, pinfo, tree, record)
+  elseif record.kind == EVENT then
+    show_event(tvb, pinfo, tree, record)
+  end
+end

@@ -1,0 +1,125 @@
+"""Layers as tables for the Lua dissector: what each field is, how it is shown, its filter name."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vutrace.dissection.compiler import compilable
+from vutrace.dissection.layouts import layout_of
+from vutrace.protocol.layers import (
+    Array,
+    Fixed,
+    Layer,
+    Listed,
+    Nested,
+    Number,
+    Tail,
+    number_at,
+    size_of,
+    title,
+)
+from vutrace.protocol.shows import Kind, Show
+from vutrace.wireshark import names
+from vutrace.wireshark.lua import Value
+
+Entry = dict[str, Value]
+
+
+class Layers:
+    """Collects the layers that messages and devices use; `tables` is by filter prefix."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, Entry] = {}
+        self._keys: dict[type[Layer], str] = {}
+
+    def add(self, layer: type[Layer], prefix: str) -> str:
+        """The key of a layer, which is described at its first use; `prefix` is what it should be."""
+        if layer in self._keys:
+            return self._keys[layer]
+        key = self._free(prefix)
+        self._keys[layer] = key
+        self.tables[key] = {}  # holds its place among the layers, which are in order of use
+        self.tables[key] = self._describe(layer, key)
+        return key
+
+    def _free(self, prefix: str) -> str:
+        key, number = prefix, 1
+        while key in self.tables:
+            number += 1
+            key = f"{prefix}_{number}"
+        return key
+
+    def _describe(self, layer: type[Layer], key: str) -> Entry:
+        known = compilable(layer)
+        return {
+            "title": title(layer),
+            "size": layout_of(layer, False).size,
+            "least": size_of(layer) if known else 0,
+            "opaque": None if known else True,
+            "marks": marks(layer),
+            "fields": [self._field(field, key) for field in layer.fields_desc] if known else [],
+            "variants": [self.add(each, variant(each, key)) for each in layer.variants] or None,
+        }
+
+    def _field(self, field: Any, key: str) -> Entry:
+        entry: Entry = {"name": field.name, "filter": names.abbreviation(key, field.name)}
+        if isinstance(field, Nested | Listed):
+            device = key.split(".")[1] if key.count(".") > 1 else ""
+            inner = self.add(field.layer, self._inner(field.layer, key, device))
+            counted = {"count": field.count} if isinstance(field, Listed) else {}
+            return entry | {"type": "listed" if counted else "nested", "layer": inner} | counted
+        return entry | shape(field) | meaning(field.show)
+
+    def _inner(self, layer: type[Layer], key: str, device: str) -> str:
+        if device == "config":
+            return f"{key}.{names.structure(layer)}"
+        return names.prefix(layer, device)
+
+
+def variant(layer: type[Layer], key: str) -> str:
+    """What the fields of a union's variant begin with."""
+    return f"{key}.{names.structure(layer)}"
+
+
+def marks(layer: type[Layer]) -> Entry | None:
+    """What tells a layout from others of its size, or a variant of a union: a field, where, its values."""
+    if layer.marks is None:
+        return None
+    start, field = number_at(layer, layer.marks[0])
+    values = dict.fromkeys(sorted(layer.marks[1]), True)
+    return {"name": field.name, "start": start, "code": field.code, "values": values}
+
+
+def shape(field: Any) -> Entry:
+    """Where a field's bytes are and what numbers they make."""
+    if isinstance(field, Number):
+        return {"type": "number", "code": field.code, "order": field.order or None}
+    if isinstance(field, Array):
+        return {"type": "array", "code": field.code, "count": field.count}
+    if isinstance(field, Fixed):
+        return {"type": "fixed", "size": field.sz}
+    assert isinstance(field, Tail)
+    return {"type": "tail"}
+
+
+def meaning(show: Show) -> Entry:
+    """How a field is shown."""
+    entry: Entry = {"kind": show.kind.name.lower()}
+    if show.kind is Kind.FLAGS:
+        entry["bits"] = bits(show.table)
+    elif show.kind is Kind.ENUM:
+        entry["enum"] = dict(show.table)
+    elif show.kind is Kind.PARTS:
+        entry["parts"] = [{"name": part.name, "mask": part.mask} for part in show.parts]
+    if show.unit:
+        entry |= {"unit": show.unit, "factor": show.factor}
+    return entry
+
+
+def bits(table: Mapping[int, str]) -> list[Value]:
+    """A bit table in bit order: `{bit, name, part of the filter name}`."""
+    return list(_named(table))
+
+
+def _named(table: Mapping[int, str]) -> Iterator[Value]:
+    for number, name in sorted(table.items()):
+        yield [number, name, names.word(name)]

@@ -1,0 +1,51 @@
+"""The Lua plug-in as one text: generated tables between the parts that stay the same.
+
+The parts are the files of `dissector/`, in the order of their numbers; they are one Lua chunk, so that a
+local name of one is known in those behind it.
+"""
+
+from collections.abc import Iterator
+from importlib.resources import files
+
+from vutrace import __version__
+from vutrace.dissection.registry import Registry
+from vutrace.wireshark.lua import literal
+from vutrace.wireshark.tables import tables
+
+# How `install` knows a file that it may overwrite or remove.
+MARK = "-- Written by vutrace"
+FILE_NAME = "vhost_user.lua"
+
+HEAD = f"""{MARK} {__version__}: vutrace wireshark lua. Generated; edit nothing here.
+-- SPDX-License-Identifier: GPL-2.0-or-later
+--
+-- vhost-user, the protocol between a VMM and its virtio back-ends, as vutrace captures it (pcapng of
+-- link type 252, dissector name vhost_user; no preference is needed). Fields begin with vhost_user.
+--
+-- Install: vutrace wireshark install, or copy this file to the folder that `tshark -G folders` calls
+-- "Personal Lua Plugins". Use once: tshark -X lua_script:{FILE_NAME} -r CAPTURE
+-- Needs Wireshark 4.0 or later.
+-- Devices: """
+
+# The tables are globals of this file alone: a Lua function may have no more than 200 local names.
+PRIVATE = "local _ENV = setmetatable({}, { __index = _G })\n"
+
+
+def plugin(registry: Registry) -> str:
+    """The whole plug-in, with the devices and vendor messages of `registry`."""
+    devices = ", ".join(device.name for device in registry.devices) or "none"
+    return "\n".join([HEAD + devices, "", PRIVATE, *definitions(registry), *parts()])
+
+
+def definitions(registry: Registry) -> Iterator[str]:
+    """The generated tables."""
+    for name, value in tables(registry).items():
+        yield f"{name} = {literal(value)}\n"
+
+
+def parts() -> Iterator[str]:
+    """The fixed parts, in order."""
+    folder = files("vutrace.wireshark") / "dissector"
+    for part in sorted(folder.iterdir(), key=lambda part: part.name):
+        if part.name.endswith(".lua"):
+            yield part.read_text(encoding="utf-8")

@@ -1,0 +1,153 @@
+"""Everything the Lua dissector looks up: generated from the same data that vutrace itself reads."""
+
+import errno
+
+from vutrace.capture import fd_info, pseudo_header
+from vutrace.dissection.checks import FRAME_PROBLEMS
+from vutrace.dissection.device import Device
+from vutrace.dissection.layouts import layouts_of
+from vutrace.dissection.registry import Registry
+from vutrace.protocol.bits import VIRTIO_FEATURES
+from vutrace.protocol.layers import Layer
+from vutrace.protocol.messages import TABLES, sender_of
+from vutrace.protocol.payloads import Ack, Blob, Config
+from vutrace.protocol.spec import MessageSpec
+from vutrace.records import Channel
+from vutrace.session import context, recognition
+from vutrace.views.descriptors import SEALS
+from vutrace.wireshark import names
+from vutrace.wireshark.layers import Entry, Layers, bits
+from vutrace.wireshark.lua import Value
+from vutrace.wireshark.ring_names import names_of
+
+
+def tables(registry: Registry) -> dict[str, Value]:
+    """The Lua tables by name, in the order in which they are to be defined."""
+    layers = Layers()
+    messages = {str(channel): messages_of(channel, layers, registry) for channel in Channel}
+    devices = [device_of(device, layers) for device in registry.devices]
+    return {
+        "FEATURES": bits(VIRTIO_FEATURES),
+        "DEVICES": devices,
+        "MESSAGES": messages,
+        "UNKNOWN": unknown(layers),
+        "LAYERS": layers.tables,
+        "CODES": codes(),
+        "LEARNT": learnt(),
+        "POSTCOPY": dict(context.POSTCOPY),
+        "PROTOCOL_BITS": {"reply_ack": context.REPLY_ACK, "log_shmfd": context.LOG_SHMFD},
+        "RING_PACKED": context.RING_PACKED.bit_length() - 1,
+        "SENDERS": senders(),
+        "WEIGHTS": weights(),
+        "FRAME_PROBLEMS": {int(flag): text for flag, text in FRAME_PROBLEMS.items()},
+        "SEALS": bits(SEALS),
+        "ERRNO": dict(errno.errorcode),
+    }
+
+
+def messages_of(channel: Channel, layers: Layers, registry: Registry) -> dict[int, Value]:
+    """A channel's messages by number, those of plug-ins among them."""
+    owned = {number: (spec, "") for number, spec in TABLES[channel].items()}
+    for device in registry.devices:
+        vendor = device.messages.get(channel, {})
+        owned |= {number: (spec, device.name) for number, spec in vendor.items()}
+    return {number: message(spec, owner, layers) for number, (spec, owner) in sorted(owned.items())}
+
+
+def message(spec: MessageSpec, owner: str, layers: Layers) -> Entry:
+    """One row of a message table."""
+    return {
+        "name": spec.name,
+        "request": payload(spec, False, owner, layers),
+        "reply": payload(spec, True, owner, layers),
+        "rule": spec.rule.name,
+        "fds": spec.fds.name,
+        "reply_fds": spec.reply_fds.name,
+        "ring": spec.ring or None,
+    }
+
+
+def payload(spec: MessageSpec, reply: bool, owner: str, layers: Layers) -> Entry:
+    """The layouts of a message in one role, and the sizes that fit in words."""
+    known: tuple[type[Layer], ...] = (*spec.reply, Ack) if reply else spec.request
+    return {
+        "layers": [layers.add(layer, prefix(layer, owner)) for layer in known],
+        "sizes": layouts_of(spec, reply, False).sizes,
+    }
+
+
+def prefix(layer: type[Layer], owner: str) -> str:
+    """The filter prefix of a layer: one of our own also where a plug-in's message uses it."""
+    ours = layer.__module__.startswith("vutrace.protocol.")
+    return names.prefix(layer, "" if ours else owner)
+
+
+def unknown(layers: Layers) -> Entry:
+    """The row of a number that no table has."""
+    return message(MessageSpec(0, "", (Blob,), (Blob,)), "", layers)
+
+
+def device_of(device: Device, layers: Layers) -> Entry:
+    """What a device dissector says, as data."""
+    telling, rings = names_of(device)
+    return {
+        "name": device.name,
+        "features": bits(device.features),
+        "config": layers.add(device.config, names.config_prefix(device.name)) if device.config else None,
+        "ring_bits": telling,
+        "control_ring": device.control_ring or None,
+        "pairs": device.pairs or None,
+        "rings": [{"words": each.words, "shift": each.shift, "exact": each.exact} for each in rings],
+        "commands": device.evidence.commands,
+        "messages": dict.fromkeys(device.evidence.messages, True),
+        "config_sizes": dict.fromkeys(device.evidence.config_sizes, True),
+        "offers": f"features {device.evidence.features:#x}",
+        "with": list(set_bits(device.evidence.features)),
+        "without": list(set_bits(device.evidence.without)),
+    }
+
+
+def set_bits(mask: int) -> list[int]:
+    """The numbers of the bits in a mask."""
+    return [number for number in range(mask.bit_length()) if mask >> number & 1]
+
+
+def codes() -> Entry:
+    """The codes of the pseudo-header."""
+    return {
+        "channels": {code: str(channel) for channel, code in pseudo_header.CHANNEL_CODES.items()},
+        "sides": {code: str(side) for side, code in pseudo_header.SIDE_CODES.items() if side},
+        "events": {code: str(kind) for kind, code in pseudo_header.EVENT_CODES.items()},
+        "kinds": {code: str(kind) for kind, code in fd_info.KIND_CODES.items()},
+        "accesses": {code: access for access, code in fd_info.ACCESS_CODES.items()},
+    }
+
+
+def learnt() -> Entry:
+    """What a session learns from a message: by its name and role, the fact and the field."""
+    rows: dict[str, Value] = {}
+    for (name, reply), (fact, field) in context.LEARNT.items():
+        rows[f"{name} {'reply' if reply else 'request'}"] = [fact, field]
+    return rows
+
+
+def senders() -> Entry:
+    """The side that sends requests on each channel, and the one that replies."""
+    return {
+        str(channel): {"request": str(sender_of(channel, False)), "reply": str(sender_of(channel, True))}
+        for channel in Channel
+    }
+
+
+def weights() -> Entry:
+    """How much each kind of evidence for a device weighs."""
+    return {
+        "said": recognition.SAID,
+        "command": recognition.COMMAND,
+        "message": recognition.MESSAGE,
+        "config_size": recognition.CONFIG_SIZE,
+        "features": recognition.FEATURES,
+    }
+
+
+CONFIG_LAYER = names.prefix(Config)
