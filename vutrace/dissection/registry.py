@@ -46,10 +46,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The plug-ins at hand, by device name; of two with one name the later wins."""
+    """The plug-ins at hand, by device name; of two with one name the later wins, the other is `shadowed`."""
 
     plugins: Mapping[str, Plugin]
     failures: tuple[Failure, ...] = ()
+    shadowed: tuple[Plugin, ...] = ()
 
     @property
     def devices(self) -> list[Device]:
@@ -78,16 +79,12 @@ class Registry:
 
 def load(files: Iterable[Path] = ()) -> Registry:
     """Every installed plug-in, then those in `files`; DissectorError when a file is no dissector."""
-    plugins: dict[str, Plugin] = {}
-    failures = []
-    for found in installed():
-        if isinstance(found, Failure):
-            failures.append(found)
-        else:
-            plugins[found.device.name] = found
-    for path in files:
-        plugins |= {plugin.device.name: plugin for plugin in from_file(path)}
-    return Registry(plugins, tuple(failures))
+    found = list(installed())
+    loaded = [each for each in found if isinstance(each, Plugin)]
+    loaded += [plugin for path in files for plugin in from_file(path)]
+    plugins = {plugin.device.name: plugin for plugin in loaded}
+    shadowed = tuple(plugin for plugin in loaded if plugins[plugin.device.name] is not plugin)
+    return Registry(plugins, tuple(each for each in found if isinstance(each, Failure)), shadowed)
 
 
 def installed() -> Iterator[Plugin | Failure]:

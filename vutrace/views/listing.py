@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from vutrace.dissection.conflicts import conflicts
 from vutrace.dissection.device import Device
 from vutrace.dissection.registry import Plugin, Registry
 from vutrace.protocol import bits
@@ -105,17 +106,19 @@ def ring_names(device: Device) -> list[str]:
 
 def dissectors(registry: Registry) -> Iterator[Line]:
     """Every plug-in: where it is from and what it claims; those that failed, and why."""
-    for plugin in registry.plugins.values():
+    for plugin in (*registry.plugins.values(), *registry.shadowed):
         yield {
             "name": plugin.device.name,
             "version": plugin.version,
             "origin": plugin.origin,
             "claims": claims(plugin),
+            "conflicts": conflicts(registry, plugin),
             "failure": "",
         }
     for failed in registry.failures:
         reason = printable(failed.reason)
-        yield {"name": failed.name, "version": "", "origin": failed.origin, "claims": [], "failure": reason}
+        told = {"claims": [], "conflicts": [], "failure": reason}
+        yield {"name": failed.name, "version": "", "origin": failed.origin, **told}
 
 
 def claims(plugin: Plugin) -> list[str]:
