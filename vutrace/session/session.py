@@ -89,8 +89,10 @@ class Session:
             return f"q{ring}", (f"dissector {self.context.device.name}: {type(error).__name__}: {error}",)
 
     def unanswered(self, closed: Channel) -> list[str]:
-        """The replies that can come no more now that a channel is closed, in words."""
+        """The replies that can come no more: of a closed channel, or of all when the main one closed."""
+        ended = list(Channel) if closed is Channel.MAIN else [closed]
         return [
             f"{request.spec.name} [{request.number}] was never answered"
-            for request in self.exchanges.pop(closed, Exchanges()).overdue()
+            for channel in ended
+            for request in self.exchanges.pop(channel, Exchanges()).overdue()
         ]
