@@ -1,6 +1,5 @@
 """`vutrace demo`: only wiring. The players are in `vutrace.peers`."""
 
-import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -60,7 +59,5 @@ demo.__doc__ = f"{demo.__doc__}\n\n{EXAMPLES}"
 
 def _view(capture: str, rows: bool) -> int:
     # As the user would, so that this shows what the verbs show.
-    has_timeline = importlib.util.find_spec("vutrace.cli.timeline") is not None
-    verbs = ["show"] * (rows or not has_timeline) + ["timeline"] * has_timeline
-    sys.stdout.flush()
+    verbs = ["show", "timeline"] if rows else ["timeline"]
     return max(subprocess.call([sys.executable, "-m", "vutrace", verb, capture]) for verb in verbs)
