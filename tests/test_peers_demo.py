@@ -53,6 +53,19 @@ def test_it_shows_the_capture_and_keeps_it_where_asked(tmp_path: Path) -> None:
     assert captured(capture)[-1] == "> SET_VRING_ENABLE ring 3 = 1"
 
 
+def test_it_draws_the_loops_and_a_restart_without_features_phase() -> None:
+    ran = demo("--restart")
+    assert ran.returncode == 0, ran.stderr
+    first, second = ran.stdout.split("\nsession 2, ")
+    for session in (first, second):
+        assert "20 × [GET_FEATURES GET_PROTOCOL_FEATURES" in session
+        assert "SET_VRING_CALL × 2]  pairs 0–19" in session
+        assert "{SET_OWNER}" in session  # marked as sent once per device
+        assert "\n  start " in session
+    assert "[SET_VRING_ENABLE=1 × 2]  pair 0\n    19 × [SET_VRING_ENABLE=0 × 2]  pairs 1–19" in first
+    assert "\n  features " not in second
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
