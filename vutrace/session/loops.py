@@ -1,19 +1,18 @@
 """The loops of a closed phase as values: what is sent once is marked, what differs is told apart."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from collections.abc import Sequence as Items
 from dataclasses import replace
 
 from vutrace.session.model import Iteration, Loop, Part, Sequence, Step
-from vutrace.session.turns import Pass, Run, Turn
+from vutrace.session.turns import At, Pass, Run, Turn
 
 Shape = tuple[tuple[str, int | None, int], ...]
 
 
-def parts_of(parts: Items[Run | Pass], paired: bool) -> tuple[Part, ...]:
-    """Every part of a phase; `paired` names the loops."""
-    once = once_per_device(parts)
+def parts_of(parts: Items[Run | Pass], paired: bool, once: Collection[str]) -> tuple[Part, ...]:
+    """Every part of a phase; `paired` names the loops, `once` are the names to mark."""
     return tuple(
         loop_of(part, once, paired)
         if isinstance(part, Pass)
@@ -22,21 +21,21 @@ def parts_of(parts: Items[Run | Pass], paired: bool) -> tuple[Part, ...]:
     )
 
 
-def once_per_device(parts: Items[Run | Pass]) -> set[str]:
+def once_per_device(parts: Items[Run | Pass]) -> dict[str, At]:
     """What the table says is sent once per device, and was: in one turn (or between the loops)."""
     runs: list[Run] = []
     for part in parts:
         runs += part.turns if isinstance(part, Pass) else [part]
     counts = Counter(name for run in runs for name in run.once)
-    return {name for name, count in counts.items() if count == 1}
+    return {name: at for run in runs for name, at in run.once.items() if counts[name] == 1}
 
 
-def steps_of(run: Run, once: set[str]) -> tuple[Step, ...]:
+def steps_of(run: Run, once: Collection[str]) -> tuple[Step, ...]:
     """The steps, with those sent once marked."""
     return tuple(replace(step, once=True) if step.name in once else step for step in run.steps)
 
 
-def loop_of(part: Pass, once: set[str], paired: bool) -> Loop:
+def loop_of(part: Pass, once: Collection[str], paired: bool) -> Loop:
     """A loop with its iterations."""
     shapes = [shape_of(turn, once) for turn in part.turns]
     usual = usual_shape(shapes)
@@ -55,7 +54,7 @@ def loop_of(part: Pass, once: set[str], paired: bool) -> Loop:
     return Loop("queue pair" if paired else "ring", iterations, part.last.row, part.repeats)
 
 
-def shape_of(turn: Turn, once: set[str]) -> Shape:
+def shape_of(turn: Turn, once: Collection[str]) -> Shape:
     """What makes turns siblings: names and rings, without what is sent once and without values."""
     return tuple((step.name, step.ring, step.count) for step in turn.steps if step.name not in once)
 

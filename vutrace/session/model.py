@@ -89,11 +89,23 @@ Part = Sequence | Loop
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A message about a ring, or `count` of one kind up to row `last`; see `lanes.KINDS`."""
+
+    kind: str
+    name: str
+    row: int
+    time_ns: int
+    last: int
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class PhaseSpan:
     """A phase from its first row to its last; both are None where the device ran without a message.
 
     `parts` are its loops and what stood between them, in order, `parts_omitted` of them left out.
-    `once` are the names sent once per device, `messages` counts the requests.
+    `messages` counts the requests, `once_marks` are those that were sent once per device.
     """
 
     phase: Phase
@@ -104,6 +116,7 @@ class PhaseSpan:
     parts: tuple[Part, ...] = ()
     parts_omitted: int = 0
     messages: int = 0
+    once_marks: tuple[Mark, ...] = ()
 
     @property
     def loops(self) -> list[Loop]:
@@ -113,14 +126,7 @@ class PhaseSpan:
     @property
     def once(self) -> list[str]:
         """The names of what was sent once per device."""
-        return [step.name for part in self.parts for step in steps_of(part) if step.once]
-
-
-def steps_of(part: Part) -> list[Step]:
-    """All steps of a part."""
-    if isinstance(part, Sequence):
-        return list(part.steps)
-    return [step for iteration in part.iterations for step in iteration.steps]
+        return [mark.name for mark in self.once_marks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +142,6 @@ class Span:
     first: int
     rule: str = ""
     changes: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A message about a ring, or `count` of one kind up to row `last`; see `marks.KINDS`."""
-
-    kind: str
-    name: str
-    row: int
-    time_ns: int
-    last: int
-    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from vutrace.dissection.message import Message
 from vutrace.records import Channel, Side
 from vutrace.session.ends import Ends
 from vutrace.session.labels import paired
-from vutrace.session.loops import parts_of
-from vutrace.session.model import PhaseSpan
+from vutrace.session.loops import once_per_device, parts_of
+from vutrace.session.model import Mark, PhaseSpan
 from vutrace.session.negotiation import is_barrier
 from vutrace.session.phases import Phase
 from vutrace.session.row import Row
@@ -28,15 +28,17 @@ class OpenPhase:
     def closed(self, end_ns: int) -> PhaseSpan:
         """The phase as a value; it ends with its last message, or lasts until `end_ns`."""
         parts = self.turns.finish()
+        once = once_per_device(parts)
         return PhaseSpan(
             self.phase,
             self.first.row,
             self.last.row,
             self.start_ns,
             end_ns if self.phase in LASTING else self.last.time_ns,
-            parts_of(parts, self.turns.paired),
+            parts_of(parts, self.turns.paired, once),
             self.turns.parts.omitted,
             self.messages,
+            tuple(Mark("once", name, at.row, at.time_ns, at.row) for name, at in once.items()),
         )
 
 

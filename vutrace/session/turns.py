@@ -39,7 +39,7 @@ class Run:
     first: At
     last: At
     steps: list[Step] = field(default_factory=list)
-    once: set[str] = field(default_factory=set)  # names of those that the table says are sent once
+    once: dict[str, At] = field(default_factory=dict)  # what the table says is sent once, and where it was
     troubles: list[str] = field(default_factory=list)
 
     def add(self, at: At, step: Step, once: bool = False) -> None:
@@ -51,13 +51,13 @@ class Run:
         else:
             self.steps.append(step)
         if once:
-            self.once.add(step.name)
+            self.once.setdefault(step.name, at)
 
     def join(self, other: "Run") -> None:
         """Put all of `other` at the end."""
         for step in other.steps:
             self.add(other.last, step)
-        self.once |= other.once
+        self.once = other.once | self.once
         self.troubles += other.troubles
 
     def precede(self, head: "Run") -> None:

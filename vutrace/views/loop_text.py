@@ -66,30 +66,30 @@ def ranges(numbers: Items[int]) -> str:
 
 def folded(steps: Items[Step], paint: Paint = bare) -> list[str]:
     """Steps in words; what is the same for ring after ring is said once: (CALL ERR) × 2."""
-    words: list[str] = []
+    return [word for times, group in chunks(steps) for word in repeated(times, group, paint)]
+
+
+def chunks(steps: Items[Step]) -> Iterator[tuple[int, list[Step]]]:
+    """Steps about the device, and those about a ring with the number of rings they are the same for."""
     for about_ring, group in groupby(steps, key=lambda step: step.ring is not None):
-        if about_ring:
-            words += by_ring(list(group), paint)
-        else:
-            words += [word_of(step, paint) for step in group]
+        if not about_ring:
+            yield 1, list(group)
+            continue
+        by_one = groupby(group, key=lambda step: step.ring)
+        rings = [[replace(step, ring=None) for step in ring] for _, ring in by_one]
+        for same, equal in groupby(rings):
+            yield len(list(equal)), same
+
+
+def repeated(times: int, steps: Items[Step], paint: Paint) -> list[str]:
+    """A group in words, with its factor."""
+    words = [word_of(step, paint) for step in steps]
+    if times == 1:
+        return words
+    if len(words) > 1:
+        words[0], words[-1] = f"({words[0]}", f"{words[-1]})"
+    words[-1] = f"{words[-1]} × {times}"
     return words
-
-
-def by_ring(steps: Items[Step], paint: Paint) -> Iterator[str]:
-    """Steps about rings, equal neighbouring rings as one group."""
-    rings = [
-        [replace(step, ring=None) for step in group] for _, group in groupby(steps, key=lambda s: s.ring)
-    ]
-    for group, same in groupby(rings):
-        times, words = len(list(same)), [word_of(step, paint) for step in group]
-        if times == 1:
-            yield from words
-        elif len(words) == 1:
-            yield f"{words[0]} × {times}"
-        else:
-            yield f"({words[0]}"
-            yield from words[1:-1]
-            yield f"{words[-1]}) × {times}"
 
 
 def word_of(step: Step, paint: Paint) -> str:

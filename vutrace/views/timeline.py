@@ -47,7 +47,7 @@ FORMATS: Mapping[str, str] = {
     "perfetto": "vutrace.views.perfetto",
 }
 # These look at the rows again, so they need a capture that can be read twice.
-READ_AGAIN = frozenset({"mermaid", "html", "perfetto"})
+READ_AGAIN = frozenset({"html", "perfetto"})
 
 
 def renderer(name: str) -> Renderer:

@@ -98,6 +98,7 @@ def phase_json(phase: PhaseSpan) -> Json:
         "end": phase.end_ns / SECOND,
         "messages": phase.messages,
         "once": phase.once,
+        "once_marks": [mark_json(each) for each in phase.once_marks],
         "loops": [loop_json(loop) for loop in phase.loops],
         "parts": [part_json(part) for part in phase.parts],
         "parts_omitted": phase.parts_omitted,
