@@ -17,8 +17,7 @@ test: .venv/installed
 	@$(BIN)/pytest
 
 demo: .venv/installed
-	@$(PYTHON) tests/live/install.py demo
-	@PYTHONPATH=tests/live $(BIN)/python -m lab.demo
+	@$(BIN)/vutrace demo
 
 # Runs the live tests and keeps what they captured: see captures/README.md.
 captures: .venv/installed

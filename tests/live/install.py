@@ -1,4 +1,4 @@
-"""Install what the tests and the demo need on Debian: `python3 tests/live/install.py GROUP…`.
+"""Install what the tests need on Debian: `python3 tests/live/install.py GROUP…`.
 
 Runs before there is an environment, so with the standard library of the system's Python only. As
 anything but root on Debian it changes nothing and says so: the live tests then skip with the reason.
@@ -18,7 +18,6 @@ from lab import kernel, newer_qemu
 # The captures need nothing more than the live tests, but for QEMU 10, which is only unpacked.
 GROUPS: dict[str, dict[str, str]] = {
     "environment": {"python3-venv": "import:ensurepip"},
-    "demo": {"dpdk-dev": "dpdk-testpmd"},
     "live": {
         "qemu-system-x86": "qemu-system-x86_64",
         "qemu-system-common": "qemu-storage-daemon",
