@@ -31,6 +31,6 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         if update:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        assert text == path.read_text()
+        assert text == path.read_text(), f"{name} differs; if it is to be so: pytest --update-golden"
 
     return check
