@@ -58,7 +58,7 @@ def proxy(
         duration=_duration(autostop),
     )
     relay = Relay(options)
-    relay.take_signals()
+    relay.own_process()
     raise typer.Exit(relay.run())
 
 

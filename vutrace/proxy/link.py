@@ -182,7 +182,7 @@ class Link:
             self._loop.later(0, self.close)  # the message at hand is recorded first
 
     def close(self, text: str = "") -> None:
-        """Close both sockets; `text` is why, where it was not one of them."""
+        """Close both sockets; `text` is why, where none of them did."""
         if not self._open:
             return
         self._open = False
@@ -204,7 +204,7 @@ class Link:
             self.tell(EventKind.ERROR, text, side)
 
     def _tell_end(self, text: str) -> None:
-        first = None if text else self._first
+        first = self._first
         why = next(filter(None, (flow.why or flow.outlet.why for flow in self._flows.values())), "")
-        reason = text or f"the {first} closed" + (f" ({why})" if why else "")
+        reason = f"the {first} closed" + (f" ({why})" if why else "") if first else text
         self.tell(EventKind.CLOSE, reason, first)

@@ -78,7 +78,8 @@ class Loop:
     def stop(self) -> None:
         """Leave `run` soon; from any thread or signal handler."""
         self._stopped = True
-        os.eventfd_write(self._wake, 1)
+        if self._wake >= 0:
+            os.eventfd_write(self._wake, 1)
 
     def run(self, deferred: Deferred) -> None:
         """Serve until `stop`."""
@@ -119,4 +120,5 @@ class Loop:
     def close(self) -> None:
         """Close the epoll; what it watched stays open."""
         self._epoll.close()
-        os.close(self._wake)
+        wake, self._wake = self._wake, -1
+        os.close(wake)

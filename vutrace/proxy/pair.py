@@ -15,6 +15,7 @@ from vutrace.records import Connection, Event, EventKind, Side
 
 RETRY_SECONDS = 0.05  # between attempts to reach the other side while somebody waits
 RECONNECT_SECONDS = 0.25  # the same while nobody does
+GOODBYE_SECONDS, GOODBYES = 0.002, 25  # how long, and how often, a session that ends is waited for
 _NAMES = {Side.FRONTEND: "front-end", Side.BACKEND: "back-end"}
 
 
@@ -89,12 +90,19 @@ class Pair:
         def arrived(_mask: int) -> None:
             # Not watched again before it was accepted: it may be left in the backlog for a while.
             self._loop.forget(fd)
-            source.arrived()
-            self._attempt()
+            self._welcome(source, GOODBYES)
 
         fd = listener.fileno()
         self._loop.forget(fd)
         self._loop.watch(fd, READ, arrived)
+
+    def _welcome(self, source: Source, patience: int) -> None:
+        # Who comes back is the next session of its connection: the last one has to end first.
+        if patience and any(session.ending for session in self._sessions):
+            self._loop.later(GOODBYE_SECONDS, lambda: self._welcome(source, patience - 1))
+            return
+        source.arrived()
+        self._attempt()
 
     def _attempt(self) -> None:
         """Make a session if both sides can be had; otherwise see to it that nobody waits for long."""

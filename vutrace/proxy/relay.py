@@ -54,7 +54,6 @@ class Relay:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        _allow_many_descriptors()
         self._sources = _open_sources(options)
         self._fd = _open_capture(options)
         self._notes = Notes()
@@ -82,8 +81,15 @@ class Relay:
         """Make `run` return; from any thread."""
         self._loop.stop()
 
-    def take_signals(self) -> None:
-        """Stop on SIGINT, SIGTERM and SIGHUP; `run` then returns 128 and its number."""
+    def own_process(self) -> None:
+        """Have the process to itself: a signal stops `run`, which then returns 128 and its number."""
+        _allow_many_descriptors()
+        # A collection in the middle of a handshake would show in its latencies; nothing here makes cycles
+        # but errors, so that now and then is enough.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._loop.later(TIDY_SECONDS, self._tidy)
         # A shell ignores SIGINT for what it starts with &; whoever sends it means it. nohup means it too.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
@@ -97,20 +103,11 @@ class Relay:
         if self._options.duration is not None:
             self._loop.later(self._options.duration, self._loop.stop)
         viewer = self._start_viewer()
-        self._prepare()
         try:
             self._loop.run(self._recorder)
         finally:
             self._close(viewer)
         return self._status()
-
-    def _prepare(self) -> None:
-        # A collection in the middle of a handshake would show in its latencies; nothing here makes cycles
-        # but errors, so that now and then is enough.
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        self._loop.later(TIDY_SECONDS, self._tidy)
 
     def _tidy(self) -> None:
         gc.collect()

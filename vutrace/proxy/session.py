@@ -1,6 +1,7 @@
 """One front-end and one back-end that talk: their main channel, and those whose sockets they pass."""
 
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,7 @@ class Session:
         self._loop = loop
         self._recorder = recorder
         self._place = _place(connection, session, ends)
+        self._ends = ends
         self._on_close = on_close
         self._side_links: list[Link] = []
         substitution = Substitution(_PASSED_CHANNELS, self._substitute)
@@ -51,6 +53,15 @@ class Session:
     def start(self) -> None:
         """Begin to relay."""
         self._main.start(f"session {self._place.session} of {_whom(self._place)}")
+
+    @property
+    def ending(self) -> bool:
+        """Whether one side has closed already."""
+        poll = select.poll()
+        for end in self._ends.values():
+            if end.fileno() >= 0:
+                poll.register(end, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def close(self, text: str) -> None:
         """End it from here; `text` is why."""
