@@ -1,0 +1,249 @@
+"""Every way to reach two peers, and what happens when one of them cannot be reached."""
+
+import os
+import socket
+import stat
+import time
+from pathlib import Path
+
+import pytest
+from proxy_lab import Lab, events, frames, message, receive, receive_message, send, wait_for
+
+from vutrace.proxy.endpoints import Endpoint, EndpointError, How, open_source, parse_endpoint
+from vutrace.records import Connection, EventKind
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("/tmp/a", Endpoint(How.LISTEN, "/tmp/a")),
+        ("a:b", Endpoint(How.LISTEN, "a:b")),
+        ("connect:/tmp/a", Endpoint(How.CONNECT, "/tmp/a")),
+        ("listen:connect:x", Endpoint(How.LISTEN, "connect:x")),
+        ("fd:7", Endpoint(How.FD, fd=7)),
+    ],
+)
+def test_an_endpoint_is_a_path_or_a_word_and_a_path(text: str, endpoint: Endpoint) -> None:
+    assert parse_endpoint(text, How.LISTEN) == endpoint
+
+
+@pytest.mark.parametrize("text", ["", "listen:", "fd:", "fd:x", "fd:-1"])
+def test_what_is_no_endpoint_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="'"):
+        parse_endpoint(text, How.CONNECT)
+
+
+def test_a_socket_is_private_unless_asked(tmp_path: Path) -> None:
+    for mode in (0o600, 0o666):
+        source = open_source(Endpoint(How.LISTEN, str(tmp_path / "s")), mode)
+        assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == mode
+        source.close()
+        assert not (tmp_path / "s").exists()
+
+
+def test_a_stale_socket_is_replaced_a_living_one_is_not(tmp_path: Path) -> None:
+    endpoint = Endpoint(How.LISTEN, str(tmp_path / "s"))
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(endpoint.path)
+        other.listen()
+        with pytest.raises(EndpointError, match="in use"):
+            open_source(endpoint)
+        other.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            other.accept()  # it did not even notice
+    open_source(endpoint).close()
+
+
+def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("precious")
+    with pytest.raises(EndpointError, match="not a socket"):
+        open_source(Endpoint(How.LISTEN, str(tmp_path / "s")))
+    assert (tmp_path / "s").read_text() == "precious"
+
+
+def test_a_path_that_somebody_else_took_over_is_not_unlinked(tmp_path: Path) -> None:
+    source = open_source(Endpoint(How.LISTEN, str(tmp_path / "s")))
+    (tmp_path / "s").unlink()
+    (tmp_path / "s").write_text("new")
+    source.close()
+    assert (tmp_path / "s").exists()
+
+
+def test_a_path_that_is_too_long_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(EndpointError, match="too long"):
+        open_source(Endpoint(How.LISTEN, str(tmp_path / ("s" * 200))))
+
+
+def talk(front: socket.socket, back: socket.socket) -> None:
+    """A request and its reply."""
+    send(front, message(1))
+    assert receive_message(back)[0] == message(1)
+    send(back, message(1, bytes(8), flags=5))
+    assert receive_message(front)[0] == message(1, bytes(8), flags=5)
+
+
+def test_several_at_once_are_connections_and_who_comes_back_is_a_session(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    first, second = lab.session(), lab.session()
+    talk(*second)
+    talk(*first)
+    first[0].close()
+    assert receive(first[1], 1)[0] == b""
+    talk(*lab.session())
+    items = lab.items()
+    records = lab.stop()
+    assert [(frame.connection, frame.session) for frame in frames(records)[::2]] == [(1, 1), (0, 1), (0, 2)]
+    assert [item.number for item in items if isinstance(item, Connection)] == [0, 1]
+
+
+def test_both_sides_may_connect_to_us(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, [("listen:front", "listen:behind")], wait=5.0, listen=False)
+    for _ in range(2):
+        front = lab.connect("front")
+        time.sleep(0.05)
+        back = lab.connect("behind")
+        talk(front, back)
+        front.close()
+        assert receive(back, 1)[0] == b""
+    for _ in range(2):
+        back = lab.connect("behind")
+        time.sleep(0.05)
+        front = lab.connect("front")
+        talk(front, back)
+        back.close()
+        assert receive(front, 1)[0] == b""
+    assert [frame.session for frame in frames(lab.stop())[::2]] == [1, 2, 3, 4]
+
+
+def test_we_may_connect_to_both_sides_again_and_again(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, [("connect:ahead", "connect:back")])
+    time.sleep(0.1)
+    front_listener = lab.listening("ahead")
+    for _ in range(3):
+        front, back = lab.accept(front_listener), lab.accept()
+        talk(front, back)
+        back.close()
+        assert receive(front, 1)[0] == b""
+        front.close()
+    records = lab.stop()
+    assert {frame.session for frame in frames(records)} == {1, 2, 3}
+    assert len(events(records, EventKind.ERROR)) == 1
+
+
+def test_a_back_end_is_not_bothered_while_the_front_end_is_away(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, [("connect:ahead", "connect:back")])
+    back = lab.accept()
+    time.sleep(0.8)  # several attempts
+    front_listener = lab.listening("ahead")
+    talk(lab.accept(front_listener), back)
+    lab.stop()
+
+
+def test_the_back_end_may_come_to_us_and_the_front_end_be_reached(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, [("connect:ahead", "listen:behind")], listen=False)
+    front_listener = lab.listening("ahead")
+    back = lab.connect("behind")
+    talk(lab.accept(front_listener), back)
+    lab.stop()
+
+
+def test_inherited_descriptors_connected_and_listening(tmp_path: Path) -> None:
+    front, given = socket.socketpair()
+    front.settimeout(5)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "inherited"))
+    listener.listen()
+    lab = Lab(tmp_path, [(f"fd:{given.detach()}", "back"), (f"fd:{listener.detach()}", "back")])
+    talk(front, lab.accept())
+    talk(lab.connect("inherited"), lab.accept())
+    records = lab.stop()
+    assert [frame.connection for frame in frames(records)] == [0, 0, 1, 1]
+
+
+def test_a_connected_descriptor_is_good_for_one_session(tmp_path: Path) -> None:
+    front, given = socket.socketpair()
+    lab = Lab(tmp_path, [(f"fd:{given.detach()}", "back")])
+    back = lab.accept()
+    talk(front, back)
+    back.close()
+    lab.ended()
+    assert lab.status == 0
+
+
+def test_a_connected_descriptor_whose_peer_cannot_be_reached_ends_with_4(tmp_path: Path) -> None:
+    front, given = socket.socketpair()
+    front.settimeout(5)
+    lab = Lab(tmp_path, [(f"fd:{given.detach()}", "connect:nobody")])
+    assert receive(front, 1)[0] == b""
+    lab.ended()
+    assert lab.status == 4
+
+
+def test_what_is_no_stream_socket_cannot_be_inherited(tmp_path: Path) -> None:
+    one, other = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    with pytest.raises(EndpointError, match="stream"):
+        open_source(Endpoint(How.FD, fd=one.fileno()))
+    with pytest.raises(EndpointError, match="fd:999"):
+        open_source(Endpoint(How.FD, fd=999))
+    one.close()
+    other.close()
+
+
+def test_a_front_end_is_turned_away_at_once_when_there_is_no_back_end(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, [("front", "nobody")])
+    for _ in range(3):
+        front = lab.connect()
+        began = time.monotonic()
+        assert receive(front, 1)[0] == b""
+        assert time.monotonic() - began < 0.5
+    errors = events(lab.stop(), EventKind.ERROR)
+    assert len(errors) == 3
+    assert "No such file" in errors[0].text
+    assert "--wait" in errors[0].text
+
+
+def test_a_front_end_waits_for_as_long_as_it_was_asked(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, [("front", "late")], wait=0.6)
+    front = lab.connect()
+    send(front, message(1))
+    time.sleep(0.2)
+    listener = lab.listening("late")
+    back = lab.accept(listener)
+    assert receive_message(back)[0] == message(1)
+    front.close()
+    back.close()
+    listener.close()
+    os.unlink(tmp_path / "late")
+    wait_for(lambda: len(events(lab.items(), EventKind.CLOSE)) == 1)  # type: ignore[arg-type]
+    front = lab.connect()
+    began = time.monotonic()
+    assert receive(front, 1)[0] == b""
+    assert 0.4 < time.monotonic() - began < 3
+    assert len(events(lab.stop(), EventKind.ERROR)) == 1
+
+
+def test_a_back_end_that_came_to_us_is_turned_away_when_the_front_end_cannot_be_reached(
+    tmp_path: Path,
+) -> None:
+    lab = Lab(tmp_path, [("connect:nobody", "listen:behind")])
+    assert receive(lab.connect("behind"), 1)[0] == b""
+    lab.stop()
+
+
+def test_it_stops_after_so_many_messages(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, messages=7)
+    front, back = lab.session()
+    send(front, message(8, bytes(8)) * 10)
+    receive(back, 200)
+    assert len(frames(lab.ended())) == 7
+    assert lab.status == 0
+
+
+def test_it_stops_after_so_many_seconds(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, duration=0.3)
+    front, back = lab.session()
+    talk(front, back)
+    assert receive(front, 1)[0] == b""
+    assert len(frames(lab.ended())) == 2
+    assert lab.status == 0
+    assert not (tmp_path / "front").exists()
