@@ -24,14 +24,17 @@ from vutrace.records import (
     Record,
     Side,
 )
+from vutrace.session.model import SessionTimeline, Timeline
 from vutrace.session.row import Row
+from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
 
 NUMBERS = {spec.name: spec.number for spec in FRONTEND_MESSAGES.values()}
 REPLY_RULES = {spec.name: spec.rule for spec in FRONTEND_MESSAGES.values()}
 PROTOCOL = 1 << 30
 LOG_ALL = 1 << 26
-NET_OFFER = 0x1_4000_8000 | 0x18CBF & 0  # VERSION_1, PROTOCOL_FEATURES, MRG_RXBUF
+NET_OFFER = 0x1_4400_8000  # VERSION_1, PROTOCOL_FEATURES, LOG_ALL, MRG_RXBUF
+NET_TAKEN = NET_OFFER & ~(1 << 26)
 BLK_OFFER = 0x1_4000_0246  # BLK_SIZE, SEG_MAX, FLUSH, ... and no MRG_RXBUF
 NOFD = 0x100
 
@@ -70,15 +73,22 @@ class Script:
         self.time_ns += 1000
         self.records.append(Event(self.time_ns, self.connection, self.session, kind, text, sender=sender))
 
-    def ask(self, name: str, payload: bytes = b"", reply: bytes | None = None, fds: int | str = 0) -> None:
-        """A request with `fds` eventfds (or a memfd), and its reply when one is due."""
+    def ask(
+        self,
+        name: str,
+        payload: bytes = b"",
+        reply: bytes | None = None,
+        fds: int | str = 0,
+        reply_fds: int | str = 0,
+    ) -> None:
+        """A request with `fds` eventfds (or one descriptor of a kind), and its reply when one is due."""
         number = NUMBERS[name]
         due = reply is not None or REPLY_RULES[name] is ReplyRule.ALWAYS
         flags = 9 if name in self.need_reply and not due else 1
         self.frame(Side.FRONTEND, number, flags, payload, self.descriptors(fds))
         if due or flags == 9:
             answer = struct.pack("<Q", 0) if reply is None else reply
-            self.frame(Side.BACKEND, number, 5, answer)
+            self.frame(Side.BACKEND, number, 5, answer, self.descriptors(reply_fds))
 
     def frame(
         self, sender: Side, number: int, flags: int, payload: bytes, fds: tuple[FdInfo, ...] = ()
@@ -123,13 +133,15 @@ class Script:
 
     def addr(self, ring: int, flags: int = 0) -> None:
         base = 0x7F00_0000_0000 + ring * 0x10000
-        self.ask(
-            "SET_VRING_ADDR", struct.pack("<IIQQQQ", ring, flags, base, base + 0x2000, base + 0x1000, 0)
-        )
+        self.ask("SET_VRING_ADDR", struct.pack("<IIQQQQ", ring, flags, base, base + 0x2000, base + 0x1000, 0))
 
     def memory(self) -> None:
         table = struct.pack("<IIQQQQ", 1, 0, 0, 256 << 20, 0x7F00_0000_0000, 0)
         self.ask("SET_MEM_TABLE", table, fds="memfd")
+
+    def config(self, size: int) -> None:
+        space = struct.pack("<III", 0, size, 0) + bytes(size)
+        self.ask("GET_CONFIG", space, space)
 
     def steps(self, ring: int, order: str) -> None:
         """A ring's messages in an order like "num base addr kick call"."""
@@ -166,16 +178,23 @@ class Qemu:
     need_reply: frozenset[str] = frozenset({"SET_MEM_TABLE"})
 
 
-QEMU_2_10 = Qemu(mask("MQ", "REPLY_ACK", "BACKEND_REQ"))
-QEMU_7_2 = Qemu(mask("MQ", "REPLY_ACK", "BACKEND_REQ", "STATUS"), True, True, True)
+QEMU_2_10 = Qemu(mask("MQ", "LOG_SHMFD", "REPLY_ACK", "BACKEND_REQ"))
+QEMU_7_2 = Qemu(mask("MQ", "LOG_SHMFD", "REPLY_ACK", "BACKEND_REQ", "STATUS"), True, True, True)
 QEMU_10 = Qemu(
-    mask("MQ", "REPLY_ACK", "BACKEND_REQ", "STATUS", "CONFIGURE_MEM_SLOTS"),
+    mask("MQ", "LOG_SHMFD", "REPLY_ACK", "BACKEND_REQ", "STATUS", "CONFIGURE_MEM_SLOTS"),
     True,
     True,
     True,
     True,
     frozenset(
-        {"SET_MEM_TABLE", "ADD_MEM_REG", "SET_VRING_ENABLE", "SET_BACKEND_REQ_FD", "SET_VRING_CALL", "SET_VRING_ERR"}
+        {
+            "SET_MEM_TABLE",
+            "ADD_MEM_REG",
+            "SET_VRING_ENABLE",
+            "SET_BACKEND_REQ_FD",
+            "SET_VRING_CALL",
+            "SET_VRING_ERR",
+        }
     ),
 )
 
@@ -220,7 +239,7 @@ class QemuNet:
             rings = (2 * pair, 2 * pair + 1)
             if self.qemu.enable_first:
                 self.enable(pair)
-            script.set("SET_FEATURES", NET_OFFER)
+            script.set("SET_FEATURES", NET_TAKEN)
             if self.qemu.status:
                 script.get("GET_STATUS", 0 if pair == 0 else 8)
                 if pair == 0:
@@ -283,7 +302,7 @@ class QemuNet:
         for pair in range(self.pairs):
             if on and pair == 0:
                 script.ask("SET_LOG_BASE", struct.pack("<QQ", 8192, 0), b"", "memfd")
-            script.set("SET_FEATURES", NET_OFFER | (LOG_ALL if on else 0))
+            script.set("SET_FEATURES", NET_TAKEN | (LOG_ALL if on else 0))
             for ring in (2 * pair, 2 * pair + 1):
                 script.addr(ring, int(on))
 
@@ -310,12 +329,14 @@ def qemu_blk(rings: int = 4) -> Script:
     script.get("GET_FEATURES", BLK_OFFER)
     for ring in range(rings):
         script.steps(ring, "call err")
-    script.ask("GET_CONFIG", struct.pack("<III", 0, 60, 0) + bytes(60), struct.pack("<III", 0, 60, 0) + bytes(60))
+    script.ask(
+        "GET_CONFIG", struct.pack("<III", 0, 60, 0) + bytes(60), struct.pack("<III", 0, 60, 0) + bytes(60)
+    )
     script.wait(1)
     script.set("SET_FEATURES", BLK_OFFER)
     script.get("GET_STATUS", 0)
     script.set("SET_STATUS", 8)
-    script.ask("GET_INFLIGHT_FD", inflight, inflight)
+    script.ask("GET_INFLIGHT_FD", inflight, inflight, reply_fds="memfd")
     script.ask("SET_INFLIGHT_FD", inflight, fds="memfd")
     for ring in range(rings):
         script.steps(ring, "call")
@@ -363,7 +384,7 @@ def virtio_user_features(script: Script, pairs: int) -> None:
     script.set("SET_PROTOCOL_FEATURES", protocol)
     for ring in range(2 * pairs):
         script.steps(ring, "call")
-    script.set("SET_FEATURES", NET_OFFER)
+    script.set("SET_FEATURES", NET_TAKEN)
     script.set("SET_STATUS", 0xB)
     script.get("GET_STATUS", 0xB)
 
@@ -391,7 +412,7 @@ def virtio_user_server_restart(pairs: int = 2) -> Script:
     del script.records[-2 * (2 * pairs) - 2 :]  # the port was not stopped
     script.close()
     script.open()
-    virtio_user_stop(script, pairs, 1)
+    virtio_user_stop(script, pairs, 1)  # to the new back-end, which knows nothing
     virtio_user_features(script, pairs)
     virtio_user_start(script, pairs)
     return script
@@ -407,7 +428,9 @@ def spdk(rings: int = 3) -> Script:
     script.set("SET_FEATURES", BLK_OFFER)
     script.get("GET_PROTOCOL_FEATURES", protocol)
     script.set("SET_PROTOCOL_FEATURES", protocol)
-    script.ask("GET_CONFIG", struct.pack("<III", 0, 256, 0) + bytes(256), struct.pack("<III", 0, 256, 0) + bytes(256))
+    script.ask(
+        "GET_CONFIG", struct.pack("<III", 0, 256, 0) + bytes(256), struct.pack("<III", 0, 256, 0) + bytes(256)
+    )
     for ring in range(rings):
         script.steps(ring, "on")
     script.get("GET_QUEUE_NUM", rings)
@@ -435,12 +458,12 @@ def cloud_hypervisor(pairs: int = 2) -> Script:
     script.set("SET_PROTOCOL_FEATURES", protocol)
     script.get("GET_QUEUE_NUM", pairs)
     script.wait(1)
-    script.set("SET_FEATURES", NET_OFFER)
+    script.set("SET_FEATURES", NET_TAKEN)
     script.memory()
     for ring in rings:
         script.steps(ring, "num")
     inflight = struct.pack("<QQHHI", 8448, 0, 2 * pairs, 128, 0)
-    script.ask("GET_INFLIGHT_FD", inflight, inflight)
+    script.ask("GET_INFLIGHT_FD", inflight, inflight, reply_fds="memfd")
     script.ask("SET_INFLIGHT_FD", inflight, fds="memfd")
     for ring in rings:
         script.steps(ring, "addr base call kick")
@@ -472,7 +495,7 @@ def crosvm(pairs: int = 1) -> Script:
     script.ask("SET_BACKEND_REQ_FD", fds="socket")
     script.get("GET_QUEUE_NUM", pairs)
     script.wait(1)
-    script.set("SET_FEATURES", NET_OFFER)
+    script.set("SET_FEATURES", NET_TAKEN)
     script.memory()
     for ring in rings:
         script.steps(ring, "num addr base call kick on")
@@ -517,19 +540,31 @@ def stranger(rings: int = 2) -> Script:
 
 # Reading them
 
+
+def timeline_of(script: Script, device: str = "") -> Timeline:
+    """The timeline of a script's records."""
+    return timeline(rows(script.records, device), {0: endpoints()})
+
+
+def sessions_of(script: Script) -> tuple[SessionTimeline, ...]:
+    """Its sessions."""
+    return timeline_of(script).connections[0].sessions
+
+
+def phases_of(session: SessionTimeline) -> list[str]:
+    """The names of its phases; brackets where the device ran without a message."""
+    return [str(phase.phase) if phase.first else f"({phase.phase})" for phase in session.phases]
+
+
 NET = Device("net", number=1, ring_name=lambda index, _: f"{'tx' if index % 2 else 'rx'}{index // 2}")
 
 
-def registry() -> Registry:
-    """The installed devices, whatever else."""
-    return load()
-
-
 def endpoints() -> Connection:
+    """The connection that the scripts run on."""
     return Connection(0, "/run/vm.sock", "/run/dpdk.sock")
 
 
 def rows(records: Iterable[Record], device: str = "") -> Iterator[Row]:
     """The rows of a script's records."""
-    plugins = {"net": Plugin(NET, "tests")} | dict(registry().plugins)
+    plugins = {"net": Plugin(NET, "tests")} | dict(load().plugins)
     return Tracker(Registry(plugins), device).rows([endpoints(), *records])

@@ -2,6 +2,7 @@
 
 from vutrace.dissection.message import Message
 from vutrace.records import Channel, Side
+from vutrace.session.acts import LOG_ALL
 from vutrace.session.ends import Ends
 from vutrace.session.labels import paired
 from vutrace.session.loops import once_per_device, parts_of
@@ -12,8 +13,8 @@ from vutrace.session.row import Row
 from vutrace.session.turns import At, Turns
 
 PHASES_KEPT = 256
-# What goes on until something else begins, messages or not.
-LASTING = (Phase.RUNNING, Phase.MIGRATION)
+# After these the device runs, whether or not anything is said.
+THEN_RUNNING = (Phase.START, Phase.MIGRATION)
 
 
 class OpenPhase:
@@ -26,7 +27,7 @@ class OpenPhase:
         self.messages = 0
 
     def closed(self, end_ns: int) -> PhaseSpan:
-        """The phase as a value; it ends with its last message, or lasts until `end_ns`."""
+        """The phase as a value, until `end_ns`."""
         parts = self.turns.finish()
         once = once_per_device(parts)
         return PhaseSpan(
@@ -34,7 +35,7 @@ class OpenPhase:
             self.first.row,
             self.last.row,
             self.start_ns,
-            end_ns if self.phase in LASTING else self.last.time_ns,
+            end_ns,
             parts_of(parts, self.turns.paired, once),
             self.turns.parts.omitted,
             self.messages,
@@ -50,6 +51,7 @@ class PhaseSpans:
         self._open: OpenPhase | None = None
         self._waiting: OpenPhase | None = None
         self._previous: Message | None = None
+        self._logging = False
 
     def feed(self, row: Row, message: Message, news: bool, running: bool) -> None:
         """Take a message; `news`: it changed what was sent of a ring's enable state.
@@ -63,6 +65,7 @@ class PhaseSpans:
             if before:
                 self._change(before, self._open, running)
         self._open.last = at
+        self._logging = bool((row.context.features or 0) & LOG_ALL)
         if asks:
             self._take(self._open, row, message, news)
         else:
@@ -98,14 +101,18 @@ class PhaseSpans:
         if self._waiting:
             divide(self._waiting, before)
             if len(self._waiting.turns.parts):
-                self.phases.append(self._waiting.closed(before.start_ns))
+                self.phases.append(self._waiting.closed(self._waiting.last.time_ns))
             self._waiting = None
-        self.phases.append(before.closed(until))
-        if before.phase is Phase.START and running:
+        said_ns = before.last.time_ns
+        if before.phase is Phase.RUNNING or (before.phase is Phase.MIGRATION and self._logging):
+            self.phases.append(before.closed(until))
+            return
+        self.phases.append(before.closed(said_ns))
+        if before.phase in THEN_RUNNING and running:
             if after and after.phase is Phase.RUNNING:
-                after.start_ns = before.last.time_ns
+                after.start_ns = said_ns
             else:
-                self.phases.append(PhaseSpan(Phase.RUNNING, None, None, before.last.time_ns, until))
+                self.phases.append(PhaseSpan(Phase.RUNNING, None, None, said_ns, until))
 
 
 def divide(features: OpenPhase, start: OpenPhase) -> None:

@@ -6,7 +6,7 @@ QEMU's vhost_net_init, virtio_net_set_queue_pairs and vhost_net_start; vhost-use
 "Migration" and "Migrating back-end state".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum, StrEnum
 
 
@@ -67,3 +67,16 @@ def following(phase: Phase | None, act: Act) -> Phase:
     """The phase after `act`; a session begins as if it were in init."""
     before = phase or Phase.INIT
     return NEXT[act].get(before, before)
+
+
+def table() -> Iterator[str]:
+    """The transitions as a Markdown table, line by line: the manual's."""
+    yield "| a message that … | leads from | to |"
+    yield "|---|---|---|"
+    for act, ways in NEXT.items():
+        goals = dict.fromkeys(ways.values())
+        for goal in goals:
+            sources = [phase for phase in Phase if ways.get(phase) is goal]
+            yield f"| {act.value} | {'any' if len(sources) == len(Phase) else ', '.join(sources)} | {goal} |"
+        if not goals:
+            yield f"| {act.value} | any | the same |"
