@@ -21,7 +21,7 @@ demo: .venv/installed
 
 # Runs the live tests and keeps what they captured: see captures/README.md.
 captures: .venv/installed
-	@$(PYTHON) tests/live/install.py live captures
+	@$(PYTHON) tests/live/install.py live
 	@$(BIN)/pytest tests/live --update-captures
 
 # A regular install, as users have it: what works only in the source tree fails here.

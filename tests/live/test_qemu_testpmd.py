@@ -68,7 +68,7 @@ def test_ring_states_follow_the_guests_ethtool(lab: Lab, guest: Guest, keep: Kee
 
 
 @pytest.mark.skipif(
-    newer_qemu.find() is None, reason="QEMU 10 is not in the cache (make captures fetches it)"
+    newer_qemu.find() is None, reason="QEMU 10 is not in the cache (make test fetches it from backports)"
 )
 def test_qemu_10_acknowledges_ring_states(lab: Lab, guest: Guest, keep: Keeper) -> None:
     vhost = dpdk.start_vhost(lab, lab.path("vhost.sock"))
