@@ -21,7 +21,7 @@ def words_of(part: Part, paint: Paint = bare) -> Iterator[list[str]]:
         words = folded(longest(iterations).steps, paint)
         line = [times + words[0], *words[1:]]
         line[-1] += "]"
-        line.append(paint(f" {units(iterations)}", "="))
+        line.append(f" {paint(units(iterations), '=')}")
         if part.repeats > 1:
             line.append(f" {part.repeats} times over")
         yield line

@@ -15,7 +15,6 @@ from vutrace.session.model import (
     SessionTimeline,
     Timeline,
 )
-from vutrace.views.colour import Paint
 from vutrace.views.lane_text import LEGEND, by_order, by_time
 from vutrace.views.loop_text import ONCE, words_of
 from vutrace.views.text import printable
@@ -38,7 +37,7 @@ def render(timeline: Timeline, options: Options) -> Iterator[str]:
 def connection_lines(connection: ConnectionTimeline, options: Options) -> Iterator[str]:
     """One connection, session by session."""
     ends = f"{printable(connection.frontend) or '?'} ⇄ {printable(connection.backend) or '?'}"
-    yield options.paint(f"connection {connection_letter(connection.number)}  {ends}", "heading")
+    yield from said(f"connection {connection_letter(connection.number)}  {ends}", options, 0, "heading")
     for session in connection.sessions:
         yield ""
         yield from session_lines(session, options)
@@ -49,20 +48,22 @@ def connection_lines(connection: ConnectionTimeline, options: Options) -> Iterat
 
 def session_lines(session: SessionTimeline, options: Options) -> Iterator[str]:
     """One session: a headline, the phases, the lanes."""
-    yield options.paint(headline(session), "heading")
+    yield from said(headline(session), options, 0, "heading")
     for i, phase in enumerate(session.phases):
         if session.phases_omitted and i == session.phases_cut:
             yield f"  … {session.phases_omitted} phases between are not drawn"
         yield from phase_lines(phase, options)
     for owing in session.owing:
-        yield options.paint(f"  [{owing.row}] {owing.name} was never answered", "problem")
+        yield from said(f"[{owing.row}] {owing.name} was never answered", options, 2, "problem")
     if any(phase.once for phase in session.phases):
-        yield f"  {options.paint('{NAME}', ONCE)} goes out once per device, however many queue pairs it has"
+        name = options.paint("{NAME}", ONCE)
+        yield from said(f"{name} goes out once per device, however many queue pairs it has", options, 2)
     if session.rings:
         yield ""
         lanes = by_order if options.scale is Scale.ORDER else by_time
         yield from lanes(session, options.width)
-        yield from (options.paint(line, "=") for line in LEGEND)
+        for line in LEGEND:
+            yield from said(line, options, 0, "=")
 
 
 def headline(session: SessionTimeline) -> str:
@@ -87,19 +88,19 @@ def phase_lines(phase: PhaseSpan, options: Options) -> Iterator[str]:
     for part in phase.parts:
         for words in words_of(part, paint):
             yield from wrapped(words, options.width, INDENT)
-        yield from anomaly_lines(part, paint)
+        yield from anomaly_lines(part, options)
     if phase.parts_omitted:
         yield f"    … {phase.parts_omitted} parts between are not drawn"
 
 
-def anomaly_lines(part: Part, paint: Paint) -> Iterator[str]:
+def anomaly_lines(part: Part, options: Options) -> Iterator[str]:
     """What went wrong, and what sets iterations apart."""
     items = part.iterations if isinstance(part, Loop) else (part,)
     odd = [item for item in items if item.anomalies]
     for item in odd[:ANOMALIES_SHOWN]:
         wrong = any(anomaly.startswith("[") for anomaly in item.anomalies)
-        line = f"{' ' * INDENT}  {name_of(item)}{', '.join(item.anomalies)}"
-        yield paint(line, "problem" if wrong else "=")
+        line = f"{name_of(item)}{', '.join(item.anomalies)}"
+        yield from said(line, options, INDENT + 2, "problem" if wrong else "=")
     if len(odd) > ANOMALIES_SHOWN:
         yield f"{' ' * INDENT}  … {len(odd) - ANOMALIES_SHOWN} more differ"
 
@@ -119,15 +120,23 @@ def duration(nanoseconds: int) -> str:
     return f"{nanoseconds} ns"
 
 
+def said(text: str, options: Options, indent: int, style: str = "") -> Iterator[str]:
+    """Plain words in lines that fit."""
+    for line in wrapped(text.split(" "), options.width, indent):
+        yield options.paint(line, style) if style else line
+
+
 def wrapped(words: Items[str], width: int, indent: int) -> Iterator[str]:
     """Words in lines of at most `width` columns; further lines are indented once more."""
-    line, used = " " * indent, indent
+    line, used, first = " " * indent, indent, True
     for word in words:
         size = len(ESCAPE.sub("", word))
-        if used > indent and used + 1 + size > width:
+        if not first and used + 1 + size > width:
             yield line
-            line, used = " " * (indent + 2), indent + 2
-            word, size = word.lstrip(), len(ESCAPE.sub("", word.lstrip()))
-        gap = "" if line.isspace() else " "
-        line, used = line + gap + word, used + len(gap) + size
+            line, used, first = " " * (indent + 2), indent + 2, True
+        if first:
+            word = word.lstrip()
+            line, used, first = line + word, used + len(ESCAPE.sub("", word)), False
+        else:
+            line, used = f"{line} {word}", used + 1 + size
     yield line

@@ -1,0 +1,102 @@
+"""`vutrace timeline` and `vutrace queues` as they are called."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sessions import QEMU_2_10, endpoints, qemu_net
+
+from vutrace.capture import Writer
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("captures") / "start.pcapng"
+    front_end = qemu_net(QEMU_2_10, 3).boot()
+    front_end.restart()
+    with Writer(path) as writer:
+        writer.write(endpoints())
+        for record in front_end.script.records:
+            writer.write(record)
+    return path
+
+
+def run(*words: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "vutrace", *map(str, words)]
+    return subprocess.run(command, input=stdin, capture_output=True, check=False)
+
+
+def test_text_to_stdout(capture: Path) -> None:
+    ran = run("timeline", capture, "--width", "100")
+    assert ran.returncode == 0
+    assert "3 × [GET_FEATURES" in ran.stdout.decode()
+    assert b"\x1b" not in ran.stdout
+
+
+def test_a_capture_on_stdin(capture: Path) -> None:
+    assert (
+        run("timeline", "-", "--width", "100", stdin=capture.read_bytes()).stdout
+        == run("timeline", capture, "--width", "100").stdout
+    )
+
+
+def test_the_format_is_told_by_the_name(capture: Path, tmp_path: Path) -> None:
+    for suffix, start in ((".json", b"{"), (".svg", b"<svg"), (".mmd", b"## "), (".txt", b"connection A")):
+        out = tmp_path / f"out{suffix}"
+        assert run("timeline", capture, "-o", out).returncode == 0
+        assert out.read_bytes().startswith(start)
+
+
+def test_one_ring_or_pair(capture: Path) -> None:
+    ran = run("timeline", capture, "--format", "json", "--ring", "5", "--pair", "0")
+    rings = json.loads(ran.stdout)["connections"][0]["sessions"][0]["rings"]
+    assert [ring["ring"] for ring in rings] == [0, 1, 5]
+
+
+def test_queues_of_the_last_of_one_and_of_all_sessions(capture: Path) -> None:
+    def sessions(*words: str) -> list[int]:
+        return [each["session"] for each in json.loads(run("queues", capture, "--json", *words).stdout)]
+
+    assert sessions() == [2]
+    assert sessions("--session", "1") == [1]
+    assert sessions("--session", "all") == [1, 2]
+    assert b"rx0" in run("queues", capture).stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--format", "gif"], ["--scale", "length"], ["--device", "toaster"]],
+)
+def test_usage_errors_are_one_line(capture: Path, words: list[str]) -> None:
+    ran = run("timeline", capture, *words)
+    assert ran.returncode == 2
+    assert len(ran.stderr.splitlines()) == 1
+    assert not ran.stdout
+
+
+def test_a_session_must_be_a_number(capture: Path) -> None:
+    ran = run("queues", capture, "--session", "first")
+    assert (ran.returncode, len(ran.stderr.splitlines())) == (2, 1)
+
+
+def test_a_missing_or_broken_capture(tmp_path: Path) -> None:
+    assert run("timeline", tmp_path / "none.pcapng").returncode == 3
+    broken = tmp_path / "broken.pcapng"
+    broken.write_bytes(b"no capture at all, only text")
+    assert run("queues", broken).returncode == 3
+
+
+def test_a_cut_capture_is_drawn_as_far_as_it_goes(capture: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.pcapng"
+    cut.write_bytes(capture.read_bytes()[:-9])
+    ran = run("timeline", cut)
+    assert ran.returncode == 0
+    assert b"cut" in ran.stderr
+    assert b"start" in ran.stdout
+
+
+def test_help_has_examples() -> None:
+    for verb in ("timeline", "queues"):
+        assert b"Examples:" in run(verb, "--help").stdout
