@@ -45,19 +45,24 @@ def proxy(
     socket_mode: Annotated[str, typer.Option(metavar="MODE", help="Mode of the sockets, in octal.")] = "600",
 ) -> None:
     """Sit between a front-end and a back-end: forward, record and show every message."""
+    from vutrace.proxy.endpoints import open_pairs
+
+    both, mode, duration = _pairs(endpoints, pair), _mode(socket_mode), _duration(autostop)
+    # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
+    sources = open_pairs(both, mode)
     from vutrace.proxy.relay import Options, Relay, Show
 
     show = Show.BYTES if write == "-" else Show.NOTHING if quiet else Show.ROWS
     options = Options(
-        pairs=_pairs(endpoints, pair),
+        pairs=both,
         write="" if write == "-" else write,
         show=show,
         wait=wait,
-        socket_mode=_mode(socket_mode),
+        socket_mode=mode,
         messages=count,
-        duration=_duration(autostop),
+        duration=duration,
     )
-    relay = Relay(options)
+    relay = Relay(options, sources)
     relay.own_process()
     raise typer.Exit(relay.run())
 

@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -157,6 +158,18 @@ def open_source(endpoint: Endpoint, mode: int = 0o600) -> Source:
                 return _inherit(endpoint.fd)
     except OSError as error:
         raise EndpointError(f"{endpoint}: {error.strerror or error}") from None
+
+
+def open_pairs(pairs: Sequence[tuple[Endpoint, Endpoint]], mode: int = 0o600) -> list[tuple[Source, Source]]:
+    """The sources of all pairs, front-end's first, or none of them; raises EndpointError."""
+    opened: list[Source] = []
+    try:
+        opened += (open_source(endpoint, mode) for pair in pairs for endpoint in pair)
+    except EndpointError:
+        for source in opened:
+            source.close()
+        raise
+    return list(zip(opened[0::2], opened[1::2], strict=True))
 
 
 def _inherit(fd: int) -> Source:

@@ -1,17 +1,17 @@
 """The whole proxy: pairs of endpoints, one loop, one recorder, and what follows the capture."""
 
 import gc
-import itertools
 import os
 import resource
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, count
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from vutrace.proxy.endpoints import Endpoint, EndpointError, Source, open_source
+from vutrace.proxy.endpoints import Endpoint, Source, open_pairs
 from vutrace.proxy.loop import Loop
 from vutrace.proxy.notes import Notes
 from vutrace.proxy.pair import Pair
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 WRITE_SECONDS = 10.0  # that a slow disk gets at the end
 VIEW_SECONDS = 2.0  # that a slow viewer gets
-TIDY_SECONDS = 30.0
+GARBAGE = 5000  # objects between two collections: those of some tens of sessions
 OK, UNREACHABLE = 0, 4
 
 
@@ -50,29 +50,37 @@ class Options:
 
 
 class Relay:
-    """Listens from the moment it is made (EndpointError where it cannot), relays in `run` until `stop`."""
+    """Relays in `run` until `stop`, between `sources` or those of the options, opened when it is made.
 
-    def __init__(self, options: Options) -> None:
+    Raises EndpointError or OSError; then nothing is left open.
+    """
+
+    def __init__(self, options: Options, sources: Sequence[tuple[Source, Source]] = ()) -> None:
         self._options = options
-        self._sources = _open_sources(options)
-        self._fd = _open_capture(options)
+        sources = sources or open_pairs(options.pairs, options.socket_mode)
+        try:
+            self._fd = _open_capture(options)
+        except OSError:
+            for source in chain(*sources):
+                source.close()
+            raise
         self._notes = Notes()
         self._writer = Writer(self._fd, self._recording_failed) if self._fd is not None else None
         self._loop = Loop()
         self._recorder = Recorder(self._writer, options.messages, self._loop.stop)
-        numbers = itertools.count()
+        numbers = count()
         self._pairs = [
             Pair(
                 self._loop,
                 self._recorder,
-                sources,
+                dict(zip(Side, both, strict=True)),
                 (str(names[0]), str(names[1])),
                 numbers,
                 options.wait,
                 self._pair_spent,
                 self._notes.tell,
             )
-            for sources, names in zip(self._sources, options.pairs, strict=True)
+            for both, names in zip(sources, options.pairs, strict=True)
         ]
         self._spent = 0
         self._signal = 0
@@ -84,12 +92,11 @@ class Relay:
     def own_process(self) -> None:
         """Have the process to itself: a signal stops `run`, which then returns 128 and its number."""
         _allow_many_descriptors()
-        # A collection in the middle of a handshake would show in its latencies; nothing here makes cycles
-        # but errors, so that now and then is enough.
+        # A full collection in the middle of a handshake would show in its latencies. What is here now stays;
+        # messages leave no cycles, sessions do.
         gc.collect()
         gc.freeze()
-        gc.disable()
-        self._loop.later(TIDY_SECONDS, self._tidy)
+        gc.set_threshold(GARBAGE)
         # A shell ignores SIGINT for what it starts with &; whoever sends it means it. nohup means it too.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
@@ -108,10 +115,6 @@ class Relay:
         finally:
             self._close(viewer)
         return self._status()
-
-    def _tidy(self) -> None:
-        gc.collect()
-        self._loop.later(TIDY_SECONDS, self._tidy)
 
     def _start_viewer(self) -> "Viewer | None":
         if self._fd is None or self._options.show is Show.NOTHING:
@@ -159,22 +162,6 @@ class Relay:
             self._notes.tell("the capture's disk is too slow: the end of the capture is missing")
         elif writer.lost:
             self._notes.tell(f"{writer.lost} records are not in the capture")
-
-
-def _open_sources(options: Options) -> list[dict[Side, Source]]:
-    opened: list[dict[Side, Source]] = []
-    try:
-        for frontend, backend in options.pairs:
-            sources: dict[Side, Source] = {}
-            opened.append(sources)
-            for side, endpoint in ((Side.FRONTEND, frontend), (Side.BACKEND, backend)):
-                sources[side] = open_source(endpoint, options.socket_mode)
-    except EndpointError:
-        for sources in opened:
-            for source in sources.values():
-                source.close()
-        raise
-    return opened
 
 
 def _allow_many_descriptors() -> None:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
+# Whoever read the rows may have had enough (| head).
+_FINE = {0, -signal.SIGPIPE, 128 + signal.SIGPIPE}
 Command = Callable[[str, int], Sequence[str]]
 """(path of the capture, descriptor that ends with the writer) to a command line."""
 
@@ -51,7 +53,7 @@ class Viewer:
             code = self._child.wait(seconds)
         except subprocess.TimeoutExpired:
             return "the viewer has not shown everything yet; it was left running"
-        return f"the viewer ended with status {code}" if code else ""
+        return "" if code in _FINE else f"the viewer ended with status {code}"
 
 
 def _ignore_interrupts() -> None:

@@ -1,0 +1,313 @@
+"""`vutrace proxy` as a process: how it starts, stops and fails; nothing but its peers can hold it up."""
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import pytest
+from proxy_lab import SECONDS, frames, message, receive_message, send, wait_for
+
+from vutrace.capture import read
+from vutrace.records import Connection, Event, Frame
+
+PROXY = [sys.executable, "-m", "vutrace.cli", "proxy"]
+Words = Sequence[str]
+
+
+class Process:
+    """A proxy between `front` and a back-end's `back`, in a process of its own."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.capture = place / "capture.pcapng"
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(place / "back"))
+        self.listener.listen(16)
+        self.listener.settimeout(SECONDS)
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        self,
+        *words: str,
+        stdout: int | IO[bytes] = subprocess.DEVNULL,
+        before: Callable[[], None] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start it, and wait until it listens."""
+        paths = [str(self.place / "front"), str(self.place / "back")]
+        child = subprocess.Popen(
+            [*PROXY, *paths, *words], stdout=stdout, stderr=subprocess.PIPE, preexec_fn=before
+        )
+        self._children.append(child)
+        wait_for((self.place / "front").exists)
+        return child
+
+    def session(self) -> tuple[socket.socket, socket.socket]:
+        """A front-end and a back-end."""
+        front = socket.socket(socket.AF_UNIX)
+        front.settimeout(SECONDS)
+        wait_for(lambda: front.connect_ex(str(self.place / "front")) == 0)
+        back = self.listener.accept()[0]
+        back.settimeout(SECONDS)
+        return front, back
+
+    def stop(self, child: subprocess.Popen[bytes], number: int = signal.SIGINT) -> str:
+        """Send a signal; what it said on stderr."""
+        child.send_signal(number)
+        return child.communicate(timeout=20)[1].decode()
+
+    def records(self) -> list[Frame | Event]:
+        """What is in the capture."""
+        return [item for item in read(self.capture) if not isinstance(item, Connection)]
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        self.listener.close()
+        for child in self._children:
+            if child.poll() is None:
+                child.kill()
+                child.communicate()
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Process]:
+    process = Process(tmp_path)
+    yield process
+    process.close()
+
+
+def exchange(front: socket.socket, back: socket.socket, times: int = 1) -> float:
+    """Requests with a descriptor, and their replies; the seconds of the slowest."""
+    event, slowest = os.eventfd(0), 0.0
+    for _ in range(times):
+        began = time.monotonic()
+        send(front, message(13, bytes(8), flags=9), [event])
+        _, fds = receive_message(back)
+        send(back, message(13, bytes(8), flags=5))
+        receive_message(front)
+        slowest = max(slowest, time.monotonic() - began)
+        for fd in fds:
+            os.close(fd)
+    os.close(event)
+    return slowest
+
+
+def viewer_of(child: subprocess.Popen[bytes]) -> int:
+    """The process that shows the rows."""
+    path = Path(f"/proc/{child.pid}/task/{child.pid}/children")
+    wait_for(path.read_text)
+    return int(path.read_text().split()[0])
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_with_a_whole_capture(process: Process, number: int, status: int) -> None:
+    child = process.start("-q", "-w", str(process.capture))
+    front, back = process.session()
+    exchange(front, back, 10)
+    assert process.stop(child, number) == ""
+    assert child.returncode == status
+    assert len(frames(process.records())) == 20
+    assert os.stat(process.capture).st_mode & 0o777 == 0o600
+    assert not (process.place / "front").exists()
+    assert front.recv(1) == back.recv(1) == b""
+
+
+def test_an_ignored_interrupt_still_ends_it(process: Process) -> None:
+    def as_a_shell_does() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    child = process.start("-q", before=as_a_shell_does)
+    process.session()
+    process.stop(child)
+    assert child.returncode == 130
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["one"],
+        ["a", "b", "c"],
+        ["a", "b", "c", "d"],
+        ["--pair", "a", "b", "c", "--pair"],
+        ["fd:x", "b"],
+        ["a", "b", "-a", "packets:3"],
+        ["a", "b", "-a", "duration:x"],
+        ["a", "b", "-c", "0"],
+        ["a", "b", "--socket-mode", "rw"],
+        ["a", "b", "--wait", "-1"],
+    ],
+)
+def test_usage_errors_are_2_and_clear(words: Words, tmp_path: Path) -> None:
+    done = subprocess.run([*PROXY, *words], capture_output=True, text=True, cwd=tmp_path, timeout=20)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_socket_in_use_is_4_and_one_line(process: Process) -> None:
+    back = str(process.place / "back")
+    done = subprocess.run([*PROXY, back, "other"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 4
+    assert done.stderr == f"vutrace: listen:{back}: in use by another process\n"
+
+
+def test_a_capture_that_cannot_be_written_is_one_line_and_no_socket(tmp_path: Path) -> None:
+    words = [str(tmp_path / "f"), "b", "-w", str(tmp_path / "none" / "x.pcapng")]
+    done = subprocess.run([*PROXY, *words], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "No such file" in done.stderr
+    assert not (tmp_path / "f").exists()
+
+
+def test_several_pairs_in_one_process(process: Process) -> None:
+    place = process.place
+    pairs = ["--pair", f"{place}/f1", f"{place}/back", "--pair", f"{place}/f2", f"{place}/back"]
+    child = process.start("-q", "-w", str(process.capture), *pairs)
+    for name in ("front", "f1", "f2"):
+        front = socket.socket(socket.AF_UNIX)
+        front.connect(str(place / name))
+        exchange(front, process.listener.accept()[0])
+    process.stop(child)
+    assert [frame.connection for frame in frames(process.records())] == [0, 0, 1, 1, 2, 2]
+
+
+def test_rows_appear_while_it_runs(process: Process) -> None:
+    child = process.start("-w", str(process.capture), stdout=subprocess.PIPE)
+    front, back = process.session()
+    exchange(front, back)
+    assert child.stdout
+    seen = b""
+    while b"SET_VRING_CALL        reply" not in seen:
+        seen += os.read(child.stdout.fileno(), 4096)
+    child.send_signal(signal.SIGINT)
+    rest = child.communicate(timeout=20)[0]
+    assert b"close" in rest
+    assert child.returncode == 130
+
+
+def test_rows_need_no_capture_file(process: Process) -> None:
+    child = process.start(stdout=subprocess.PIPE)
+    front, back = process.session()
+    exchange(front, back, 3)
+    child.send_signal(signal.SIGINT)
+    assert child.communicate(timeout=20)[0].count(b"SET_VRING_CALL") == 6
+    assert {path.name for path in process.place.iterdir()} == {"back"}
+
+
+def test_the_capture_goes_to_stdout_whole(process: Process) -> None:
+    child = process.start("-w", "-", stdout=subprocess.PIPE)
+    front, back = process.session()
+    exchange(front, back, 50)
+    child.send_signal(signal.SIGINT)
+    process.capture.write_bytes(child.communicate(timeout=20)[0])
+    assert len(frames(process.records())) == 100
+
+
+def stop_viewer(viewer: int) -> None:
+    os.kill(viewer, signal.SIGSTOP)
+
+
+def kill_viewer(viewer: int) -> None:
+    os.kill(viewer, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("disturb", [stop_viewer, kill_viewer, lambda viewer: None])
+@pytest.mark.parametrize("words", [[], ["-w", "-"]])
+def test_no_viewer_can_hold_up_or_harm_a_session(
+    process: Process, disturb: Callable[[int], None], words: Words
+) -> None:
+    # Its stdout is a pipe that nobody reads: full soon.
+    record = words if words else ["-w", str(process.capture)]
+    child = process.start(*record, stdout=subprocess.PIPE)
+    front, back = process.session()
+    exchange(front, back)
+    viewer = viewer_of(child)
+    disturb(viewer)
+    assert exchange(front, back, 3000) < 1.0
+    child.send_signal(signal.SIGINT)
+    assert child.wait(20) == 130
+    if not words:
+        assert len(frames(process.records())) == 6002
+    with open(f"/proc/{viewer}/stat") if os.path.exists(f"/proc/{viewer}") else open(os.devnull) as alive:
+        if alive.read():
+            os.kill(viewer, signal.SIGKILL)
+
+
+def test_a_full_file_system_ends_the_recording_and_nothing_else(process: Process) -> None:
+    limit = 20_000
+    child = process.start(
+        "-q",
+        "-w",
+        str(process.capture),
+        before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    front, back = process.session()
+    assert exchange(front, back, 500) < 1.0
+    said = process.stop(child)
+    assert child.returncode == 130
+    kept = process.records()
+    assert 20 < len(kept) < 1002
+    assert limit - 400 < process.capture.stat().st_size <= limit
+    loud, counted = said.splitlines()
+    assert "RECORDING STOPPED: File too large" in loud
+    # 1000 messages, and that the session opened and closed.
+    assert counted == f"vutrace: {1002 - len(kept)} records are not in the capture"
+
+
+def test_a_killed_proxy_leaves_a_readable_capture_and_a_socket_that_is_replaced(process: Process) -> None:
+    child = process.start("-q", "-w", str(process.capture))
+    front, back = process.session()
+    exchange(front, back, 10)
+    time.sleep(0.1)
+    child.kill()
+    child.communicate()
+    assert len(frames(process.records())) == 20
+    assert (process.place / "front").exists()
+    child = process.start("-q")
+    exchange(*process.session())
+    process.stop(child)
+
+
+def test_it_needs_neither_scapy_nor_pyshark_nor_the_views(tmp_path: Path) -> None:
+    code = (
+        "import json, sys; sys.argv = ['vutrace', 'proxy', 'f', 'b', '-q', '-a', 'duration:0']\n"
+        "from vutrace.cli import main\n"
+        "try: main()\n"
+        "finally: print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=20
+    )
+    modules = json.loads(done.stdout)
+    assert not [name for name in modules if name.split(".")[0] in ("scapy", "pyshark", "ctypes")]
+
+
+def test_memory_and_descriptors_do_not_grow(process: Process) -> None:
+    child = process.start("-q", "-w", os.devnull)
+
+    def cycles(count: int) -> tuple[int, int]:
+        for _ in range(count):
+            front, back = process.session()
+            exchange(front, back, 3)
+            front.close()
+            back.close()
+        time.sleep(0.2)
+        status = Path(f"/proc/{child.pid}/status").read_text()
+        memory = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+        return len(os.listdir(f"/proc/{child.pid}/fd")), memory
+
+    before = cycles(100)
+    after = cycles(900)
+    assert after[0] <= before[0]
+    assert after[1] - before[1] < 1024  # KiB
+    process.stop(child)
