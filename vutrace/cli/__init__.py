@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from vutrace.cli import demo, list_, proxy, queues, show, timeline
+from vutrace.cli import demo, export, list_, proxy, queues, show, timeline, wireshark
 from vutrace.cli import explain as explain_verb
 from vutrace.cli.errors import explain
 
@@ -30,7 +30,9 @@ app.command("show")(show.show)
 app.command("timeline")(timeline.timeline)
 app.command("queues")(queues.queues)
 app.command("explain", context_settings={"ignore_unknown_options": True})(explain_verb.explain)
+app.command("export")(export.export)
 app.add_typer(list_.app, name="list")
+app.add_typer(wireshark.app, name="wireshark")
 
 
 def main() -> NoReturn:

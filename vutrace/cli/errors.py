@@ -5,6 +5,8 @@ STATUS = {
     "UsageError": 2,
     "DissectorError": 2,
     "UnknownMessageError": 2,
+    "FilterError": 2,
+    "ToolMissingError": 2,
     "CaptureError": 3,
     "EndpointError": 4,
 }

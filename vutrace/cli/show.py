@@ -65,6 +65,9 @@ def show(
     sender: Annotated[
         Side | None, typer.Option("--from", help="Only what this side sent.", show_default=False)
     ] = None,
+    display_filter: Annotated[
+        str, typer.Option("-Y", metavar="FILTER", help="Only what a Wireshark display filter lets through.")
+    ] = "",
     device: Annotated[
         str, typer.Option(metavar="NAME", help="What is traced (net, blk, ...), instead of finding out.")
     ] = "",
@@ -77,6 +80,7 @@ def show(
     done_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Show a capture: one row per message."""
+    from vutrace.cli.filtering import seekable, wanted
     from vutrace.cli.reading import chosen, is_live, load_dissectors, open_capture, rows_of
     from vutrace.views.sight import Onlooker
 
@@ -84,11 +88,14 @@ def show(
     registry = load_dissectors(dissector)
     pick = picked(registry, message, ring, channel, sender)
     printer = json_printer(secrets) if json else text_printer(tree, dump, time, color, secrets)
-    rows = rows_of(name, open_capture(name, follow, done_fd), registry, device)
-    sights = (sight for sight in Onlooker().sights(rows) if pick.wants(sight.row))
     try:
-        lines = chain.from_iterable(map(printer.lines, islice(sights, count)))
-        write(printer.heading(), lines, is_live(name, follow))
+        with seekable(name, display_filter) as path:
+            reader = open_capture(path, follow, done_fd)
+            lets = wanted(display_filter, path, reader, registry, device, follow)
+            rows = rows_of(name, reader, registry, device)
+            sights = (sight for sight in Onlooker().sights(rows) if lets() and pick.wants(sight.row))
+            lines = chain.from_iterable(map(printer.lines, islice(sights, count)))
+            write(printer.heading(), lines, is_live(path, follow))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 

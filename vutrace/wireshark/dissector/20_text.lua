@@ -96,13 +96,31 @@ local function bit_table(rows)
   return names
 end
 
--- The names of the bits that are set, in bit order; the first table that knows a bit names it.
+local bits_of = {} -- the same few masks come again and again
+
+local function collect_bits(list, half, bit)
+  while half > 0 do
+    if half % 2 == 1 then list[#list + 1] = bit end
+    half, bit = math.floor(half / 2), bit + 1
+  end
+end
+
+-- The numbers of the bits that are set, in order.
+local function set_bits(mask)
+  local key = tostring(mask)
+  if not bits_of[key] then
+    bits_of[key] = {}
+    collect_bits(bits_of[key], is_wide(mask) and mask:lower() or mask, 0)
+    if is_wide(mask) then collect_bits(bits_of[key], mask:higher(), 32) end
+  end
+  return bits_of[key]
+end
+
+-- The names of the bits that are set; the first table that knows a bit names it.
 local function bit_names(mask, first, second)
   local names = {}
-  for bit = 0, 63 do
-    if test_bit(mask, bit) then
-      names[#names + 1] = first[bit] or (second and second[bit]) or ("bit " .. bit)
-    end
+  for i, bit in ipairs(set_bits(mask)) do
+    names[i] = first[bit] or (second and second[bit]) or ("bit " .. bit)
   end
   return names
 end

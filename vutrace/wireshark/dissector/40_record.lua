@@ -140,6 +140,8 @@ local function add_fds(tree, tvb, record)
   for _, fd in ipairs(record.fds) do add_fd(item, tvb, fd) end
 end
 
+local RECORD_FLAGS = { F.cut, F.partial, F.fds_lost, F.raw }
+
 local function add_record(tree, tvb, record)
   local letter = connection_letter(record.connection)
   local item = tree:add(F.record, tvb(0, record.body))
@@ -152,5 +154,5 @@ local function add_record(tree, tvb, record)
   item:add(F.big_endian, tvb(22, 1), record.big_endian)
   item:add_le(F.wire_size, tvb(24, 8))
   local flags = item:add_le(F.record_flags, tvb(32, 4))
-  for _, field in ipairs({ F.cut, F.partial, F.fds_lost, F.raw }) do flags:add_le(field, tvb(32, 4)) end
+  for _, field in ipairs(RECORD_FLAGS) do flags:add_le(field, tvb(32, 4)) end
 end

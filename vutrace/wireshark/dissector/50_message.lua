@@ -2,10 +2,14 @@
 
 local HEADER = 12
 
+local METHODS = { [true] = {}, [false] = {} }
+for code, size in pairs(SIZES) do
+  local name = (code == code:upper() and "uint" or "int") .. (size == 8 and "64" or "")
+  METHODS[true][code], METHODS[false][code] = "le_" .. name, name
+end
+
 local function number_at(range, code, little)
-  local name = code == code:upper() and "uint" or "int"
-  if SIZES[code] == 8 then name = name .. "64" end
-  return range[little and "le_" .. name or name](range)
+  return range[METHODS[little][code]](range)
 end
 
 local function is_little(field, little)
@@ -152,7 +156,7 @@ end
 local function check_header(message)
   local flags = message.flags
   if message.channel == "gpu" then
-    if flags ~= 0 and flags ~= 4 then
+    if message.reply and flags ~= 4 then
       complain(message, "header", "flags 0x%x: only REPLY is known on the GPU channel", flags)
     end
     return
@@ -162,6 +166,7 @@ local function check_header(message)
 end
 
 local function check_record(message, flags)
+  if flags == 0 then return end
   for bit = 0, 3 do
     local text = FRAME_PROBLEMS[math.floor(2 ^ bit)]
     if has_bit(flags, bit) and text then complain(message, "record", "%s", text) end
@@ -237,6 +242,10 @@ local function read_message(record, tvb)
   message.flags = number_at(tvb(at + 4, 4), "I", little)
   message.size = number_at(tvb(at + 8, 4), "I", little)
   message.reply, message.need_reply = has_bit(message.flags, 2), has_bit(message.flags, 3)
+  if record.channel == "gpu" then
+    -- The sender tells: QEMU's vhost-user-gpu leaves the flags of its updates as they were in memory.
+    message.reply, message.need_reply = record.sender == "frontend", false
+  end
   message.known = MESSAGES[record.channel][message.request]
   message.spec = message.known or UNKNOWN
   message.name = message.known and message.spec.name or string.format("UNKNOWN(%d)", message.request)

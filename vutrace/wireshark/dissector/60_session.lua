@@ -145,6 +145,7 @@ local function relevant(command, path)
 end
 
 local function guess_from_event(context, record)
+  if context.weight >= WEIGHTS.command then return context end
   local commands, paths = {}, sockets()
   for _, each in ipairs(record.attributes) do commands[each.name] = each.value end
   for _, side in ipairs({ "frontend", "backend" }) do

@@ -15,12 +15,10 @@ end
 local function virtio_names(device)
   return function(mask)
     local generic, others = {}, {}
-    for bit = 0, 63 do
-      if test_bit(mask, bit) then
-        local name = FEATURE_NAMES[bit] or (device and device.feature_names[bit]) or ("bit " .. bit)
-        local list = FEATURE_NAMES[bit] and generic or others
-        list[#list + 1] = name:match("_F_(.+)") or name
-      end
+    for _, bit in ipairs(set_bits(mask)) do
+      local name = FEATURE_NAMES[bit] or (device and device.feature_names[bit]) or ("bit " .. bit)
+      local list = FEATURE_NAMES[bit] and generic or others
+      list[#list + 1] = name:match("_F_(.+)") or name
     end
     for _, name in ipairs(others) do generic[#generic + 1] = name end
     return generic

@@ -1,6 +1,7 @@
 -- The packet details of a message. `context` is what is known of the session, and of the message that
 -- a field is in: `little` is the host's byte order, `asks` that it only makes room for an answer.
 
+local NONE = {}
 local add_layer
 
 local function add_plain(tree, field, range, little)
@@ -9,6 +10,7 @@ end
 
 -- Bits and parts of a word; those of 64-bit words are read from the half that they are in.
 local function add_masked(item, each, range, little)
+  if not item:referenced(each.proto) then return end
   if range:len() == 8 then
     local upper_first = not little
     range = range(each.high == upper_first and 0 or 4, 4)
@@ -26,11 +28,11 @@ local function add_number(tree, field, tvb, at, value, context, little)
   if field.kind ~= "dec" and field.kind ~= "hex" and field.kind ~= "enum" and field.kind ~= "ring" or field.unit then
     item:append_text(" (" .. words_of(value, field, context) .. ")")
   end
-  for _, each in ipairs(field.bit_fields or {}) do add_masked(item, each, range, order) end
-  for _, part in ipairs(field.parts or {}) do add_masked(item, part.field, range, order) end
+  for _, each in ipairs(field.bit_fields or NONE) do add_masked(item, each, range, order) end
+  for _, part in ipairs(field.parts or NONE) do add_masked(item, part.field, range, order) end
   if field.kind == "features" then
     for _, each in ipairs(FEATURE_FIELDS) do add_masked(item, each, range, order) end
-    for _, each in ipairs(context.device and context.device.feature_fields or {}) do
+    for _, each in ipairs(context.device and context.device.feature_fields or NONE) do
       add_masked(item, each, range, order)
     end
   end
@@ -118,6 +120,8 @@ local function generated(item)
   return item
 end
 
+local FLAG_FIELDS = { F.version, F.reply, F.need_reply }
+
 local function add_header(tree, tvb, message, record)
   generated(tree:add(F.message, message.name))
   if message.headless then return end
@@ -127,7 +131,8 @@ local function add_header(tree, tvb, message, record)
   local flags = add(tree, F.flags, tvb(at + 4, 4))
   if message.reply then flags:append_text(" reply") end
   if message.need_reply then flags:append_text(" need-reply") end
-  for _, field in ipairs({ F.version, F.reply, F.need_reply }) do add(flags, field, tvb(at + 4, 4)) end
+  local range = tvb(at + 4, 4)
+  for _, field in ipairs(FLAG_FIELDS) do add(flags, field, range) end
   add(tree, F.size, tvb(at + 8, 4))
 end
 

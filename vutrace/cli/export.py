@@ -1,0 +1,176 @@
+"""`vutrace export`: a capture for other programs."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vutrace.cli.errors import UsageError
+from vutrace.records import Channel, Connection, Side
+
+if TYPE_CHECKING:
+    from vutrace.views.sight import Sight
+
+EXAMPLES = """Examples:
+
+\b
+  vutrace export start.pcapng -o plain.pcapng             readable in a Wireshark without the plug-in
+  vutrace export start.pcapng -o start.csv                the format is told by the name
+  vutrace export start.pcapng --format json | jq '.[0]'
+  vutrace export start.pcapng -o ring0.pcapng --ring 0    a part of it
+"""
+SUFFIXES = {".pcapng": "wireshark", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+COLUMNS = [
+    "number",
+    "time",
+    "connection",
+    "session",
+    "channel",
+    "sender",
+    "kind",
+    "name",
+    "ring",
+    "ring_name",
+]
+COLUMNS += [
+    "reply",
+    "need_reply",
+    "size",
+    "reply_to",
+    "latency",
+    "phase",
+    "loop",
+    "detail",
+    "fds",
+    "problems",
+]
+
+Sights = Iterable["Sight | Connection"]
+
+
+def export(
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="A capture; - is stdin.", show_default=False)
+    ] = None,
+    read: Annotated[
+        str | None, typer.Option("-r", "--read", metavar="FILE", help="The same.", show_default=False)
+    ] = None,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="OUT", help="Where to; - is stdout.")
+    ] = "-",
+    format_: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="wireshark, json, jsonl or csv.")
+    ] = "",
+    display_filter: Annotated[
+        str, typer.Option("-Y", metavar="FILTER", help="Only what a Wireshark display filter lets through.")
+    ] = "",
+    message: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this message; may be repeated.", show_default=False),
+    ] = None,
+    ring: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Only this ring.", show_default=False)
+    ] = None,
+    channel: Annotated[Channel | None, typer.Option(help="Only this socket.", show_default=False)] = None,
+    sender: Annotated[
+        Side | None, typer.Option("--from", help="Only what this side sent.", show_default=False)
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="What is traced (net, blk, ...), instead of finding out.")
+    ] = "",
+    dissector: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
+    ] = None,
+    secrets: Annotated[bool, typer.Option("--secrets", help="Show keys and host pointers too.")] = False,
+) -> None:
+    """Write a capture for other programs: Wireshark without a plug-in, JSON, CSV."""
+    from vutrace.cli.filtering import filtered
+    from vutrace.cli.reading import chosen, load_dissectors
+    from vutrace.cli.show import picked
+
+    name = format_ or SUFFIXES.get(Path(output).suffix, "")
+    if name not in WRITERS:
+        raise UsageError(f"--format {name or '?'}: one of {', '.join(WRITERS)} is needed")
+    registry = load_dissectors(dissector)
+    pick = picked(registry, message, ring, channel, sender)
+    with filtered(chosen(file, read), display_filter, registry, device) as rows:
+        sights = rows.with_connections(pick)
+        put(output, WRITERS[name](sights, secrets))
+
+
+export.__doc__ = f"{export.__doc__}\n\n{EXAMPLES}"
+
+
+def put(output: str, pieces: Iterable[bytes]) -> None:
+    """Write the file, or stdout."""
+    if output == "-":
+        sys.stdout.buffer.writelines(pieces)
+        sys.stdout.buffer.flush()
+        return
+    with open(output, "wb") as file:
+        file.writelines(pieces)
+
+
+def wireshark(sights: Sights, _secrets: bool) -> Iterator[bytes]:
+    """pcapng."""
+    from vutrace.wireshark.export import exported
+
+    return exported(sights)
+
+
+def jsonl(sights: Sights, secrets: bool) -> Iterator[bytes]:
+    """As `vutrace show --json`."""
+    from vutrace.views.json_lines import JsonLines
+
+    lines = JsonLines(secrets).lines
+    for sight in sights:
+        if not isinstance(sight, Connection):
+            yield from (f"{line}\n".encode() for line in lines(sight))
+
+
+def json(sights: Sights, secrets: bool) -> Iterator[bytes]:
+    """The same objects as one array."""
+    before = b"[\n"
+    for line in jsonl(sights, secrets):
+        yield before + line.rstrip(b"\n")
+        before = b",\n"
+    yield b"[]\n" if before == b"[\n" else b"\n]\n"
+
+
+def csv(sights: Sights, secrets: bool) -> Iterator[bytes]:
+    """A table with a heading; what a row says stands in `detail`."""
+    from csv import DictWriter
+    from io import StringIO
+    from json import loads
+
+    from vutrace.dissection.message import Message
+    from vutrace.views.descriptors import short
+    from vutrace.views.json_lines import JsonLines
+    from vutrace.views.rows import words_of
+
+    text = StringIO()
+    writer = DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    lines = JsonLines(secrets).lines
+    for sight in sights:
+        if isinstance(sight, Connection):
+            continue
+        what, made = sight.row.what, loads(next(iter(lines(sight))))
+        made["detail"] = words_of(sight, what) if isinstance(what, Message) else what.text
+        made["fds"] = short(what.frame.fds) if isinstance(what, Message) else ""
+        writer.writerow(made | {"problems": "; ".join(made["problems"])})
+        yield text.getvalue().encode(errors="backslashreplace")
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue().encode()
+
+
+WRITERS: dict[str, Callable[[Sights, bool], Iterator[bytes]]] = {
+    "wireshark": wireshark,
+    "json": json,
+    "jsonl": jsonl,
+    "csv": csv,
+}

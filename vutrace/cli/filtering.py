@@ -1,0 +1,85 @@
+"""Rows of a capture that a Wireshark display filter lets through."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+from vutrace.cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vutrace.capture import Reader
+    from vutrace.dissection.registry import Registry
+    from vutrace.records import Connection
+    from vutrace.session.row import Row
+    from vutrace.views.pick import Pick
+    from vutrace.views.sight import Sight
+
+Wanted = Callable[[], bool]
+
+
+def everything() -> bool:
+    """No filter."""
+    return True
+
+
+@contextmanager
+def seekable(file: str, display_filter: str) -> Iterator[str]:
+    """The path of a capture that tshark is to read too; what comes on stdin is kept for a while."""
+    if file != "-" or not display_filter:
+        yield file
+        return
+    with NamedTemporaryFile(suffix=".pcapng") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        yield kept.name
+
+
+def wanted(
+    display_filter: str, file: str, reader: "Reader", registry: "Registry", device: str, follow: bool = False
+) -> Wanted:
+    """Whether the filter lets the record through that `reader` gave last.
+
+    UsageError where the capture still grows; FilterError, ToolMissingError. The reader's counts tell
+    the frame number, because a frame may be a packet that is not vutrace's.
+    """
+    from vutrace.wireshark.display_filter import matching
+
+    if not display_filter:
+        return everything
+    if follow:
+        raise UsageError("-Y needs a whole capture; --message, --ring, --channel and --from can follow one")
+    frames = matching(file, display_filter, registry, device)
+    return lambda: reader.records + reader.skipped in frames
+
+
+class Rows:
+    """A capture's rows as they are seen, of those that a filter lets through."""
+
+    def __init__(self, reader: "Reader", rows: "Iterator[Row]", lets: Wanted) -> None:
+        self._reader, self._rows, self._lets = reader, rows, lets
+
+    def with_connections(self, pick: "Pick") -> "Iterator[Sight | Connection]":
+        """The rows that are also picked, each connection before its first."""
+        from vutrace.views.sight import Onlooker
+
+        told = 0
+        for sight in Onlooker().sights(self._rows):
+            yield from self._reader.connections[told:]
+            told = len(self._reader.connections)
+            if self._lets() and pick.wants(sight.row):
+                yield sight
+
+
+@contextmanager
+def filtered(file: str, display_filter: str, registry: "Registry", device: str) -> "Iterator[Rows]":
+    """The rows of a capture, those that a filter lets through."""
+    from vutrace.capture import read
+    from vutrace.cli.reading import rows_of
+
+    with seekable(file, display_filter) as path:
+        reader = read(path)
+        lets = wanted(display_filter, path, reader, registry, device)
+        yield Rows(reader, rows_of(file, reader, registry, device), lets)

@@ -1,0 +1,64 @@
+"""`vutrace wireshark`: the plug-in, where it belongs, and the program behind Wireshark's interface list."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vutrace.cli.errors import UsageError
+
+EXAMPLES = """Examples:
+
+\b
+  vutrace wireshark install                     the plug-in and the interface "vhost-user proxy"
+  vutrace wireshark install --uninstall
+  vutrace wireshark lua > vhost_user.lua        then: tshark -X lua_script:vhost_user.lua -r start.pcapng
+  vutrace proxy front.sock back.sock -w - | wireshark -k -i -
+"""
+app = typer.Typer(help="Wireshark: the plug-in that dissects captures, and live capture.", epilog=EXAMPLES)
+
+Dissectors = Annotated[
+    list[Path] | None,
+    typer.Option("--dissector", metavar="FILE.py", help="A dissector to put in.", show_default=False),
+]
+
+
+@app.command("lua")
+def lua(dissector: Dissectors = None) -> None:
+    """Print the plug-in, one self-contained Lua file, with the devices of all installed dissectors."""
+    from vutrace.cli.reading import load_dissectors
+    from vutrace.wireshark.plugin import plugin
+
+    sys.stdout.write(plugin(load_dissectors(dissector)))
+
+
+@app.command("install")
+def install(
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Take away what was installed.")] = False,
+    dissector: Dissectors = None,
+) -> None:
+    """Put the plug-in and the extcap program where the installed Wireshark looks."""
+    from vutrace.cli.reading import load_dissectors
+    from vutrace.wireshark import install as files
+
+    registry = load_dissectors(dissector)
+    for line in files.uninstall(registry) if uninstall else files.install(registry):
+        print(line)
+
+
+@app.command(
+    "extcap",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+def extcap(context: typer.Context) -> None:
+    """Answer Wireshark's extcap calls (--extcap-interfaces, --extcap-dlts, --extcap-config, --capture)."""
+    from vutrace.dissection.registry import load
+    from vutrace.wireshark.extcap import ExtcapError, answer
+
+    try:
+        for line in answer(context.args, load()):
+            print(line)
+    except ExtcapError as error:
+        raise UsageError(str(error)) from None

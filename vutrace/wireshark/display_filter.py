@@ -1,0 +1,90 @@
+"""Wireshark's display filters, evaluated by tshark through pyshark with the generated plug-in.
+
+A plug-in that is installed for Wireshark already is the one that is used: two cannot be loaded.
+"""
+
+import asyncio
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from vutrace.capture import section_block
+from vutrace.dissection.registry import Registry
+from vutrace.wireshark import tshark
+from vutrace.wireshark.plugin import FILE_NAME, plugin
+from vutrace.wireshark.tshark import ToolMissingError
+
+PYSHARK = "pyshark is not installed; pip install pyshark (it needs Python 3.13 or earlier)"
+# The least that tshark can be made to write of a packet. (pyshark 0.6 loses packets of summaries.)
+FRAME_ONLY = ["-J", "frame"]
+
+
+class FilterError(Exception):
+    """tshark refuses a display filter; the text is its reason, with a caret where it tells where."""
+
+
+def matching(capture: Path | str, display_filter: str, registry: Registry, device: str = "") -> set[int]:
+    """The frame numbers (from 1, packets that are not vutrace's counted) that a filter lets through.
+
+    Raises FilterError for a wrong filter and ToolMissingError where tshark or pyshark is missing.
+    """
+    with plugin_file(registry) as script:
+        check(display_filter, script)
+        return set(numbers(str(capture), display_filter, script, device))
+
+
+@contextmanager
+def plugin_file(registry: Registry) -> Iterator[Path]:
+    """The generated plug-in in a file of its own."""
+    with TemporaryDirectory(prefix="vutrace-") as folder:
+        path = Path(folder) / FILE_NAME
+        path.write_text(plugin(registry), encoding="utf-8")
+        yield path
+
+
+def check(display_filter: str, script: Path) -> None:
+    """Have tshark compile the filter, before an empty capture; FilterError when it cannot."""
+    empty = script.with_name("empty.pcapng")
+    empty.write_bytes(section_block())
+    arguments = ["-n", "-X", f"lua_script:{script}", "-r", str(empty), "-Y", display_filter]
+    ran = tshark.run(arguments)
+    if ran.status:
+        raise FilterError(reason(ran.errors, display_filter))
+
+
+def reason(errors: str, display_filter: str) -> str:
+    """What tshark said; it draws a caret below the filter where it knows the place."""
+    said = errors.removeprefix("tshark: ").strip() or "tshark refuses it without a reason"
+    return f"-Y {display_filter}: {said}" if "\n" not in said else f"-Y: {said}"
+
+
+def numbers(capture: str, display_filter: str, script: Path, device: str) -> Iterator[int]:
+    """The numbers of the frames that match, as pyshark reads them from tshark."""
+    loop = asyncio.new_event_loop()
+    try:
+        packets = file_capture()(
+            capture,
+            display_filter=display_filter,
+            keep_packets=False,
+            eventloop=loop,
+            override_prefs={"vhost_user.device": device} if device else None,
+            custom_parameters=["-X", f"lua_script:{script}", *FRAME_ONLY],
+        )
+        with packets:
+            yield from (int(packet.number) for packet in packets)
+    finally:
+        loop.close()
+
+
+def file_capture() -> Any:
+    """pyshark's reader of files; ToolMissingError when there is no pyshark."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it uses what later versions of Python are to lose
+        try:
+            from pyshark import FileCapture
+        except (ImportError, AttributeError) as error:
+            raise ToolMissingError(PYSHARK) from error
+    return FileCapture

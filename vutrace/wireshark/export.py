@@ -1,0 +1,121 @@
+"""A capture that a Wireshark without the plug-in shows readably: one packet per record, in the same order.
+
+Each packet has, besides what the capture holds, Wireshark's own tags for the columns (protocol, and
+from 4.2 info), and as packet comments the row as `vutrace show` writes it, its descriptors and problems.
+The direction and, as interface queue, the ring can be filtered: `frame.interface_queue == 3`.
+It reads back in vutrace like any capture.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+
+from vutrace.capture import MAX_PACKET, connection_block, section_block
+from vutrace.capture.blocks import (
+    ENHANCED_PACKET,
+    EXPORT_NAME,
+    EXPORT_NAME_TAG,
+    OPT_END,
+    encode_block,
+    encode_option,
+)
+from vutrace.capture.encode import DIRECTIONS
+from vutrace.capture.pseudo_header import encode
+from vutrace.dissection.message import Message
+from vutrace.records import Connection, Event, Frame, Record
+from vutrace.views.descriptors import facts, identity, short
+from vutrace.views.rows import words_of
+from vutrace.views.sight import Sight, notes_of
+from vutrace.views.text import printable
+
+# epan/exported_pdu.h
+COLUMN_PROTOCOL, COLUMN_INFO = 33, 36
+END_OF_TAGS = bytes(4)
+COMMENT, FLAGS, QUEUE = 1, 2, 6
+END = struct.pack("<HH", OPT_END, 0)
+TEXT_LIMIT = 1000
+COMMENTS = 40
+PROTOCOL = b"vhost-user"
+
+
+def exported(sights: Iterable[Sight | Connection]) -> Iterator[bytes]:
+    """The blocks of a file with these connections and rows; each connection before its rows."""
+    yield section_block()
+    interfaces: dict[int, int] = {}
+    for each in sights:
+        if isinstance(each, Connection):
+            interfaces[each.number] = len(interfaces)
+            yield connection_block(each, len(interfaces))
+        else:
+            yield packet_block(each, interfaces[record_of(each).connection])
+
+
+def record_of(sight: Sight) -> Record:
+    """The record that a row is about."""
+    what = sight.row.what
+    return what if isinstance(what, Event) else what.frame
+
+
+def packet_block(sight: Sight, interface: int) -> bytes:
+    """One Enhanced Packet Block."""
+    record = record_of(sight)
+    data = encode(record) + (record.data if isinstance(record, Frame) else b"")
+    packet = (tags(info(sight)) + data)[:MAX_PACKET]
+    high, low = record.time_ns >> 32, record.time_ns & 0xFFFFFFFF
+    head = struct.pack("<IIIII", interface, high, low, len(packet), len(packet))
+    return encode_block(ENHANCED_PACKET, head + padded(packet) + b"".join(options(sight, record)) + END)
+
+
+def tags(text: str) -> bytes:
+    """What stands before a PDU: its dissector, and the columns for a Wireshark that has none of that name."""
+    values = {EXPORT_NAME_TAG: EXPORT_NAME, COLUMN_PROTOCOL: PROTOCOL, COLUMN_INFO: limited(text)}
+    return b"".join(tag(number, value) for number, value in values.items()) + END_OF_TAGS
+
+
+def tag(number: int, value: bytes) -> bytes:
+    """One tag: big-endian, its value filled up to a multiple of 4 with zeros, of which one ends a string."""
+    value += bytes(4 - len(value) % 4)
+    return struct.pack(">HH", number, len(value)) + value
+
+
+def options(sight: Sight, record: Record) -> Iterator[bytes]:
+    """Direction, ring and comments."""
+    yield encode_option(FLAGS, struct.pack("<I", DIRECTIONS[record.sender]))
+    what = sight.row.what
+    if isinstance(what, Message) and what.ring is not None:
+        yield encode_option(QUEUE, struct.pack("<I", what.ring))
+    for comment in [*comments(sight)][:COMMENTS]:
+        yield encode_option(COMMENT, limited(comment))
+
+
+def info(sight: Sight) -> str:
+    """The info column: name, ring, role, what matters, descriptors, problems."""
+    what = sight.row.what
+    if isinstance(what, Event):
+        return f"= {what.kind}: {printable(what.text)}"
+    role = "reply" if what.reply else "need-reply" if what.need_reply else ""
+    fds = f"{{{short(what.frame.fds)}}}" if what.frame.fds else ""
+    problem = f"! {printable(sight.problems[0])}" if sight.problems else ""
+    return "  ".join(
+        filter(None, [what.name, sight.row.ring_name, role, words_of(sight, what), fds, problem])
+    )
+
+
+def comments(sight: Sight) -> Iterator[str]:
+    """What goes with a packet, for a Wireshark that cannot show its columns."""
+    yield info(sight)
+    yield from notes_of(sight)
+    what = sight.row.what
+    if isinstance(what, Message):
+        for fd in what.frame.fds:
+            yield f"fd {identity(fd)}: {', '.join(facts(fd, sight.names))}"
+    yield from (f"problem: {printable(problem)}" for problem in sight.problems)
+
+
+def limited(text: str) -> bytes:
+    """Text as an option may hold it."""
+    return text.encode("utf-8", "backslashreplace")[:TEXT_LIMIT].decode(errors="ignore").encode()
+
+
+def padded(data: bytes) -> bytes:
+    """Filled up to a multiple of 4."""
+    return data + bytes(-len(data) & 3)

@@ -1,0 +1,115 @@
+"""extcap: "vhost-user proxy" among Wireshark's interfaces, with its options; starts and stops from there.
+
+Wireshark calls with --extcap-interfaces, --extcap-dlts, --extcap-config, or --capture. A capture is a
+`vutrace proxy` whose bytes go to Wireshark's pipe; when Wireshark stops it, the relay ends, and so do
+the connections that it relays. Source: Wireshark's doc/extcap.4.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import IO, BinaryIO, NoReturn, cast
+
+from vutrace import __version__
+from vutrace.capture import Writer, read
+from vutrace.dissection.registry import Registry
+from vutrace.records import Event, EventKind
+
+INTERFACE = "vhost-user"
+LINK_TYPE = "252"
+
+
+class ExtcapError(Exception):
+    """A call that cannot be answered; the text says what is missing."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The words that Wireshark calls with; it may know more of them than we do."""
+    made = argparse.ArgumentParser(prog="vutrace wireshark extcap", add_help=False)
+    for flag in ("--extcap-interfaces", "--extcap-dlts", "--extcap-config", "--capture"):
+        made.add_argument(flag, action="store_true")
+    for option in ("--extcap-interface", "--extcap-version", "--fifo", "--listen", "--connect"):
+        made.add_argument(option, default="")
+    made.add_argument("--device", default="")
+    made.add_argument("--wait", default="")
+    made.add_argument("--socket-mode", default="")
+    return made
+
+
+def answer(arguments: Sequence[str], registry: Registry) -> Iterator[str]:
+    """The lines that answer a call; `--capture` does not return."""
+    asked, _ = parser().parse_known_args(arguments)
+    if asked.capture:
+        capture(asked)
+    elif asked.extcap_interfaces:
+        yield from interfaces()
+    elif asked.extcap_dlts:
+        yield f"dlt {{number={LINK_TYPE}}}{{name=WIRESHARK_UPPER_PDU}}{{display=vhost-user}}"
+    elif asked.extcap_config:
+        yield from config(registry)
+
+
+def interfaces() -> Iterator[str]:
+    """The one interface."""
+    yield f"extcap {{version={__version__}}}{{display=vutrace}}"
+    yield f"interface {{value={INTERFACE}}}{{display=vhost-user proxy}}"
+
+
+def config(registry: Registry) -> Iterator[str]:
+    """The options in Wireshark's dialog."""
+    yield argument(0, "--listen", "Front-end side", "string", "Socket that the front-end connects to", True)
+    yield argument(1, "--connect", "Back-end side", "string", "Socket that the back-end listens on", True)
+    yield argument(2, "--device", "Device", "selector", "What is traced")
+    yield "value {arg=2}{value=}{display=find out}{default=true}"
+    for device in registry.devices:
+        yield f"value {{arg=2}}{{value={device.name}}}{{display={device.name}}}{{default=false}}"
+    yield argument(3, "--wait", "Wait (s)", "string", "How long one side may be left waiting for the other")
+    yield argument(4, "--socket-mode", "Mode of sockets", "string", "In octal; 600 if empty")
+
+
+def argument(number: int, call: str, display: str, kind: str, tooltip: str, required: bool = False) -> str:
+    """One option."""
+    words = {"number": number, "call": call, "display": display, "type": kind, "tooltip": tooltip}
+    words |= {"required": "true"} if required else {}
+    return "arg " + "".join(f"{{{name}={value}}}" for name, value in words.items())
+
+
+def capture(asked: argparse.Namespace) -> NoReturn:
+    """Become the proxy whose stdout is Wireshark's pipe. OSError when that cannot be opened."""
+    if not asked.fifo or not asked.listen or not asked.connect:
+        raise ExtcapError("--capture needs --fifo, --listen and --connect")
+    pipe = os.open(asked.fifo, os.O_WRONLY)
+    command = [sys.executable, "-m", "vutrace", "proxy", asked.listen, asked.connect, "-w", "-"]
+    for option, value in (("--wait", asked.wait), ("--socket-mode", asked.socket_mode)):
+        command += [option, value] if value else []
+    if asked.device:
+        with open(pipe, "wb", buffering=0) as out:
+            sys.exit(relay_with_device(command, asked.device, out))
+    os.dup2(pipe, sys.stdout.fileno())
+    os.execv(sys.executable, command)
+
+
+def relay_with_device(command: Sequence[str], device: str, out: IO[bytes]) -> int:
+    """Run the proxy and write what it captures, the device named at every opening; its exit status."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as proxy:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: proxy.terminate())
+        assert proxy.stdout is not None
+        try:
+            name_device(proxy.stdout, device, out)
+        except BrokenPipeError:  # Wireshark has gone
+            proxy.terminate()
+    return proxy.returncode
+
+
+def name_device(source: IO[bytes], device: str, out: IO[bytes]) -> None:
+    """Copy a capture record by record, as they come."""
+    with Writer(cast("BinaryIO", out)) as writer:
+        for item in read(cast("BinaryIO", source)):
+            if isinstance(item, Event) and item.kind is EventKind.OPEN:
+                item = replace(item, attributes={**item.attributes, "device": device})
+            writer.write(item)
