@@ -18,11 +18,28 @@ if TYPE_CHECKING:
     from vutrace.views.sight import Sight
 
 Wanted = Callable[[], bool]
+Frames = set[int] | None
 
 
-def everything() -> bool:
-    """No filter."""
-    return True
+def matching(file: str, display_filter: str, registry: "Registry", device: str) -> Frames:
+    """The frame numbers that a filter lets through, None for all; FilterError, ToolMissingError."""
+    from vutrace.wireshark.display_filter import matching as ask
+
+    return ask(file, display_filter, registry, device) if display_filter else None
+
+
+def lets(reader: "Reader", frames: Frames) -> Wanted:
+    """Whether the record that `reader` gave last is among the frames.
+
+    The reader's counts tell its frame number, because a frame may be a packet that is not vutrace's.
+    """
+    return lambda: frames is None or reader.records + reader.skipped in frames
+
+
+def let_through(reader: "Reader", frames: Frames, rows: "Iterator[Row]") -> "Iterator[Row]":
+    """The rows that a filter lets through."""
+    through = lets(reader, frames)
+    return (row for row in rows if through())
 
 
 @contextmanager
@@ -40,26 +57,17 @@ def seekable(file: str, display_filter: str) -> Iterator[str]:
 def wanted(
     display_filter: str, file: str, reader: "Reader", registry: "Registry", device: str, follow: bool = False
 ) -> Wanted:
-    """Whether the filter lets the record through that `reader` gave last.
-
-    UsageError where the capture still grows; FilterError, ToolMissingError. The reader's counts tell
-    the frame number, because a frame may be a packet that is not vutrace's.
-    """
-    from vutrace.wireshark.display_filter import matching
-
-    if not display_filter:
-        return everything
-    if follow:
+    """Whether the filter lets the record through that `reader` gave last; UsageError while it grows."""
+    if display_filter and follow:
         raise UsageError("-Y needs a whole capture; --message, --ring, --channel and --from can follow one")
-    frames = matching(file, display_filter, registry, device)
-    return lambda: reader.records + reader.skipped in frames
+    return lets(reader, matching(file, display_filter, registry, device))
 
 
 class Rows:
     """A capture's rows as they are seen, of those that a filter lets through."""
 
-    def __init__(self, reader: "Reader", rows: "Iterator[Row]", lets: Wanted) -> None:
-        self._reader, self._rows, self._lets = reader, rows, lets
+    def __init__(self, reader: "Reader", rows: "Iterator[Row]", through: Wanted) -> None:
+        self._reader, self._rows, self._through = reader, rows, through
 
     def with_connections(self, pick: "Pick") -> "Iterator[Sight | Connection]":
         """The rows that are also picked, each connection before its first."""
@@ -69,7 +77,7 @@ class Rows:
         for sight in Onlooker().sights(self._rows):
             yield from self._reader.connections[told:]
             told = len(self._reader.connections)
-            if self._lets() and pick.wants(sight.row):
+            if self._through() and pick.wants(sight.row):
                 yield sight
 
 
@@ -81,5 +89,5 @@ def filtered(file: str, display_filter: str, registry: "Registry", device: str) 
 
     with seekable(file, display_filter) as path:
         reader = read(path)
-        lets = wanted(display_filter, path, reader, registry, device)
-        yield Rows(reader, rows_of(file, reader, registry, device), lets)
+        through = wanted(display_filter, path, reader, registry, device)
+        yield Rows(reader, rows_of(file, reader, registry, device), through)

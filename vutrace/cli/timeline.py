@@ -15,6 +15,7 @@ from vutrace.cli.errors import UsageError
 from vutrace.views.colour import When, bare, painter
 
 if TYPE_CHECKING:
+    from vutrace.cli.filtering import Frames
     from vutrace.dissection.registry import Registry
     from vutrace.session.model import RingLane, Timeline
     from vutrace.session.row import Row
@@ -68,6 +69,9 @@ def timeline(
         int | None,
         typer.Option(min=20, metavar="N", help="Columns; else the terminal's.", show_default=False),
     ] = None,
+    display_filter: Annotated[
+        str, typer.Option("-Y", metavar="FILTER", help="Only what a Wireshark display filter lets through.")
+    ] = "",
     device: Annotated[
         str, typer.Option(metavar="NAME", help="What is traced (net, blk, ...), instead of finding out.")
     ] = "",
@@ -78,6 +82,7 @@ def timeline(
     color: Annotated[When, typer.Option(help="Colour; NO_COLOR is honoured.")] = When.AUTO,
 ) -> None:
     """Draw what happened: the phases with their loops, and each ring's states and messages."""
+    from vutrace.cli.filtering import matching
     from vutrace.cli.reading import chosen, load_dissectors
     from vutrace.views.timeline import FORMATS, READ_AGAIN, Options, Scale, only, renderer
 
@@ -90,9 +95,10 @@ def timeline(
     columns = width or shutil.get_terminal_size().columns
     plain = name != "text" or output != "-"
     paint = bare if plain else painter(color, os.environ, sys.stdout.isatty())
-    with readable(chosen(file, read), again=name in READ_AGAIN) as path:
-        drawn = only(read_timeline(path, registry, device), wanted(ring, pair))
-        options = Options(lambda: rows(path, registry, device), Scale(scale), columns, paint)
+    with readable(chosen(file, read), again=name in READ_AGAIN or bool(display_filter)) as path:
+        frames = matching(path, display_filter, registry, device)
+        drawn = only(read_timeline(path, registry, device, frames), wanted(ring, pair))
+        options = Options(lambda: rows(path, registry, device, frames), Scale(scale), columns, paint)
         put(output, renderer(name).render(drawn, options))
 
 
@@ -118,23 +124,26 @@ def readable(file: str, again: bool) -> Iterator[str]:
         yield kept.name
 
 
-def rows(path: str, registry: "Registry", device: str) -> "Iterator[Row]":
-    """The capture's rows."""
+def rows(path: str, registry: "Registry", device: str, frames: "Frames") -> "Iterator[Row]":
+    """The capture's rows, those that a filter lets through."""
     from vutrace.capture import read
+    from vutrace.cli.filtering import let_through
     from vutrace.session.tracker import Tracker
 
-    return Tracker(registry, device).rows(read(path))
+    reader = read(path)
+    return let_through(reader, frames, Tracker(registry, device).rows(reader))
 
 
-def read_timeline(path: str, registry: "Registry", device: str) -> "Timeline":
+def read_timeline(path: str, registry: "Registry", device: str, frames: "Frames") -> "Timeline":
     """The capture's timeline, and a note on stderr when the capture is cut."""
     from vutrace.capture import read
+    from vutrace.cli.filtering import let_through
     from vutrace.cli.reading import note
     from vutrace.session.timeline import timeline as build
     from vutrace.session.tracker import Tracker
 
     reader, tracker = read(path), Tracker(registry, device)
-    built = build(tracker.rows(reader), tracker.connections)
+    built = build(let_through(reader, frames, tracker.rows(reader)), tracker.connections)
     if reader.cut:
         note("the capture is cut: it ends within a block; everything before it is drawn")
     return built
