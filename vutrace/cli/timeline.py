@@ -134,7 +134,7 @@ def rows(path: str, registry: "Registry", device: str, frames: "Frames") -> "Ite
     return let_through(reader, frames, Tracker(registry, device).rows(reader))
 
 
-def read_timeline(path: str, registry: "Registry", device: str, frames: "Frames") -> "Timeline":
+def read_timeline(path: str, registry: "Registry", device: str, frames: "Frames" = None) -> "Timeline":
     """The capture's timeline, and a note on stderr when the capture is cut."""
     from vutrace.capture import read
     from vutrace.cli.filtering import let_through
