@@ -29,40 +29,38 @@ def proxy(
         ),
     ],
     pair: Annotated[
-        int, typer.Option("--pair", count=True, help="Before every FRONTEND BACKEND where there are several.")
+        int,
+        typer.Option(
+            "--pair",
+            count=True,
+            show_default=False,
+            help="Before every FRONTEND BACKEND where there are several.",
+        ),
     ] = 0,
     write: Annotated[str, typer.Option("-w", "--write", metavar="FILE", help="Record; - is stdout.")] = "",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no rows.")] = False,
-    count: Annotated[
-        int | None, typer.Option("-c", "--count", min=1, help="Stop after so many messages.")
-    ] = None,
+    count: Annotated[str, typer.Option("-c", "--count", metavar="N", help="Stop after N messages.")] = "",
     autostop: Annotated[
         str, typer.Option("-a", "--autostop", metavar="duration:S", help="Stop after S seconds.")
     ] = "",
     wait: Annotated[
-        float, typer.Option(min=0, metavar="S", help="How long one side may be left waiting for the other.")
-    ] = 0.0,
+        str,
+        typer.Option("--wait", metavar="S", help="Seconds that one side may be left waiting for the other."),
+    ] = "0",
     socket_mode: Annotated[str, typer.Option(metavar="MODE", help="Mode of the sockets, in octal.")] = "600",
 ) -> None:
     """Sit between a front-end and a back-end: forward, record and show every message."""
     from vutrace.proxy.endpoints import open_pairs
 
-    both, mode, duration = _pairs(endpoints, pair), _mode(socket_mode), _duration(autostop)
+    pairs, mode = _pairs(endpoints, pair), _mode(socket_mode)
+    messages, seconds, patience = _count(count), _duration(autostop), _seconds("--wait", wait)
     # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
-    sources = open_pairs(both, mode)
+    sources = open_pairs(pairs, mode)
     from vutrace.proxy.relay import Options, Relay, Show
 
     show = Show.BYTES if write == "-" else Show.NOTHING if quiet else Show.ROWS
-    options = Options(
-        pairs=both,
-        write="" if write == "-" else write,
-        show=show,
-        wait=wait,
-        socket_mode=mode,
-        messages=count,
-        duration=duration,
-    )
-    relay = Relay(options, sources)
+    file = "" if write == "-" else write
+    relay = Relay(Options(pairs, file, show, patience, mode, messages, seconds), sources)
     relay.own_process()
     raise typer.Exit(relay.run())
 
@@ -94,14 +92,28 @@ def _mode(text: str) -> int:
     return mode
 
 
+def _count(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"-c {text}: a number of messages is needed, 1 or more")
+    return int(text)
+
+
 def _duration(text: str) -> float | None:
     if not text:
         return None
     word, _, number = text.partition(":")
+    if word != "duration":
+        raise UsageError(f"-a {text}: duration:SECONDS is what it takes")
+    return _seconds("-a duration:", number)
+
+
+def _seconds(option: str, text: str) -> float:
     try:
-        seconds = float(number)
+        seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if word != "duration" or not 0 <= seconds < 1e9:
-        raise UsageError(f"-a {text}: duration:SECONDS is what it takes")
+    if not 0 <= seconds < 1e9:
+        raise UsageError(f"{option} {text}: a number of seconds is needed")
     return seconds
