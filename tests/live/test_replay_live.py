@@ -1,0 +1,108 @@
+"""Captures of real programs acted out against real programs: each end takes the recording for the other."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from lab import dpdk
+from lab.captures import DIRECTORY
+from lab.guest import Guest
+from lab.messages import captured, requests
+from lab.needs import GUEST, STORAGE, TESTPMD, needs
+from lab.process import Lab, Program
+from lab.proxy import VUTRACE
+from lab.qemu import network, start_qemu
+from lab.storage import start_storage_daemon
+
+from vutrace.capture import Writer, read
+from vutrace.records import Frame
+
+pytestmark = pytest.mark.live
+READY = "virtio is now ready for processing"
+DPDK_FAILS = "VHOST_CONFIG: .*(?:fail|error|invalid).*"
+SET_STATUS = 39
+
+
+def act(lab: Lab, capture: str | Path, role: str, to: str | Path, *options: str | Path) -> Program:
+    """Start `vutrace replay` of a kept capture; what it records of itself is again.pcapng."""
+    path = DIRECTORY / f"{capture}.pcapng" if isinstance(capture, str) else capture
+    again = lab.path("again.pcapng")
+    return lab.start("replay", VUTRACE, "replay", path, "--as", role, "--to", to, "-w", again, *options)
+
+
+def wrong(lab: Lab) -> Path:
+    """The capture of a start that went well, with a feature bit that DPDK does not know acknowledged."""
+    path = lab.path("wrong.pcapng")
+    with Writer(path) as writer:
+        for item in read(DIRECTORY / "qemu-7.2-testpmd.pcapng"):
+            if isinstance(item, Frame) and item.data[:8] == bytes([2, 0, 0, 0, 1, 0, 0, 0]):
+                data = bytearray(item.data)
+                data[16] |= 1 << 7  # bit 39
+                item = replace(item, data=bytes(data))
+            writer.write(item)
+    return path
+
+
+@needs(*TESTPMD, cpus=2)
+@pytest.mark.parametrize("capture", ["qemu-7.2-testpmd", "qemu-7.2-testpmd-restart", "virtio-user-testpmd"])
+def test_testpmd_is_ready_for_a_recorded_front_end(lab: Lab, capture: str) -> None:
+    path = lab.path("vhost.sock")
+    vhost = dpdk.start_vhost(lab, path)
+    played = act(lab, capture, "frontend", path)
+    assert played.wait_exit(60) == 0, played.tail()
+    vhost.wait_for("vhost peer closed", 20)
+
+    sessions = 2 if capture.endswith("restart") else 1
+    assert vhost.output.count(READY) == sessions
+    assert not re.findall(DPDK_FAILS, vhost.output)
+    recorded = captured(DIRECTORY / f"{capture}.pcapng")
+    assert dpdk.requests_read(vhost) == requests(recorded)
+    assert captured(lab.path("again.pcapng")) == recorded
+
+
+@needs(*STORAGE)
+def test_a_disk_is_served_to_a_recorded_front_end(lab: Lab) -> None:
+    path, image = lab.path("qsd.sock"), lab.path("disk.img")
+    image.write_bytes(bytes(1 << 20))
+    start_storage_daemon(lab, path, image)
+    played = act(lab, "qemu-7.2-storage-daemon-blk", "frontend", path)
+    assert played.wait_exit(30) == 0, played.tail()
+    assert "0 differences" in played.output
+    assert "GET_VRING_BASE: num: recorded" in played.output  # nobody put anything into the rings
+    assert "(an index: may differ)" in played.output
+
+
+@needs(*STORAGE)
+def test_another_disk_is_a_difference(lab: Lab) -> None:
+    path, image = lab.path("qsd.sock"), lab.path("disk.img")
+    image.write_bytes(bytes(2 << 20))
+    start_storage_daemon(lab, path, image)
+    played = act(lab, "qemu-7.2-storage-daemon-blk", "frontend", path)
+    assert played.wait_exit(30) == 1, played.tail()
+    assert "GET_CONFIG: config.capacity: recorded 2048 sectors, live 4096 sectors" in played.output
+
+
+@needs(*TESTPMD, cpus=2)
+def test_features_that_are_not_offered_are_named_when_testpmd_breaks_off(lab: Lab) -> None:
+    path = lab.path("vhost.sock")
+    dpdk.start_vhost(lab, path)
+    played = act(lab, wrong(lab), "frontend", path)
+    assert played.wait_exit(30) == 4, played.tail()
+    last = played.output.splitlines()[-1]
+    assert "the back-end closed the connection" in last
+    assert "[48] SET_FEATURES acknowledges 0x8000000000, which this back-end does not offer" in last
+
+
+@needs(*GUEST)
+def test_a_guest_boots_on_a_recorded_back_end_to_driver_ok(lab: Lab, guest: Guest) -> None:
+    path = lab.path("vhost.sock")
+    played = act(lab, "qemu-7.2-testpmd", "backend", path)
+    played.wait_until(path.exists, 30, f"listens on {path}")
+    qemu = start_qemu(lab, guest, f"path={path}", network(queues=2))
+    qemu.wait_boot()
+    qemu.power_off()
+    assert played.wait_exit(20) in (0, 1), played.tail()
+    assert captured(lab.path("again.pcapng")) == qemu.messages()
+    assert SET_STATUS in requests(qemu.messages())
+    assert READY in played.output

@@ -1,0 +1,158 @@
+"""A recorded back-end acted out for a live front-end."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+from vutrace.dissection.message import Message
+from vutrace.peers import DPDK_22_11, BackEnd, Offer
+from vutrace.peers.state import RefusedError
+from vutrace.records import Channel
+from vutrace.replay.answers import Answers
+from vutrace.replay.compare import differences
+from vutrace.replay.descriptors import Descriptors
+from vutrace.replay.frontend import BrokeOffError
+from vutrace.replay.link import close_all
+from vutrace.replay.outcome import Finding, Outcome
+from vutrace.replay.script import Exchange, Script
+from vutrace.replay.talk import CHANNELS, Heard, Talk
+from vutrace.session.exchanges import Owed, owed
+
+
+class BackendPlay:
+    """One session: answers what the front-end asks with what was recorded as the answer to it.
+
+    What was never recorded is left to a model back-end that offers what the recorded one did; it also
+    sees every other request, so that it knows the device. `idle` is how many seconds the front-end may
+    take to its next request, `timeout` how many to a reply on the back-end channel.
+    """
+
+    def __init__(
+        self, script: Script, talk: Talk, descriptors: Descriptors, outcome: Outcome, idle: float
+    ) -> None:
+        self._talk, self._descriptors, self._outcome, self._idle = talk, descriptors, outcome, idle
+        self._answers = Answers(script.main)
+        self._side = list(script.side)
+        self._waiting: dict[int, Exchange] = {}
+        self._heard: list[str] = []
+        self._model = BackEnd(offer_of(script), outcome.notes.append)
+
+    def run(self) -> None:
+        """Act until the front-end ends the session; BrokeOffError where it says nothing any more."""
+        self._outcome.sessions += 1
+        try:
+            while heard := self._next():
+                try:
+                    self._take(heard)
+                finally:
+                    close_all(heard.fds)
+        finally:
+            self._model.close()
+        for exchange in self._waiting.values():
+            self._compare(exchange, None)
+
+    def _next(self) -> Heard | None:
+        try:
+            return self._talk.hear(time.monotonic() + self._idle)
+        except TimeoutError:
+            last = self._heard[-1] if self._heard else "it said nothing at all"
+            awaited = f"the next request was awaited from the front-end for {self._idle:g} s"
+            raise BrokeOffError(f"{awaited}; its last: {last}") from None
+
+    def _take(self, heard: Heard) -> None:
+        message = heard.message
+        if message.channel is not Channel.MAIN:
+            exchange = self._waiting.pop(heard.row.reply_to or 0, None)
+            if exchange:
+                self._compare(exchange, message)
+            return
+        if message.reply:
+            self._outcome.notes.append(f"{message.name}: a reply from the front-end, which sends none")
+            return
+        self._heard.append(f"[{heard.row.number}] {message.name}")
+        self._outcome.requests += 1
+        exchange = self._answers.find(message, heard.row.context)
+        self._adopt(heard)
+        self._answer(heard, exchange)
+        if exchange:
+            self._speak(exchange)
+
+    def _adopt(self, heard: Heard) -> None:
+        """A passed socket becomes a channel; the model gets another descriptor of it."""
+        channel = CHANNELS.get(heard.message.name)
+        if channel and heard.fds:
+            self._talk.open_side(channel, socket.socket(fileno=os.dup(heard.fds[0])))
+
+    def _answer(self, heard: Heard, exchange: Exchange | None) -> None:
+        message, refused = heard.message, ""
+        try:
+            answer = self._model.handle(message, heard.fds)
+        except RefusedError as error:
+            answer, refused = None, str(error)
+        if exchange is None:
+            self._outcome.unrecorded += 1
+            how = f"the model back-end refuses it: {refused}" if refused else "the model back-end answers"
+            self._outcome.notes.append(f"[{heard.row.number}] {message.name} was never recorded; {how}")
+            if refused:
+                raise BrokeOffError(f"nothing recorded answers [{heard.row.number}] {message.name}; {how}")
+        recorded = exchange.reply if exchange else None
+        if recorded and owed(message, heard.row.context) is not Owed.NO:
+            self._reply(recorded)
+        elif answer is not None:
+            self._outcome.replies += 1
+            self._talk.send(Channel.MAIN, answer)
+
+    def _reply(self, recorded: Message) -> None:
+        made = self._descriptors.make(recorded)
+        try:
+            self._talk.send(Channel.MAIN, recorded.frame.data, made.fds)
+        finally:
+            made.sent()
+        self._outcome.replies += 1
+        self._outcome.same += 1
+
+    def _speak(self, exchange: Exchange) -> None:
+        """Send what the recorded back-end asked on a channel of its own after this exchange."""
+        for asked in self._due(exchange):
+            made = self._descriptors.make(asked.message)
+            try:
+                row, sent = self._talk.send(asked.message.channel, asked.message.frame.data, made.fds)
+            finally:
+                made.sent()
+            if owed(sent, row.context) is Owed.YES:
+                self._waiting[row.number] = asked
+
+    def _due(self, exchange: Exchange) -> Iterator[Exchange]:
+        for asked in list(self._side):
+            if asked.after <= exchange.after + 1 and self._talk.has(asked.message.channel):
+                self._side.remove(asked)
+                yield asked
+
+    def _compare(self, exchange: Exchange, live: Message | None) -> None:
+        found = list(differences(exchange.reply, live, exchange.row.context.device))
+        number, name = exchange.row.number, exchange.message.name
+        self._outcome.findings += [Finding(number, name, difference) for difference in found]
+
+
+def offer_of(script: Script) -> Offer:
+    """What the recorded back-end said of itself, the model's own where it was not asked."""
+    features = number_of(script, "GET_FEATURES", "features", DPDK_22_11.features)
+    protocol = number_of(script, "GET_PROTOCOL_FEATURES", "protocol_features", DPDK_22_11.protocol_features)
+    queues = number_of(script, "GET_QUEUE_NUM", "queue_num", DPDK_22_11.queue_pairs)
+    return Offer(features, protocol, max(queues, 1), config_of(script))
+
+
+def number_of(script: Script, name: str, field: str, otherwise: int) -> int:
+    """A number in the first reply to the requests called `name`."""
+    reply = next(script.replies(name), None)
+    value = reply.number_in(field) if reply else None
+    return otherwise if value is None else value
+
+
+def config_of(script: Script) -> bytes:
+    """The configuration space, as far as it was asked for from its beginning."""
+    parts = [
+        reply.fields.get("data") for reply in script.replies("GET_CONFIG") if not reply.number_in("offset")
+    ]
+    return max((part for part in parts if isinstance(part, bytes)), key=len, default=b"")

@@ -1,0 +1,176 @@
+"""A recorded front-end acted out against a live back-end."""
+
+import contextlib
+import time
+from collections.abc import Callable
+
+from vutrace.dissection.message import Message
+from vutrace.peers import PeerError
+from vutrace.peers.encode import encode_reply
+from vutrace.protocol.payloads import Ack
+from vutrace.records import Channel
+from vutrace.replay.answers import Answers
+from vutrace.replay.compare import differences
+from vutrace.replay.descriptors import Descriptors
+from vutrace.replay.link import close_all
+from vutrace.replay.outcome import Finding, Outcome
+from vutrace.replay.rings import RingMemory
+from vutrace.replay.script import Exchange, Script
+from vutrace.replay.talk import CHANNELS, Heard, Talk
+from vutrace.session.context import Context
+from vutrace.session.exchanges import Owed, owed
+
+SETTLE = 0.2  # seconds in which a back-end may still break off after the last message
+ASKED_SHOWN = 4
+
+Clock = Callable[[int], float]
+"""When (monotonic, in seconds) what was recorded at a time (ns since the epoch) is to be sent."""
+
+
+class BrokeOffError(PeerError):
+    """The peer closed the connection, or left something unanswered; the text says at which message."""
+
+
+class FrontendPlay:
+    """One session: sends what was recorded, waits by the rules of the protocol, compares the replies."""
+
+    def __init__(
+        self,
+        script: Script,
+        talk: Talk,
+        descriptors: Descriptors,
+        outcome: Outcome,
+        timeout: float,
+        clock: Clock = lambda recorded_ns: 0.0,
+    ) -> None:
+        self._script, self._talk, self._descriptors = script, talk, descriptors
+        self._outcome, self._timeout, self._clock = outcome, timeout, clock
+        self._side = Answers(script.side)
+        self._rings = RingMemory()
+        self._waiting: dict[int, Exchange] = {}  # by the live request's row
+        self._sent: list[Exchange] = []  # since the last reply
+        self._doubts: list[str] = []
+
+    def run(self) -> None:
+        """Act the session out; BrokeOffError where the back-end does not go along."""
+        self._outcome.sessions += 1
+        for exchange in self._script.main:
+            self._pause(exchange)
+            self._exchange(exchange)
+        self._linger(time.monotonic() + SETTLE)
+        for exchange in self._waiting.values():
+            if exchange.reply:
+                self._compare(exchange, None)
+        self._waiting.clear()
+
+    def _exchange(self, exchange: Exchange) -> None:
+        message, name = exchange.message, exchange.message.name
+        made = self._descriptors.make(message)
+        try:
+            self._rings.follow(message, made.fds, exchange.row.context)
+            self._sent.append(exchange)
+            row, sent = self._talk.send(Channel.MAIN, message.frame.data, made.fds)
+        except PeerError as error:
+            raise self._broke_off(str(error)) from None
+        finally:
+            made.sent()
+        self._outcome.requests += 1
+        for end in made.ends:
+            if name in CHANNELS:
+                self._talk.open_side(CHANNELS[name], end)
+        self._doubt(exchange, row.context)
+        due = owed(sent, row.context)
+        if exchange.reply or due is not Owed.NO:
+            self._waiting[row.number] = exchange
+        if due is Owed.YES:
+            self._await(row.number, exchange, self._timeout)
+        elif exchange.reply:  # nobody has to answer, so it is no break if nobody does
+            with contextlib.suppress(TimeoutError):
+                self._await(row.number, exchange, SETTLE)
+
+    def _await(self, number: int, exchange: Exchange, timeout: float) -> None:
+        """Wait for the reply to the request of live row `number`."""
+        deadline = time.monotonic() + timeout
+        what = f"the reply to [{exchange.row.number}] {exchange.message.name}"
+        while number in self._waiting:
+            try:
+                heard = self._talk.hear(deadline)
+            except TimeoutError:
+                if timeout < self._timeout:
+                    raise
+                raise self._broke_off(
+                    f"{what} was awaited from the back-end for {self._timeout:g} s", closed=False
+                ) from None
+            except PeerError as error:
+                raise self._broke_off(str(error)) from None
+            if heard is None:
+                raise self._broke_off(f"the back-end closed the connection; {what} was awaited")
+            self._take(heard)
+
+    def _pause(self, exchange: Exchange) -> None:
+        """Wait until it is this message's turn; take what comes meanwhile."""
+        self._linger(self._clock(exchange.message.frame.time_ns))
+
+    def _linger(self, until: float) -> None:
+        while self._talk.look(until) or time.monotonic() < until:
+            if self._talk.closed:
+                break
+            while self._talk.look():
+                heard = self._talk.hear(0.0)
+                if heard:
+                    self._take(heard)
+        if self._talk.closed:
+            raise self._broke_off("the back-end closed the connection")
+
+    def _take(self, heard: Heard) -> None:
+        close_all(heard.fds)
+        message = heard.message
+        if message.channel is not Channel.MAIN:
+            if not message.reply:
+                self._answer(heard)
+            return
+        exchange = self._waiting.pop(heard.row.reply_to or 0, None)
+        if exchange is None:
+            self._outcome.unrecorded += 1
+            self._outcome.notes.append(f"{message.name}: a reply that nobody waited for")
+            return
+        self._sent.clear()
+        self._doubts.clear()
+        self._compare(exchange, message)
+
+    def _compare(self, exchange: Exchange, live: Message | None) -> None:
+        self._outcome.replies += live is not None
+        found = list(differences(exchange.reply, live, exchange.row.context.device))
+        self._outcome.same += not found
+        number, name = exchange.row.number, exchange.message.name
+        self._outcome.findings += [Finding(number, name, difference) for difference in found]
+
+    def _answer(self, heard: Heard) -> None:
+        """A request on the back-end channel (or the GPU's): what the recorded front-end said, or yes."""
+        message, context = heard.message, heard.row.context
+        recorded = self._side.find(message, context)
+        if recorded is None:
+            self._outcome.notes.append(f"{message.name} on the {message.channel} channel was never recorded")
+        if owed(message, context) is Owed.NO or not self._talk.has(message.channel):
+            return
+        reply = recorded.reply if recorded else None
+        made = self._descriptors.make(reply) if reply else None
+        data = reply.frame.data if reply else encode_reply(message.spec, Ack(status=0))
+        self._talk.send(message.channel, data, made.fds if made else ())
+        if made:
+            made.sent()
+
+    def _doubt(self, exchange: Exchange, live: Context) -> None:
+        """Note what the live back-end has reason to refuse: it explains an end that may follow."""
+        for field, offered in (("features", live.offered), ("protocol_features", live.protocol_offered)):
+            value = exchange.message.number_in(field)
+            if value is not None and offered is not None and value & ~offered:
+                told = f"[{exchange.row.number}] {exchange.message.name} acknowledges {value & ~offered:#x}"
+                self._doubts.append(f"{told}, which this back-end does not offer")
+
+    def _broke_off(self, why: str, closed: bool = True) -> BrokeOffError:
+        asked = [f"[{each.row.number}] {each.message.name}" for each in self._sent]
+        if len(asked) > ASKED_SHOWN:
+            asked = [*asked[: ASKED_SHOWN - 1], "…", asked[-1]]
+        since = f"; sent since its last reply: {', '.join(asked)}" if closed and asked else ""
+        return BrokeOffError("; ".join([why + since, *self._doubts]))

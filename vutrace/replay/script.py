@@ -1,0 +1,75 @@
+"""A recorded session as something to act out: its exchanges in order, on the main channel and beside it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from vutrace.dissection.message import Message
+from vutrace.protocol.messages import sender_of
+from vutrace.records import Channel, Event, EventKind, FrameFlag, Side
+from vutrace.session.row import Row
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request as it was recorded, and its reply; None where none came.
+
+    `after` is, on another than the main channel, how many main requests had been sent before.
+    """
+
+    row: Row
+    message: Message
+    reply: Message | None = None
+    after: int = 0
+
+
+@dataclass(slots=True)
+class Script:
+    """One recorded session; `side` are the exchanges of the channels that were passed.
+
+    `device` is the device's name, "" where nobody knew. `closed_by` is who ended it, None where the
+    capture ends before.
+    """
+
+    connection: int
+    session: int
+    main: list[Exchange] = field(default_factory=list)
+    side: list[Exchange] = field(default_factory=list)
+    device: str = ""
+    closed_by: Side | None = None
+    first_ns: int = 0
+    omitted: int = 0
+
+    def replies(self, name: str) -> Iterator[Message]:
+        """The replies to the requests called `name`, in order."""
+        return (each.reply for each in self.main if each.message.name == name and each.reply)
+
+
+def scripts(rows: Iterable[Row]) -> list[Script]:
+    """The sessions of a capture that have messages, in the order of their first record."""
+    building: dict[tuple[int, int], Script] = {}
+    asked: dict[int, Exchange] = {}
+    for row in rows:
+        what = row.what
+        place = what if isinstance(what, Event) else what.frame
+        key = place.connection, place.session
+        script = building.setdefault(key, Script(*key, first_ns=place.time_ns))
+        if row.context.device.number or row.context.weight:
+            script.device = row.context.device.name
+        if isinstance(what, Message):
+            add(script, row, what, asked)
+        elif what.kind is EventKind.CLOSE and what.channel is Channel.MAIN:
+            script.closed_by = what.sender
+    return [script for script in building.values() if script.main]
+
+
+def add(script: Script, row: Row, message: Message, asked: dict[int, Exchange]) -> None:
+    """Put a message where it belongs; what is no whole message cannot be acted out and is counted."""
+    if message.frame.flags & (FrameFlag.CUT | FrameFlag.PARTIAL | FrameFlag.RAW):
+        script.omitted += 1
+    elif message.reply:
+        exchange = asked.get(row.reply_to or 0)
+        if exchange:
+            exchange.reply = message
+    elif message.frame.sender is sender_of(message.channel, reply=False):
+        exchange = asked[row.number] = Exchange(row, message, after=len(script.main))
+        (script.main if message.channel is Channel.MAIN else script.side).append(exchange)
