@@ -13,6 +13,7 @@ from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.layouts import layouts_of
 from vutrace.plugin import Layer, MessageSpec, table, u32
 from vutrace.protocol import payloads as p
+from vutrace.protocol.gpu import Update
 from vutrace.protocol.layers import Empty
 from vutrace.protocol.messages import TABLES, sender_of
 from vutrace.records import Channel, FdInfo, FdKind, Frame, FrameFlag, Side
@@ -71,10 +72,18 @@ def test_too_many_descriptors_are_a_problem(valid: Frame, fds: Sequence[FdInfo])
 
 
 @settings(deadline=None)
-@given(messages())
+@given(messages().filter(lambda valid: valid.channel is not Channel.GPU))
 def test_the_wrong_side_sending_is_a_problem(valid: Frame) -> None:
     problems = DISSECT(replace(valid, sender=valid.sender.peer)).problems
     assert problems == (next(each for each in problems if f"from the {valid.sender.peer}" in each),)
+
+
+@pytest.mark.parametrize("flags", [0, 4, 5, 0x5555])
+def test_on_the_gpu_channel_the_sender_tells_requests_from_replies(flags: int) -> None:
+    sent = frame(8, bytes(20), flags=flags, channel=Channel.GPU)
+    message = DISSECT(replace(sent, sender=Side.BACKEND))
+    assert (message.reply, message.need_reply, message.layer, message.problems) == (False, False, Update, ())
+    assert DISSECT(replace(sent, sender=Side.FRONTEND)).reply
 
 
 REGIONS = [bytes(32), bytes(40)]
@@ -143,7 +152,10 @@ PROBLEMS = [
         frame(1, bytes(8), flags=5, sender=Side.FRONTEND),
         "a reply from the frontend, which sends only requests on this channel",
     ),
-    (frame(1, flags=1, channel=Channel.GPU), "flags 0x1: only REPLY is known on the GPU channel"),
+    (
+        frame(1, bytes(8), flags=5, channel=Channel.GPU, sender=Side.FRONTEND),
+        "flags 0x5: only REPLY is known on the GPU channel",
+    ),
     (
         frame(8, bytes(16), fds=1, channel=Channel.BACKEND),
         "1 descriptor attached, expected no descriptor",  # rust-vmm

@@ -22,10 +22,10 @@ def frame_problems(frame: Frame) -> Iterator[str]:
     return (text for flag, text in FRAME_PROBLEMS.items() if frame.flags & flag)
 
 
-def header_problems(channel: Channel, flags: int) -> Iterator[str]:
-    """Version 1 and no unknown bits; the GPU channel has no version."""
+def header_problems(channel: Channel, flags: int, reply: bool) -> Iterator[str]:
+    """Version 1 and no unknown bits; the GPU channel has no version, and anything goes in its requests."""
     if channel is Channel.GPU:
-        if flags & ~REPLY:
+        if reply and flags != REPLY:
             yield f"flags {flags:#x}: only REPLY is known on the GPU channel"
         return
     if flags & VERSION_MASK != VERSION:

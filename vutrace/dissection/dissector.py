@@ -14,7 +14,7 @@ from vutrace.dissection.checks import (
 )
 from vutrace.dissection.compiler import Fields
 from vutrace.dissection.layouts import Layouts, layouts_of
-from vutrace.dissection.message import Message
+from vutrace.dissection.message import Message, is_reply
 from vutrace.protocol.layers import Empty, Layer, title
 from vutrace.protocol.messages import TABLES, unknown
 from vutrace.protocol.payloads import Blob
@@ -43,7 +43,7 @@ class Dissector:
             return headless(frame)
         request, flags, size = (BIG if frame.big_endian else LITTLE)(data)
         payload = data[HEADER_SIZE:]
-        layouts = self._layouts(frame.channel, request, flags & REPLY, frame.big_endian)
+        layouts = self._layouts(frame.channel, request, is_reply(frame, flags), frame.big_endian)
         layer, fields, used, fits = layouts.read(payload)
         # Everything in order, as nearly always: one look instead of every check.
         if (
@@ -58,12 +58,12 @@ class Dissector:
         problems = tuple(self._problems(frame, flags, size, layouts, layer, fields, fits))
         return Message(frame, layouts.spec, flags, layer, fields, payload[used:], problems)
 
-    def _find(self, channel: Channel, request: int, reply: int, big_endian: bool) -> Layouts:
+    def _find(self, channel: Channel, request: int, reply: bool, big_endian: bool) -> Layouts:
         spec = self._tables[channel].get(request)
         if spec is not None:
-            return layouts_of(spec, bool(reply), big_endian, channel)
+            return layouts_of(spec, reply, big_endian, channel)
         # Without lawful flags an unknown message never passes unexamined.
-        return replace(layouts_of(unknown(request), bool(reply), big_endian, channel), flags=frozenset())
+        return replace(layouts_of(unknown(request), reply, big_endian, channel), flags=frozenset())
 
     def _problems(
         self,
@@ -79,7 +79,7 @@ class Dissector:
         if frame.flags is not SOUND:
             yield from frame_problems(frame)
         if flags not in layouts.flags:
-            yield from header_problems(frame.channel, flags)
+            yield from header_problems(frame.channel, flags, is_reply(frame, flags))
         if frame.sender is not layouts.sender:
             yield sender_problem(frame.sender, bool(flags & REPLY))
         if spec.number not in self._tables[frame.channel]:

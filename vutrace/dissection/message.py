@@ -5,10 +5,26 @@ from typing import NamedTuple, TypeAlias
 from vutrace.dissection.compiler import Fields
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.spec import HEADER_SIZE, NEED_REPLY, REPLY, MessageSpec
-from vutrace.records import Channel, Event, Frame
+from vutrace.records import Channel, Event, Frame, FrameFlag, Side
 
 NOFD = 0x100
 RING_MASK = 0xFF
+
+
+def is_reply(frame: Frame, flags: int) -> bool:
+    """Whether a frame with these header flags answers a request.
+
+    On the GPU channel the sender tells, since QEMU's vhost-user-gpu leaves the flags of its updates as
+    they were in memory (contrib/vhost-user-gpu, vg_resource_flush).
+    """
+    if frame.channel is not Channel.GPU:
+        return bool(flags & REPLY)
+    return frame.sender is Side.FRONTEND and has_header(frame)
+
+
+def has_header(frame: Frame) -> bool:
+    """Whether a frame begins with a whole header."""
+    return len(frame.data) >= HEADER_SIZE and not frame.flags & FrameFlag.RAW
 
 
 class Message(NamedTuple):
@@ -47,12 +63,12 @@ class Message(NamedTuple):
     @property
     def reply(self) -> bool:
         """Whether it answers a request."""
-        return bool(self.flags & REPLY)
+        return is_reply(self.frame, self.flags)
 
     @property
     def need_reply(self) -> bool:
         """Whether the sender asks for an acknowledgement."""
-        return bool(self.flags & NEED_REPLY)
+        return bool(self.flags & NEED_REPLY) and self.channel is not Channel.GPU
 
     @property
     def payload(self) -> bytes:

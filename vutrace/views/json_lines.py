@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from vutrace.dissection.message import Message
-from vutrace.protocol.spec import NEED_REPLY, REPLY
 from vutrace.records import Event, connection_letter
 from vutrace.session.context import RING_PACKED
 from vutrace.views.fields import secret_from
@@ -41,14 +40,14 @@ class JsonLines:
 
     def message_line(self, sight: Sight, message: Message) -> str:
         """A message. Written key by key, since an encoder takes three times as long for the whole."""
-        row, frame, spec, flags = sight.row, message.frame, message.spec, message.flags
+        row, frame, spec = sight.row, message.frame, message.spec
         latency = None if row.latency_ns is None else row.latency_ns / 1e9
         return (
             f'{{"number": {row.number}, "time": {row.since_first_ns / 1e9!r}, "time_ns": {frame.time_ns}, '
             f'"connection": "{letter(frame.connection)}", "session": {frame.session}, '
             f'"channel": "{frame.channel}", "sender": "{frame.sender}", "kind": "message", '
             f'"request": {spec.number}, "name": {quoted(spec.name)}, '
-            f'"reply": {BOOLEANS[flags & REPLY > 0]}, "need_reply": {BOOLEANS[flags & NEED_REPLY > 0]}, '
+            f'"reply": {BOOLEANS[message.reply]}, "need_reply": {BOOLEANS[message.need_reply]}, '
             f'"ring": {known(message.ring)}, "ring_name": {quoted(row.ring_name)}, "size": {message.size}, '
             f"{self.payload(sight, message)}, "
             f'"fds": {encode([fd_object(info) for info in frame.fds]) if frame.fds else "[]"}, '
