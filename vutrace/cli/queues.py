@@ -16,6 +16,9 @@ EXAMPLES = """Examples:
   vutrace queues start.pcapng                   every ring as the last session left it
   vutrace queues start.pcapng --session all
   vutrace queues start.pcapng --json | jq '.[].rings[] | select(.enabled)'
+
+Enabled tells the effect, and in brackets the last SET_VRING_ENABLE; eventfd#12 (2.) is the second
+descriptor that the ring was given in its place.
 """
 
 

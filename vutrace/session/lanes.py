@@ -26,6 +26,8 @@ KINDS: Mapping[str, str] = {
     "SET_VRING_ENABLE": "enable 0",  # or 1, by its value
 }
 CONFIGURED = "configured"  # set up and not started; the other states are RingState's
+STOPPED = str(RingState.STOPPED)
+DRAWN = {state: str(state) for state in RingState if state.started}
 SESSION_END = ""  # where the name of a message is asked for
 RESETTING = ("GET_VRING_BASE", "RESET_DEVICE", "RESET_OWNER", SESSION_END)
 
@@ -46,9 +48,7 @@ class Lane:
 
     def state(self, ring: Ring) -> str:
         """What the ring is drawn as."""
-        if ring.state.started:
-            return ring.state
-        return CONFIGURED if self.set_up else RingState.STOPPED
+        return DRAWN.get(ring.state) or (CONFIGURED if self.set_up else STOPPED)
 
 
 class Lanes:
@@ -74,19 +74,17 @@ class Lanes:
         if name in RESETTING and not ring.state.started:
             lane.set_up = False
         state = lane.state(ring)
-        last = lane.spans[-1] if lane.spans else None
-        if last is None or last.state != state:
-            if last is not None:
-                lane.spans[-1] = replace(last, end_ns=time_ns)
+        if not lane.spans or lane.spans[-1].state != state:
             rule = f"{ring.started_rule}; {ring.enabled_rule}"
-            self._count += add_span(lane.spans, Span(str(state), time_ns, time_ns, row, rule), self.grain)
+            self._count += add_span(lane.spans, Span(state, time_ns, time_ns, row, rule), self.grain)
             self._bound()
 
     def end(self, time_ns: int) -> None:
-        """Nothing more comes: open spans last until now."""
+        """Nothing more comes: each span lasts until the next, the last until now."""
         for lane in self.by_ring.values():
-            if lane.spans:
-                lane.spans[-1] = replace(lane.spans[-1], end_ns=time_ns)
+            ends = [*(span.start_ns for span in lane.spans[1:]), time_ns]
+            pairs = zip(lane.spans, ends, strict=False)
+            lane.spans = [replace(span, end_ns=end) for span, end in pairs]
 
     def _bound(self) -> None:
         while self._count > self._keep:

@@ -53,13 +53,13 @@ class PhaseSpans:
         self._previous: Message | None = None
         self._logging = False
 
-    def feed(self, row: Row, message: Message, news: bool, running: bool) -> None:
-        """Take a message; `news`: it changed what was sent of a ring's enable state.
+    def feed(self, row: Row, message: Message, ring: int | None, news: bool, running: bool) -> None:
+        """Take a message about `ring`; `news`: it changed what was sent of its enable state.
 
         `running`: when it came, some ring was started and enabled.
         """
-        at = At(row.number, row.since_first_ns)
-        asks = message.channel is Channel.MAIN and message.frame.sender is Side.FRONTEND and not message.reply
+        at, frame = At(row.number, row.since_first_ns), message.frame
+        asks = frame.channel is Channel.MAIN and frame.sender is Side.FRONTEND and not message.reply
         if self._open is None or (asks and self._open.phase != row.phase):
             before, self._open = self._open, OpenPhase(Phase(row.phase or Phase.INIT), at)
             if before:
@@ -67,7 +67,7 @@ class PhaseSpans:
         self._open.last = at
         self._logging = bool((row.context.features or 0) & LOG_ALL)
         if asks:
-            self._take(self._open, row, message, news)
+            self._take(self._open, row, message, ring, news)
         else:
             self._open.turns.touch(at)
         for problem in row.problems:
@@ -79,17 +79,17 @@ class PhaseSpans:
             self._change(self._open, None, running, time_ns)
         self._open = None
 
-    def _take(self, phase: OpenPhase, row: Row, message: Message, news: bool) -> None:
+    def _take(self, phase: OpenPhase, row: Row, message: Message, ring: int | None, news: bool) -> None:
         at = phase.last
         phase.messages += 1
-        if message.ring is None:
+        if ring is None:
             barrier = is_barrier(message, self._previous)
             phase.turns.device(at, message.name, bool(message.spec.once), barrier)
         else:
             if not phase.turns.rings_seen:
                 phase.turns.paired = paired(row.context.device)
             value = message.number_in("num") if message.name == "SET_VRING_ENABLE" else None
-            phase.turns.ring(at, message.name, message.ring, value, news)
+            phase.turns.ring(at, message.name, ring, value, news)
         self._previous = message
 
     def _change(self, before: OpenPhase, after: OpenPhase | None, running: bool, end_ns: int = 0) -> None:

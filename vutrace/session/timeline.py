@@ -55,16 +55,16 @@ class SessionBuilder:
 
     def _message(self, row: Row, message: Message) -> None:
         number, time_ns, spec, frame = row.number, row.since_first_ns, message.spec, message.frame
-        ring = message.ring if spec.ring else None
+        ring, asks = message.ring if spec.ring else None, not message.reply
         running, news = bool(self._running), False
         if ring is not None or spec.name in OF_ALL:
             sent = self._enable_sent(ring)
             changed = self.rings.feed(number, time_ns, message, row.ring_name)
             news = sent != self._enable_sent(ring)
-            if ring is not None and not message.reply:
+            if ring is not None and asks:
                 self.lanes.mark(ring, number, time_ns, message)
             self._draw(changed, row, spec.name)
-        self.phases.feed(row, message, news, running)
+        self.phases.feed(row, message, ring, news, running)
         self.negotiation.feed(number, message)
         if spec.name in MAPPING:
             self.memory.feed(number, time_ns, message)
