@@ -134,7 +134,7 @@ def test_offered_features_tell_net_from_blk(offer: int, device: str) -> None:
     tracker.feed(message(1))
     row = tracker.feed(message(1, struct.pack("<Q", offer), reply=True))
     assert row.context.device.name == device
-    assert ("are offered" in row.context.reason) == (device != "unknown")
+    assert ("offered" in row.context.reason) == (device != "unknown")
 
 
 @pytest.mark.parametrize(("size", "device"), [(57, "blk"), (60, "blk"), (96, "blk"), (40, "fs"), (24, "net")])

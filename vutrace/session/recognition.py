@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
+from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
 from vutrace.records import Connection, Event, Side
 from vutrace.session.context import Context
 
@@ -116,7 +117,8 @@ def from_message(message: Message, devices: Iterable[Device]) -> Iterator[Guess]
         if config and config in evidence.config_sizes:
             yield Guess(device, f"a configuration space of {config} bytes", CONFIG_SIZE)
         if offered is not None and evidence.features and speaks_for(offered, device):
-            yield Guess(device, f"features {evidence.features:#x} are offered", FEATURES)
+            named = " ".join(bit_names(evidence.features, device.features, VIRTIO_FEATURES))
+            yield Guess(device, f"{named} offered", FEATURES)
 
 
 def telling(devices: Iterable[Device]) -> frozenset[str]:

@@ -7,7 +7,7 @@ from vutrace.dissection.checks import FRAME_PROBLEMS
 from vutrace.dissection.device import Device
 from vutrace.dissection.layouts import layouts_of
 from vutrace.dissection.registry import Registry
-from vutrace.protocol.bits import VIRTIO_FEATURES
+from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names, bit_numbers
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.messages import TABLES, sender_of
 from vutrace.protocol.payloads import Ack, Blob, Config
@@ -101,15 +101,10 @@ def device_of(device: Device, layers: Layers) -> Entry:
         "commands": device.evidence.commands,
         "messages": dict.fromkeys(device.evidence.messages, True),
         "config_sizes": dict.fromkeys(device.evidence.config_sizes, True),
-        "offers": f"features {device.evidence.features:#x}",
-        "with": list(set_bits(device.evidence.features)),
-        "without": list(set_bits(device.evidence.without)),
+        "offers": " ".join(bit_names(device.evidence.features, device.features, VIRTIO_FEATURES)),
+        "with": list(bit_numbers(device.evidence.features)),
+        "without": list(bit_numbers(device.evidence.without)),
     }
-
-
-def set_bits(mask: int) -> list[int]:
-    """The numbers of the bits in a mask."""
-    return [number for number in range(mask.bit_length()) if mask >> number & 1]
 
 
 def codes() -> Entry:

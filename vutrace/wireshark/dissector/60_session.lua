@@ -185,7 +185,7 @@ local function guess_from_message(context, message)
       context = adopt(context, device, reason, WEIGHTS.config_size)
     end
     if offered and speaks_for(offered, device) then
-      context = adopt(context, device, device.offers .. " are offered", WEIGHTS.features)
+      context = adopt(context, device, device.offers .. " offered", WEIGHTS.features)
     end
   end
   return context
