@@ -1,9 +1,11 @@
 """The loops within the phases: who comes how often, what is sent once, and what differs."""
 
 from sessions import (
+    NUMBERS,
     QEMU_2_10,
     QEMU_7_2,
     QEMU_10,
+    Script,
     cloud_hypervisor,
     qemu_blk,
     qemu_net,
@@ -11,6 +13,7 @@ from sessions import (
     virtio_user,
 )
 
+from vutrace.records import Side
 from vutrace.session.model import Loop, PhaseSpan, SessionTimeline
 
 
@@ -160,3 +163,21 @@ def test_a_problem_is_told_with_its_iteration() -> None:
     (anomaly,) = phase(session, "init").loops[0].iterations[-1].anomalies[-1:]
     assert "0 descriptors attached" in anomaly
     assert session.problems == 1
+
+
+def test_a_refused_request_is_told_with_its_iteration() -> None:
+    script = Script()
+    script.steps(0, "num")
+    script.ask("SET_VRING_BASE", bytes(8), reply=(1).to_bytes(8, "little"))
+    (session,) = sessions_of(script)
+    assert phase(session, "start").loops[0].iterations[0].anomalies == (
+        "[3] a reply that no request waits for",
+        "[3] SET_VRING_BASE failed",
+    )
+
+
+def test_what_the_wrong_side_sends_changes_no_phase() -> None:
+    front_end = qemu_net(QEMU_2_10, 1).boot()
+    front_end.script.frame(Side.BACKEND, NUMBERS["GET_VRING_BASE"], 1, bytes(8))
+    (session,) = sessions_of(front_end.script)
+    assert [str(each.phase) for each in session.phases] == ["init", "features", "start", "running"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from vutrace.dissection.message import Message
-from vutrace.records import Channel
+from vutrace.records import Channel, Side
 from vutrace.session.acts import DRIVER_OK, Known, act_of
 from vutrace.session.context import Context
 from vutrace.session.phases import Act, Phase, following
@@ -23,7 +23,8 @@ class Course:
     def phase(self, message: Message, context: Context) -> Phase:
         """The phase of `message`; `context` is the negotiation before it. Replies change nothing."""
         known = self.known
-        if message.reply or message.channel is not Channel.MAIN:
+        frame = message.frame
+        if message.reply or frame.channel is not Channel.MAIN or frame.sender is not Side.FRONTEND:
             return known.phase or Phase.INIT
         known.context = context
         act = act_of(message, known)

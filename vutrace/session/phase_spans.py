@@ -1,6 +1,7 @@
 """The phases of one session as values, closed one by one as rows pass."""
 
 from vutrace.dissection.message import Message
+from vutrace.protocol.payloads import Ack
 from vutrace.records import Channel, Side
 from vutrace.session.acts import LOG_ALL
 from vutrace.session.ends import Ends
@@ -70,7 +71,7 @@ class PhaseSpans:
             self._take(self._open, row, message, ring, news)
         else:
             self._open.turns.touch(at)
-        for problem in row.problems:
+        for problem in (*row.problems, *refusal(message)):
             self._open.turns.trouble(f"[{row.number}] {problem}")
 
     def end(self, time_ns: int, running: bool) -> None:
@@ -113,6 +114,12 @@ class PhaseSpans:
                 after.start_ns = said_ns
             else:
                 self.phases.append(PhaseSpan(Phase.RUNNING, None, None, said_ns, until))
+
+
+def refusal(message: Message) -> tuple[str, ...]:
+    """What an acknowledgement with an error says ("VHOST_USER_PROTOCOL_F_REPLY_ACK")."""
+    failed = message.reply and message.layer is Ack and message.number_in("status")
+    return (f"{message.name} failed",) if failed else ()
 
 
 def divide(features: OpenPhase, start: OpenPhase) -> None:
