@@ -1,0 +1,118 @@
+"""Exports: what a stock tshark shows of them, that they read back, and the plain formats."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from wireshark_json import needs_tshark
+
+from vutrace.capture import read
+from vutrace.records import Connection
+
+CAPTURES = sorted((Path(__file__).parents[1] / "captures").glob("*.pcapng"))
+CAPTURE = next(path for path in CAPTURES if path.stem == "qemu-7.2-testpmd")
+
+
+def vutrace(*arguments: str | Path, status: int = 0, stdin: bytes = b"") -> str:
+    """What a command prints."""
+    command = [sys.executable, "-m", "vutrace", *map(str, arguments)]
+    ran = subprocess.run(command, capture_output=True, input=stdin)
+    assert ran.returncode == status, ran.stderr.decode()
+    return (ran.stderr if status else ran.stdout).decode()
+
+
+def stock_tshark(path: Path, *fields: str) -> list[list[str]]:
+    """Fields of each packet, by a tshark that does not know vhost-user."""
+    names = [word for name in fields for word in ("-e", name)]
+    command = ["tshark", "-n", "-X", "read_format:pcapng", "-r", str(path), "-T", "fields", *names]
+    ran = subprocess.run(command[:2] + command[4:], capture_output=True, text=True, check=True)
+    return [line.split("\t") for line in ran.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "plain.pcapng"
+    vutrace("export", CAPTURE, "-o", path)
+    return path
+
+
+@needs_tshark
+def test_a_stock_wireshark_reads_rows_as_comments_in_order(plain: Path) -> None:
+    rows = [json.loads(line) for line in vutrace("show", "--json", CAPTURE).splitlines()]
+    packets = stock_tshark(plain, "frame.number", "frame.time_epoch", "frame.comment")
+    assert len(packets) == len(rows)
+    for row, (number, time, comment) in zip(rows, packets, strict=True):
+        assert int(number) == row["number"]
+        assert int(time.replace(".", "")) == row["time_ns"]
+        assert row["name"] in comment
+        assert all(problem in comment for problem in row["problems"])
+        assert comment.count("fd ") >= len(row["fds"])
+
+
+@needs_tshark
+def test_direction_and_ring_are_fields_of_the_frame(plain: Path) -> None:
+    rows = [json.loads(line) for line in vutrace("show", "--json", CAPTURE).splitlines()]
+    packets = stock_tshark(plain, "frame.interface_queue", "frame.packet_flags_direction")
+    directions = {"frontend": "0x00000002", "backend": "0x00000001", None: "0x00000000"}
+    for row, (queue, direction) in zip(rows, packets, strict=True):
+        assert queue == ("" if row["ring"] is None else str(row["ring"]))
+        assert int(direction, 0) == int(directions[row["sender"]], 0)
+
+
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
+def test_an_export_reads_back_as_the_same_records(capture: Path, tmp_path: Path) -> None:
+    exported = tmp_path / "plain.pcapng"
+    vutrace("export", capture, "-o", exported)
+    assert [*read(exported)] == [*read(capture)]
+
+
+def test_a_part_is_exported_by_plain_filters(tmp_path: Path) -> None:
+    path = tmp_path / "part.pcapng"
+    vutrace("export", CAPTURE, "-o", path, "--ring", "1", "--from", "frontend")
+    records = [item for item in read(path) if not isinstance(item, Connection)]
+    assert 0 < len(records) < 40
+
+
+def test_json_is_what_show_says() -> None:
+    shown = [json.loads(line) for line in vutrace("show", "--json", CAPTURE).splitlines()]
+    assert json.loads(vutrace("export", CAPTURE, "--format", "json")) == shown
+    lines = vutrace("export", "-", "--format", "jsonl", stdin=CAPTURE.read_bytes()).splitlines()
+    assert [json.loads(line) for line in lines] == shown
+
+
+def test_csv_has_a_row_for_each_record(tmp_path: Path) -> None:
+    path = tmp_path / "all.csv"
+    vutrace("export", CAPTURE, "-o", path)
+    rows = list(csv.DictReader(path.open()))
+    shown = [json.loads(line) for line in vutrace("show", "--json", CAPTURE).splitlines()]
+    assert [(row["number"], row["name"]) for row in rows] == [
+        (str(row["number"]), row["name"]) for row in shown
+    ]
+    assert any("VERSION_1" in row["detail"] for row in rows)
+
+
+def test_a_format_is_needed() -> None:
+    assert "wireshark, json, jsonl, csv" in vutrace("export", CAPTURE, status=2)
+
+
+@needs_tshark
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["editcap", "{}", "{out}"],
+        ["editcap", "-a", "3:looked at", "{}", "{out}"],
+        ["mergecap", "-w", "{out}", "{}"],
+        ["tshark", "-r", "{}", "-w", "{out}"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+@pytest.mark.parametrize("exported", [False, True])
+def test_what_wiresharks_programs_save_reads_back(
+    command: list[str], exported: bool, plain: Path, tmp_path: Path
+) -> None:
+    out, source = tmp_path / "out.pcapng", plain if exported else CAPTURE
+    subprocess.run([word.format(source, out=out) for word in command], check=True, capture_output=True)
+    assert [*read(out)] == [*read(CAPTURE)]
