@@ -25,7 +25,9 @@ def test_a_kept_capture_holds_what_the_manifest_says(name: str) -> None:
     assert not capture.cut
     assert capture.skipped == 0
     assert len(main) == MANIFEST[name]["messages"]
-    assert all(frame.flags is FrameFlag.NONE for frame in frames)
+    # of what was drawn only the beginning is recorded
+    whole = [frame for frame in frames if frame.channel is not Channel.GPU]
+    assert all(frame.flags is FrameFlag.NONE for frame in whole)
 
 
 def test_no_capture_or_description_tells_of_the_machine_that_made_it() -> None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lab import kernel, newer_qemu
+from lab import gpu, kernel, newer_qemu
 
 # Per group, each package with what tells that it is there: a program, a file, or `import:` a module.
 GROUPS: dict[str, dict[str, str]] = {
@@ -55,6 +55,8 @@ def downloads() -> dict[str, Callable[[], object]]:
         wanted["a guest kernel"] = kernel.download
     if newer_qemu.find() is None:
         wanted["QEMU 10"] = fetch_newer_qemu
+    if gpu.find() is None:
+        wanted["vhost-user-gpu"] = gpu.download
     return wanted
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +36,11 @@ class Guest:
     initrd: Path
 
 
-def build(directory: Path) -> Guest:
+def build(directory: Path, drivers: Iterable[str] = DRIVERS) -> Guest:
     """Make the guest in `directory` out of this machine's busybox and ethtool and the cached kernel."""
     tree = kernel.find() or kernel.download()
     root = directory / "root"
-    populate(root, tree)
+    populate(root, tree, drivers)
     names = "\n".join(str(path.relative_to(root)) for path in root.rglob("*"))
     initrd = directory / "initrd"
     with initrd.open("wb") as archive:
@@ -49,7 +50,7 @@ def build(directory: Path) -> Guest:
     return Guest(Path(shutil.copy(kernel.image(tree), directory / "vmlinuz")), initrd)
 
 
-def populate(root: Path, tree: Path) -> None:
+def populate(root: Path, tree: Path, drivers: Iterable[str]) -> None:
     """Lay out the files of the guest."""
     for name in ("bin", "modules", "dev"):
         (root / name).mkdir(parents=True)
@@ -58,7 +59,7 @@ def populate(root: Path, tree: Path) -> None:
     for library in libraries(found("ethtool")):
         (root / library).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(f"/{library}", root / library)
-    modules = kernel.modules(tree, DRIVERS)
+    modules = kernel.modules(tree, drivers)
     for module in modules:
         shutil.copy(module, root / "modules")
     (root / "init").write_text(INIT.format(modules=" ".join(module.stem for module in modules)))

@@ -1,0 +1,27 @@
+"""QEMU's vhost-user-gpu and a firmware that draws, unpacked beside what is installed. Standard library only."""
+
+import gzip
+from pathlib import Path
+
+from lab.packages import cache, unpack
+
+TREE = "vhost-user-gpu"
+# It comes with QEMU's graphical windows; all that would drag in is not needed to run it.
+PACKAGES = ["qemu-system-gui", "libvirglrenderer1", "libvulkan1", "libva2", "libva-drm2", "ovmf"]
+
+
+def find() -> Path | None:
+    """Its files, if they were fetched."""
+    tree = cache() / TREE
+    return tree if tree.exists() else None
+
+
+def download() -> Path:
+    """Fetch it out of Debian."""
+    return unpack(TREE, PACKAGES)
+
+
+def version(tree: Path) -> str:
+    """The version of its package."""
+    changes = gzip.decompress((tree / "usr/share/doc/qemu-system-gui/changelog.Debian.gz").read_bytes())
+    return changes.split(b"(")[1].split(b")")[0].decode()
