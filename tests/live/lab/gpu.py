@@ -1,4 +1,4 @@
-"""QEMU's vhost-user-gpu and a firmware that draws, unpacked beside what is installed. Standard library only."""
+"""QEMU's vhost-user-gpu and a firmware that draws, unpacked beside the rest. Standard library only."""
 
 import gzip
 from pathlib import Path
