@@ -1,0 +1,132 @@
+"""Live: tshark reads the proxy's pipe, tshark starts the proxy through extcap, scapy talks to testpmd."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab import dpdk
+from lab.needs import TESTPMD, needs
+from lab.process import Lab, Program, run, until
+from lab.proxy import VUTRACE
+
+from vutrace.scapy import (
+    GetFeatures,
+    GetFeaturesReply,
+    SetOwner,
+    SetVringCall,
+    VhostUser,
+)
+from vutrace.wireshark.install import EXTCAP_FOLDERS, EXTCAP_NAME, folders
+
+pytestmark = [pytest.mark.live, needs("tshark")]
+
+SHOWN = ["message", "response_to", "features.virtio_f_version_1"]
+COLUMNS = ["-T", "fields", *(word for name in SHOWN for word in ("-e", f"vhost_user.{name}"))]
+
+
+@pytest.fixture
+def script(lab: Lab) -> Path:
+    """The plug-in."""
+    path = lab.path("vhost_user.lua")
+    path.write_text(run(VUTRACE, "wireshark", "lua"))
+    return path
+
+
+@pytest.fixture
+def listener(lab: Lab) -> Iterator[socket.socket]:
+    """A back-end's socket."""
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(lab.path("back.sock")))
+        made.listen()
+        yield made
+
+
+def exchange(lab: Lab, listener: socket.socket) -> tuple[socket.socket, socket.socket]:
+    """A front-end and a back-end say a few words; their sockets."""
+    frontend = socket.socket(socket.AF_UNIX)
+    frontend.connect(str(lab.path("front.sock")))
+    backend, _ = listener.accept()
+    frontend.sendall(bytes(VhostUser() / GetFeatures()))
+    assert backend.recv(100)
+    backend.sendall(bytes(VhostUser() / GetFeaturesReply(features=1 << 32)))
+    assert frontend.recv(100)
+    frontend.sendall(bytes(VhostUser() / SetOwner()))
+    assert backend.recv(100)
+    return frontend, backend
+
+
+def check_live(lab: Lab, listener: socket.socket, tshark: Program) -> None:
+    """What is said is seen while the connection is open."""
+    tshark.wait_until(lab.path("front.sock").exists, 30, "listens")
+    frontend, backend = exchange(lab, listener)
+    tshark.wait_for(r"^GET_FEATURES\t\d+\t(1|True)", 30)
+    tshark.wait_for(r"^SET_OWNER", 30)
+    frontend.close()
+    backend.close()
+
+
+def test_tshark_reads_the_proxys_pipe(lab: Lab, listener: socket.socket, script: Path) -> None:
+    front, back = lab.path("front.sock"), lab.path("back.sock")
+    proxy = f"'{VUTRACE}' proxy {front} {back} -w -"
+    tshark = f"tshark -i - -n -l -X lua_script:{script} {' '.join(COLUMNS)}"
+    check_live(lab, listener, lab.start("tshark", "sh", "-c", f"{proxy} | {tshark}"))
+
+
+def extcap_folder() -> Path | None:
+    """Where this tshark looks for extcap programs, if we may write there."""
+    known = folders()
+    found = next((Path(known[name]) for name in EXTCAP_FOLDERS if name in known), None)
+    return found if found and os.access(found if found.exists() else found.parent, os.W_OK) else None
+
+
+@pytest.mark.skipif(extcap_folder() is None, reason="the extcap folder cannot be written")
+def test_tshark_starts_the_proxy_through_extcap(lab: Lab, listener: socket.socket, script: Path) -> None:
+    folder = extcap_folder()
+    assert folder is not None
+    there = (folder / EXTCAP_NAME).exists()
+    home = {"HOME": str(lab.directory), "XDG_CONFIG_HOME": str(lab.directory)}
+    installed = lab.start("install", VUTRACE, "wireshark", "install", env=home)
+    assert installed.wait_exit(30) == 0
+    try:
+        assert "vhost-user proxy" in run("tshark", "-D")
+        options = [
+            f"extcap.vhost_user.{name}:{lab.path(f'{where}.sock')}"
+            for name, where in (("listen", "front"), ("connect", "back"))
+        ]
+        preferences = [word for option in options for word in ("-o", option)]
+        tshark = lab.start(
+            "tshark",
+            "tshark",
+            "-i",
+            "vhost-user",
+            "-n",
+            "-l",
+            "-X",
+            f"lua_script:{script}",
+            *preferences,
+            *COLUMNS,
+        )
+        check_live(lab, listener, tshark)
+        tshark.stop()
+        until(lambda: not lab.path("front.sock").exists(), 20, "the proxy ends with tshark")
+    finally:
+        if not there:
+            (folder / EXTCAP_NAME).unlink()
+
+
+@needs(*TESTPMD, cpus=2)
+def test_the_scapy_recipe_sends_a_descriptor_to_testpmd(lab: Lab) -> None:
+    vhost = dpdk.start_vhost(lab, lab.path("back.sock"))
+    with socket.socket(socket.AF_UNIX) as backend:
+        backend.connect(str(lab.path("back.sock")))
+        backend.sendall(bytes(VhostUser() / SetOwner()))
+        backend.sendall(bytes(VhostUser() / GetFeatures()))
+        reply = VhostUser(backend.recv(100))
+        assert reply[GetFeaturesReply].features & 1 << 32
+        call = os.eventfd(0)
+        socket.send_fds(backend, [bytes(VhostUser() / SetVringCall(u64=0))], [call])
+        vhost.wait_for(r"read message VHOST_USER_SET_VRING_CALL", 20)
+        vhost.wait_for(r"vring call idx:0 file:\d+", 20)
+        os.close(call)
