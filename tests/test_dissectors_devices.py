@@ -231,6 +231,18 @@ def test_number_44_is_read_by_its_size() -> None:
     assert "payload of" not in rows
 
 
+def test_shmem_of_older_rust_vmm_is_said_where_it_is_used() -> None:
+    acked = frame(16, struct.pack("<Q", 1 << 21))
+    assert "bit 21 means SHMEM here" in "\n".join(lines("fs", [acked, frame(44, b"")]))
+    newer = frame(16, struct.pack("<Q", 1 << 22))
+    assert "bit 21 means SHMEM here" not in "\n".join(lines("fs", [newer, frame(44, b"")]))
+
+
+def test_request_44_and_the_older_crypto_session_are_said() -> None:
+    assert "GET_VRING_BASE_SKIP_DRAIN here" in "\n".join(lines("blk", [frame(44, bytes(8))]))
+    assert "QEMU before 8.1" in "\n".join(lines("crypto", [frame(CREATE_CRYPTO_SESSION, crypto(632))]))
+
+
 def test_gpu_payloads_are_summarised_not_swallowed() -> None:
     pixels = struct.pack("<5I", 0, 0, 0, 640, 480) + bytes(640 * 480 * 4)
     update = frame(8, pixels, Channel.GPU, flags=0)

@@ -13,6 +13,7 @@ from vutrace.protocol.layers import Layer
 from vutrace.records import Event, EventKind, Side
 from vutrace.session.row import Row
 from vutrace.views.config_space import config_fields, has_config
+from vutrace.views.conflicts import CONCERNED, conflict_notes
 from vutrace.views.text import printable
 
 T = TypeVar("T")
@@ -64,6 +65,8 @@ class Onlooker:
             mask = what.number_in("features")
             if mask is not None and mask != row.context.features:
                 notes = attempt(device, lambda: tuple(map(printable, device.notes(mask))), (), problems)
+        elif what.name in CONCERNED:
+            notes = conflict_notes(what, row.context)
         elif has_config(what):
             config = attempt(device, lambda: config_fields(device, what), NO_CONFIG, problems)
         return self._with_device(row, connection, notes, config, row.problems + tuple(problems))

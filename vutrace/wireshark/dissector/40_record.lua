@@ -67,6 +67,7 @@ local function read_record(tvb)
   record.nfds = tvb(20, 2):le_uint()
   record.big_endian = tvb(22, 1):uint() == 1
   record.event = CODES.events[tvb(23, 1):uint()] or "note"
+  record.wire_size = tvb(24, 8):le_uint64():tonumber()
   record.flags = tvb(32, 4):le_uint()
   if not record.channel then return nil, "an unknown channel" end
   if record.kind == MESSAGE and not record.sender then return nil, "an unknown sender" end

@@ -241,6 +241,7 @@ local function read_message(record, tvb)
   message.request = number_at(tvb(at, 4), "I", little)
   message.flags = number_at(tvb(at + 4, 4), "I", little)
   message.size = number_at(tvb(at + 8, 4), "I", little)
+  message.on_wire = record.wire_size - HEADER
   message.reply, message.need_reply = has_bit(message.flags, 2), has_bit(message.flags, 3)
   if record.channel == "gpu" then
     -- The sender tells: QEMU's vhost-user-gpu leaves the flags of its updates as they were in memory.

@@ -246,7 +246,7 @@ local DETAILS = {
     return string.format("scanout %d: %s", values.scanout_id, size)
   end,
   update = function(values, _, message)
-    local pixels = message.size - message.layer.least
+    local pixels = message.on_wire - message.layer.least
     local behind = pixels > 0 and ", " .. size_text(pixels) .. " of pixels" or ""
     return string.format("scanout %d: %s%s", values.scanout_id, rectangle(values), behind)
   end,
