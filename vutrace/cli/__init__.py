@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from vutrace.cli import demo, export, list_, proxy, queues, replay, show, timeline, wireshark
+from vutrace.cli import demo, diff, export, list_, proxy, queues, replay, show, timeline, wireshark
 from vutrace.cli import explain as explain_verb
 from vutrace.cli.errors import explain
 
@@ -30,6 +30,7 @@ app.command("show")(show.show)
 app.command("timeline")(timeline.timeline)
 app.command("queues")(queues.queues)
 app.command("replay")(replay.replay)
+app.command("diff")(diff.diff)
 app.command("explain", context_settings={"ignore_unknown_options": True})(explain_verb.explain)
 app.command("export")(export.export)
 app.add_typer(list_.app, name="list")

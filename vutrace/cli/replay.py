@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,8 @@ from vutrace.views.colour import When
 
 if TYPE_CHECKING:
     from vutrace.dissection.registry import Registry
-    from vutrace.replay.act import Stage
+    from vutrace.replay.act import Actor, Stage
+    from vutrace.replay.paced import Window
     from vutrace.replay.script import Script
     from vutrace.session.row import Row
 
@@ -31,6 +32,9 @@ EXAMPLES = """Examples:
   vutrace replay start.pcapng --as frontend --to vhost.sock --mutate 1 --runs 1000
 """
 EXIT_DIFFERENT, EXIT_PEER = 1, 4
+
+Sink = Callable[[Connection | Record], None]
+Show = Callable[["Row"], None]
 
 
 def replay(
@@ -85,12 +89,18 @@ def replay(
     from vutrace.cli.reading import chosen, load_dissectors
 
     name, registry = chosen(file, read), load_dissectors(dissector)
-    if role is None:
-        raise UsageError("not yet")
-    recorded = recordings(name, registry, device, connection, session)
-    stage = stage_of(role, to, speed, timeout, idle)
+    if role is None and mutate is not None:
+        raise UsageError("--mutate needs --as frontend and --to ENDPOINT")
+    show = shower(quiet or write == "-", color)
     with interruptible(), writing(write) as sink:
-        raise typer.Exit(acted(stage, recorded, registry, sink, shower(quiet or write == "-", color)))
+        if role is None:
+            show_paced(name, registry, device, window(start, to), factor(speed or "1x"), sink, show)
+            return
+        recorded = recordings(name, registry, device, connection, session)
+        stage = stage_of(role, to, speed, timeout, idle)
+        with closing(actor_of(stage, registry, recorded, sink, show)) as actor:
+            status = acted(actor, recorded) if mutate is None else fuzzed(actor, recorded, mutate, runs)
+    raise typer.Exit(status)
 
 
 replay.__doc__ = f"{replay.__doc__}\n\n{EXAMPLES}"
@@ -145,21 +155,23 @@ def factor(speed: str) -> float:
     return value
 
 
-def acted(
-    stage: "Stage",
-    recorded: "list[Script]",
-    registry: "Registry",
-    sink: Callable[[Connection | Record], None],
-    show: "Callable[[Row], None]",
-) -> int:
+def actor_of(
+    stage: "Stage", registry: "Registry", recorded: "list[Script]", sink: Sink, show: Show
+) -> "Actor":
+    """Who acts it out."""
+    from vutrace.replay.act import Actor
+
+    return Actor(stage, registry, recorded[0].device, sink, show)
+
+
+def acted(actor: "Actor", recorded: "list[Script]") -> int:
     """Act it out, tell what came of it; the exit status."""
     from vutrace.peers import PeerError
-    from vutrace.replay.act import act
     from vutrace.replay.outcome import Outcome, lines
 
     outcome, broke = Outcome(), ""
     try:
-        act(stage, recorded, registry, outcome, sink, show)
+        actor.act(recorded, outcome)
     except PeerError as error:
         broke = str(error)
     for line in lines(outcome):
@@ -170,8 +182,60 @@ def acted(
     return EXIT_DIFFERENT if outcome.different else 0
 
 
+def fuzzed(actor: "Actor", recorded: "list[Script]", seed: int, runs: int) -> int:
+    """Act it out damaged, a line for each run; the exit status tells whether the back-end is still there."""
+    from vutrace.peers import PeerError
+    from vutrace.replay.fuzz import run
+
+    try:
+        for number in range(seed, seed + runs):
+            typer.echo(run(actor, recorded, number), err=True)
+    except PeerError as error:
+        typer.echo(f"vutrace: seed {number}: {error}", err=True)
+        return EXIT_PEER
+    return 0
+
+
+def show_paced(
+    name: str,
+    registry: "Registry",
+    device: str,
+    part: "Window",
+    speed: float,
+    sink: Sink,
+    show: Show,
+) -> None:
+    """Show it at its pace; with a terminal, keys pause and step."""
+    from vutrace.cli.reading import note, open_capture
+    from vutrace.replay.keyboard import keyboard
+    from vutrace.replay.pace import KEYS, Pace
+    from vutrace.replay.paced import paced
+    from vutrace.session.tracker import Tracker
+
+    tracker = Tracker(registry, device)
+    with keyboard(name == "-") as keys:
+        if keys.fd >= 0:
+            note(KEYS)
+        for item, due in paced(open_capture(name, False, None), Pace(speed), keys, part):
+            sink(item)
+            for row in tracker.rows([item]):
+                if due:
+                    show(row)
+
+
+def window(start: float, to: str) -> "Window":
+    """The part between --from and --to."""
+    from vutrace.replay.paced import Window
+
+    try:
+        end = float(to) if to else None
+    except ValueError:
+        raise UsageError(f"--to {to}: a second to end at, or an endpoint together with --as") from None
+    return Window(int(start * 1e9), None if end is None else int(end * 1e9))
+
+
 @contextmanager
-def writing(path: str) -> Iterator[Callable[[Connection | Record], None]]:
+def writing(path: str) -> Iterator[Sink]:
     """Where the replay is recorded; nowhere without a path."""
     from vutrace.capture import Writer
 
@@ -182,7 +246,7 @@ def writing(path: str) -> Iterator[Callable[[Connection | Record], None]]:
         yield writer.write
 
 
-def shower(quiet: bool, color: When) -> "Callable[[Row], None]":
+def shower(quiet: bool, color: When) -> Show:
     """Prints rows as they come."""
     from vutrace.cli.show import text_printer
     from vutrace.views.sight import Onlooker

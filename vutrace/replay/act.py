@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from vutrace.dissection.registry import Registry
@@ -11,7 +11,7 @@ from vutrace.proxy.endpoints import Endpoint, open_source
 from vutrace.records import Connection, Record, Side
 from vutrace.replay.backend import BackendPlay
 from vutrace.replay.descriptors import Descriptors
-from vutrace.replay.frontend import FrontendPlay
+from vutrace.replay.frontend import SETTLE, FrontendPlay
 from vutrace.replay.link import Place
 from vutrace.replay.meet import meet
 from vutrace.replay.outcome import Outcome
@@ -29,47 +29,61 @@ class Stage:
     """Where and how to act: as `role`, with the live peer at `endpoint`.
 
     Seconds: `timeout` is what a peer has to answer, to read and to be reached; `idle` what a front-end
-    has to connect and to send its next request. `speed` of the recorded times, 0 for as fast as it goes.
+    has to connect and to send its next request; `settle` how long is waited after the last message.
+    `speed` of the recorded times, 0 for as fast as it goes.
     """
 
     role: Side
     endpoint: Endpoint
     timeout: float = 10.0
     idle: float = 600.0
+    settle: float = SETTLE
     speed: float = 0.0
 
 
-def act(
-    stage: Stage, recorded: Sequence[Script], registry: Registry, outcome: Outcome, write: Sink, show: Show
-) -> None:
-    """Act the sessions out; `outcome` fills, `write` gets the records, `show` the rows.
+class Actor:
+    """Acts sessions out on a stage; `write` gets the records of what passes, `show` the rows.
 
-    PeerError (or BrokeOffError) ends it; what was recorded until then has been written.
+    `device` is what the recording was about. It listens from the beginning, where it listens; EndpointError
+    when it cannot. To be closed.
     """
-    tracker = Tracker(registry, recorded[0].device)
-    connection = Connection(0, *ends(stage))
-    write(connection)
-    list(tracker.rows([connection]))
 
-    def log(record: Record) -> Row:
-        write(record)
-        row = tracker.feed(record)
-        show(row)
+    def __init__(self, stage: Stage, registry: Registry, device: str, write: Sink, show: Show) -> None:
+        self._stage, self._write, self._show = stage, write, show
+        self._tracker, self._sessions = Tracker(registry, device), 0
+        self._source = open_source(stage.endpoint)
+        connection = Connection(0, *ends(stage))
+        write(connection)
+        list(self._tracker.rows([connection]))
+
+    def act(self, recorded: Iterable[Script], outcome: Outcome) -> None:
+        """Act the sessions out; `outcome` fills. PeerError (or BrokeOffError) ends it."""
+        descriptors = Descriptors()
+        try:
+            for script in recorded:
+                self._session(script, descriptors, outcome)
+        finally:
+            descriptors.close()
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._source.close()
+
+    def _session(self, script: Script, descriptors: Descriptors, outcome: Outcome) -> None:
+        stage = self._stage
+        # a front-end that is to connect is waited for like its requests; a back-end should be there
+        patience = stage.timeout if stage.role is Side.FRONTEND else stage.idle
+        end = meet(self._source, stage.endpoint, stage.role.peer, patience)
+        self._sessions += 1
+        talk = Talk(end, stage.role, Place(0, self._sessions), self._log, stage.timeout)
+        with contextlib.closing(talk):
+            play(stage, script, talk, descriptors, outcome).run()
+
+    def _log(self, record: Record) -> Row:
+        self._write(record)
+        row = self._tracker.feed(record)
+        self._show(row)
         return row
-
-    source = open_source(stage.endpoint)
-    descriptors = Descriptors()
-    try:
-        for number, script in enumerate(recorded, 1):
-            # a front-end that connects is waited for like its requests; a back-end is to be there
-            patience = stage.timeout if stage.role is Side.FRONTEND else stage.idle
-            end = meet(source, stage.endpoint, stage.role.peer, patience)
-            talk = Talk(end, stage.role, Place(0, number), log, stage.timeout)
-            with contextlib.closing(talk):
-                play(stage, script, talk, descriptors, outcome).run()
-    finally:
-        descriptors.close()
-        source.close()
 
 
 def play(
@@ -80,7 +94,8 @@ def play(
         outcome.notes.append(f"session {script.session}: {script.omitted} records are no whole messages")
     if stage.role is Side.BACKEND:
         return BackendPlay(script, talk, descriptors, outcome, stage.idle)
-    return FrontendPlay(script, talk, descriptors, outcome, stage.timeout, clock(stage, script))
+    when = clock(stage, script)
+    return FrontendPlay(script, talk, descriptors, outcome, stage.timeout, when, stage.settle)
 
 
 def clock(stage: Stage, script: Script) -> Callable[[int], float]:

@@ -42,9 +42,11 @@ class FrontendPlay:
         outcome: Outcome,
         timeout: float,
         clock: Clock = lambda recorded_ns: 0.0,
+        settle: float = SETTLE,
     ) -> None:
         self._script, self._talk, self._descriptors = script, talk, descriptors
         self._outcome, self._timeout, self._clock = outcome, timeout, clock
+        self._settle = settle
         self._side = Answers(script.side)
         self._rings = RingMemory()
         self._waiting: dict[int, Exchange] = {}  # by the live request's row
@@ -57,7 +59,7 @@ class FrontendPlay:
         for exchange in self._script.main:
             self._pause(exchange)
             self._exchange(exchange)
-        self._linger(time.monotonic() + SETTLE)
+        self._linger(time.monotonic() + self._settle)
         for exchange in self._waiting.values():
             if exchange.reply:
                 self._compare(exchange, None)
@@ -86,7 +88,7 @@ class FrontendPlay:
             self._await(row.number, exchange, self._timeout)
         elif exchange.reply:  # nobody has to answer, so it is no break if nobody does
             with contextlib.suppress(TimeoutError):
-                self._await(row.number, exchange, SETTLE)
+                self._await(row.number, exchange, self._settle)
 
     def _await(self, number: int, exchange: Exchange, timeout: float) -> None:
         """Wait for the reply to the request of live row `number`."""

@@ -4,7 +4,6 @@ The new memory holds zeroes. A back-end that is told to go on at index 7 and fin
 0 would take 65,529 descriptors for available; so both indexes are put to where the ring was.
 """
 
-import contextlib
 import os
 import struct
 from dataclasses import dataclass, field
@@ -59,7 +58,7 @@ class RingMemory:
             region = self._holding(address) if address else None
             if region and address is not None:
                 at = address - region.start + region.offset + INDEX_AT
-                with contextlib.suppress(OSError, OverflowError):  # hostile addresses
+                if at + INDEX.size <= os.fstat(region.fd).st_size:  # the memory is not to grow by this
                     os.pwrite(region.fd, INDEX.pack(base & 0xFFFF), at)
 
     def _holding(self, address: int) -> Mapped | None:

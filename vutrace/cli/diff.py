@@ -1,0 +1,101 @@
+"""`vutrace diff`: two captures by meaning. Only wiring."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vutrace.cli.errors import UsageError
+from vutrace.records import connection_letter
+
+if TYPE_CHECKING:
+    from vutrace.diff.courses import Account
+    from vutrace.dissection.registry import Registry
+    from vutrace.session.row import Row
+
+EXAMPLES = """Examples:
+
+\b
+  vutrace diff good.pcapng failed.pcapng                what changed, the first difference first
+  vutrace diff qemu-7.2.pcapng qemu-10.pcapng --json
+  vutrace diff restart.pcapng --session 1:2             before and after the reconnect
+  vutrace diff two.pcapng --connection A:B --latency
+"""
+DIFFERENT = 1
+
+
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="A capture.")],
+    b: Annotated[
+        str, typer.Argument(metavar="[B]", help="Another; the same one unless given.", show_default=False)
+    ] = "",
+    session: Annotated[
+        str, typer.Option(metavar="N[:M]", help="Only session N of A and M of B (N, too, unless given).")
+    ] = "",
+    connection: Annotated[
+        str, typer.Option(metavar="X[:Y]", help="Only connection X of A and Y of B, by letter.")
+    ] = "",
+    latency: Annotated[bool, typer.Option("--latency", help="Compare how long replies took, too.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    device: Annotated[str, typer.Option(metavar="NAME", help="What was traced (net, blk, ...).")] = "",
+    dissector: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
+    ] = None,
+) -> None:
+    """Compare two captures by meaning: blind to descriptors, addresses, times, and rings' interleaving."""
+    from vutrace.cli.reading import load_dissectors
+    from vutrace.diff.compare import pairings
+    from vutrace.diff.text import objects, same, text
+
+    if not b and not (session or connection):
+        raise UsageError("two captures are needed, or one and --session N:M or --connection X:Y")
+    sessions, connections = halves(session, "--session"), halves(connection, "--connection")
+    registry = load_dissectors(dissector)
+    sides = [
+        chosen_accounts(name, registry, device, sessions[side], connections[side])
+        for side, name in enumerate((a, b or a))
+    ]
+    pairs = pairings(sides[0], sides[1], latency)
+    for line in [objects(pairs)] if json else text(pairs, row_line):
+        typer.echo(line)
+    raise typer.Exit(0 if same(pairs) else DIFFERENT)
+
+
+diff.__doc__ = f"{diff.__doc__}\n\n{EXAMPLES}"
+
+
+def halves(text: str, option: str) -> tuple[str, str]:
+    """N:M as both, N as N:N."""
+    first, colon, second = text.partition(":")
+    if text and not (first and (second or not colon)):
+        raise UsageError(f"{option} {text}: N or N:M is what it takes")
+    return first, second or first
+
+
+def chosen_accounts(
+    name: str, registry: "Registry", device: str, session: str, letter: str
+) -> "list[Account]":
+    """The sessions of a capture that were asked for."""
+    from vutrace.cli.reading import noting, open_capture
+    from vutrace.diff.courses import accounts
+    from vutrace.session.tracker import Tracker
+
+    reader, tracker = open_capture(name, False, None), Tracker(registry, device)
+    found = accounts(noting(name, reader, tracker.rows(reader)), tracker.connections)
+    wanted = [
+        each
+        for each in found
+        if session in ("", str(each.session)) and letter in ("", connection_letter(each.connection))
+    ]
+    if not wanted:
+        raise UsageError(f"{name} has no such session with messages")
+    return wanted
+
+
+def row_line(row: "Row") -> str:
+    """A row as `show` has it."""
+    from vutrace.views.rows import Rows
+    from vutrace.views.sight import Sight
+
+    return Rows().line(Sight(row))

@@ -1,0 +1,1 @@
+"""Two captures compared by what they mean. See docs/diff.md."""

@@ -1,0 +1,95 @@
+"""Two accounts of a session compared, course by course; equal differences of several rings are one."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from statistics import median
+
+from vutrace.diff.align import Edit, edits
+from vutrace.diff.courses import LAST, Account, Course
+from vutrace.diff.tokens import Fact
+
+LATE_RATIO, LATE_NS = 2.0, 100_000
+
+
+@dataclass(slots=True)
+class Change:
+    """One difference; `names` are the rings that have it, `count` how often it is found."""
+
+    subject: str
+    what: str
+    a: Fact
+    b: Fact
+    row_a: int | None
+    row_b: int | None
+    names: tuple[str, ...] = ()
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Two sessions and what differs between them; one is None where the other has no counterpart."""
+
+    a: Account | None
+    b: Account | None
+    changes: list[Change]
+
+
+def compare(a: Account, b: Account, latency: bool = False) -> list[Change]:
+    """What differs, first difference first."""
+    found: dict[tuple[str, str, Fact, Fact], Change] = {}
+    for mine, theirs in couples(a, b):
+        course = mine or theirs
+        assert course
+        for edit in edits(mine.tokens if mine else (), theirs.tokens if theirs else ()):
+            note(found, course, edit)
+    changes = list(found.values())
+    if latency:
+        changes += latencies(a.latencies, b.latencies)
+    return sorted(changes, key=place)
+
+
+def pairings(a: list[Account], b: list[Account], latency: bool = False) -> list[Pairing]:
+    """Sessions in order, each with its counterpart."""
+    return [
+        Pairing(mine, theirs, compare(mine, theirs, latency) if mine and theirs else [])
+        for mine, theirs in zip_longest(a, b)
+    ]
+
+
+def couples(a: Account, b: Account) -> Iterator[tuple[Course | None, Course | None]]:
+    """The courses of both by name."""
+    mine, theirs = ({(each.subject, each.name): each for each in account.courses} for account in (a, b))
+    for key in [*mine, *(key for key in theirs if key not in mine)]:
+        yield mine.get(key), theirs.get(key)
+
+
+def note(found: dict[tuple[str, str, Fact, Fact], Change], course: Course, edit: Edit) -> None:
+    """Add a difference, or count it with one that says the same."""
+    known = found.get((course.subject, edit.what, edit.a, edit.b))
+    names = (course.name,) if course.name else ()
+    if known is None:
+        change = Change(course.subject, edit.what, edit.a, edit.b, edit.row_a, edit.row_b, names)
+        found[course.subject, edit.what, edit.a, edit.b] = change
+        return
+    known.count += 1
+    known.names += tuple(name for name in names if name not in known.names)
+
+
+def place(change: Change) -> tuple[bool, int, int]:
+    """Where a difference stands: by the row of either, the earlier counts; summaries come last."""
+    rows = [row for row in (change.row_a, change.row_b) if row is not None] or [0]
+    return change.subject in LAST, min(rows), max(rows)
+
+
+def latencies(a: Mapping[str, list[int]], b: Mapping[str, list[int]]) -> Iterator[Change]:
+    """Replies that took at least twice as long in one, by the median."""
+    for name in a.keys() & b.keys():
+        old, new = median(a[name]), median(b[name])
+        if abs(old - new) > LATE_NS and max(old, new) > LATE_RATIO * min(old, new):
+            yield Change("latency", f"{name}: median", milliseconds(old), milliseconds(new), None, None)
+
+
+def milliseconds(nanoseconds: float) -> str:
+    """A time in words."""
+    return f"{nanoseconds / 1e6:.3f} ms"

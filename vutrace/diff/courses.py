@@ -1,0 +1,179 @@
+"""A session as the courses that it takes: negotiation, phases, memory, the device's messages, each ring's."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from vutrace.diff.tokens import Fact, Token, moved, token_of
+from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit_names
+from vutrace.records import Channel, Connection
+from vutrace.replay.script import Script, scripts
+from vutrace.session.memory import Region
+from vutrace.session.model import Loop, PhaseSpan, SessionTimeline
+from vutrace.session.rings import Ring
+from vutrace.session.row import Row
+from vutrace.session.timeline import TimelineBuilder
+
+MARKS = ("SET_STATUS", "SET_FEATURES")
+FINAL_RING, END = "ring at the end", "the end"
+LAST = ("phases", FINAL_RING, END)
+"""Subjects that sum a session up: they are told behind what led to them."""
+NONE: Fact = "not sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Steps that follow each other. Courses of one `subject` are told together, each by its `name`."""
+
+    subject: str
+    name: str
+    tokens: list[Token]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One session, ready to be compared; `rows` are those that its tokens name."""
+
+    connection: int
+    session: int
+    device: str
+    messages: int
+    courses: list[Course]
+    latencies: Mapping[str, list[int]]
+    rows: Mapping[int, Row] = field(repr=False)
+
+
+def accounts(rows: Iterable[Row], connections: Mapping[int, Connection]) -> list[Account]:
+    """The sessions of a capture, in order."""
+    builder, kept, latencies = TimelineBuilder(), {}, defaultdict[tuple[int, int], dict[str, list[int]]](dict)
+
+    def watched() -> Iterator[Row]:
+        for row in rows:
+            builder.feed(row)
+            kept[row.number] = row
+            note_latency(latencies, row)
+            yield row
+
+    found = {(script.connection, script.session): script for script in scripts(watched())}
+    timeline = builder.value(connections)
+    return [
+        Account(
+            connection.number,
+            session.number,
+            session.device,
+            len(script.main),
+            list(courses(session, script)),
+            latencies[connection.number, session.number],
+            kept,
+        )
+        for connection in timeline.connections
+        for session in connection.sessions
+        if (script := found.get((connection.number, session.number)))
+    ]
+
+
+def note_latency(latencies: dict[tuple[int, int], dict[str, list[int]]], row: Row) -> None:
+    """Keep how long a reply took."""
+    what = row.what
+    if row.latency_ns is not None and not hasattr(what, "kind"):
+        place = what.frame.connection, what.frame.session
+        latencies[place].setdefault(what.name, []).append(row.latency_ns)
+
+
+def courses(session: SessionTimeline, script: Script) -> Iterator[Course]:
+    """Every course of a session."""
+    yield Course("device", "", [Token("device", {"type": session.device}, session.first)])
+    yield Course("negotiation", "", list(negotiation(session, script)))
+    yield Course("phases", "", [phase_token(phase) for phase in session.phases])
+    yield Course("memory", "", list(memory(session)))
+    yield from messages(session, script)
+    for lane in session.rings:
+        yield Course(FINAL_RING, lane.ring.name or str(lane.ring.index), [ring_token(lane.ring)])
+    yield Course(END, "", [end_token(session, script)])
+
+
+def negotiation(session: SessionTimeline, script: Script) -> Iterator[Token]:
+    """The rounds; that equal ones followed each other the phases tell."""
+    device = script.main[0].row.context.device
+    for exchange in script.main:
+        device = exchange.row.context.device
+    for each in session.rounds:
+        facts: dict[str, Fact] = {
+            "features offered": virtio(each.offered, device.features),
+            "features acknowledged": virtio(each.acknowledged, device.features),
+            "protocol features offered": protocol(each.protocol_offered),
+            "protocol features acknowledged": protocol(each.protocol_acknowledged),
+        }
+        yield Token("round", facts, each.last)
+
+
+def virtio(mask: int | None, own: Mapping[int, str]) -> Fact:
+    """A mask of virtio features."""
+    return NONE if mask is None else frozenset(bit_names(mask, VIRTIO_FEATURES, own))
+
+
+def protocol(mask: int | None) -> Fact:
+    """A mask of protocol features."""
+    return NONE if mask is None else frozenset(bit_names(mask, PROTOCOL_FEATURES))
+
+
+def phase_token(phase: PhaseSpan) -> Token:
+    """A phase with its loops."""
+    loops = [loop for loop in phase.parts if isinstance(loop, Loop)]
+    told = ", ".join(
+        f"{loop.name} × {loop.count}" + f", {loop.repeats} times" * (loop.repeats > 1) for loop in loops
+    )
+    return Token(str(phase.phase), {"loops": told or "none", "sent once": frozenset(phase.once)}, phase.first)
+
+
+def memory(session: SessionTimeline) -> Iterator[Token]:
+    """The maps that were in force one after the other, whichever messages brought them."""
+    regions: list[Region] = []
+    for change in session.memory_changes:
+        regions = [region for region in regions if region not in change.removed] + list(change.added)
+        yield Token("map", {"regions": frozenset(map(region_words, regions))}, change.number)
+
+
+def region_words(region: Region) -> str:
+    """A region without where the front-end has it."""
+    return f"{region.size:#x} bytes at {region.guest_address:#x}"
+
+
+def messages(session: SessionTimeline, script: Script) -> Iterator[Course]:
+    """The device's messages, each ring's, and those of the channels that were passed."""
+    names = {lane.ring.index: lane.ring.name or str(lane.ring.index) for lane in session.rings}
+    about_device: list[Token] = []
+    about_rings: dict[int, list[Token]] = {index: [] for index in names}
+    for exchange in script.main:
+        token, ring = token_of(exchange), exchange.message.ring
+        if ring is not None:
+            about_rings.setdefault(ring, []).append(token)
+            continue
+        about_device.append(token)
+        if exchange.message.name in MARKS:
+            for tokens in about_rings.values():
+                tokens.append(Token(token.key, row=token.row, mark=True))
+    yield Course("messages", "", about_device)
+    for index, tokens in sorted(about_rings.items()):
+        yield Course("ring", names.get(index, str(index)), tokens)
+    for channel in (Channel.BACKEND, Channel.GPU):
+        side = [token_of(each) for each in script.side if each.message.channel is channel]
+        yield Course(f"{channel} channel", "", side)
+
+
+def ring_token(ring: Ring) -> Token:
+    """How a ring stood when the session ended."""
+    facts: dict[str, Fact] = {
+        "size": "not set" if ring.size is None else str(ring.size),
+        "state": str(ring.state),
+        "last enable": {None: "not sent", True: "1", False: "0"}[ring.enable_sent],
+        "base": moved(ring.base),
+    }
+    return Token("ring", facts, ring.changed)
+
+
+def end_token(session: SessionTimeline, script: Script) -> Token:
+    """Who ended it, and what was left unanswered."""
+    owing = ", ".join(each.name for each in session.owing)
+    closed = f"by the {script.closed_by}" if script.closed_by else "not in the capture"
+    return Token("end", {"closed": closed, "never answered": owing or "nothing"}, session.last)

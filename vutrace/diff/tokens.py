@@ -1,0 +1,130 @@
+"""What a recorded exchange means, as words that do not change from one run to the next.
+
+Gone are descriptor numbers, addresses and times. An index tells whether a ring has moved, not how far.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from vutrace.dissection.device import Device
+from vutrace.dissection.message import Message
+from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
+from vutrace.protocol.shows import Kind, Show, shown
+from vutrace.protocol.spec import REPLY, VERSION, ReplyRule
+from vutrace.replay.compare import kinds_of, values
+from vutrace.replay.script import Exchange
+
+Fact: TypeAlias = "str | frozenset[str]"
+"""Words, or the names of a mask's bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One step: `key` is what it is, by which two courses are laid side by side; `facts` what it says.
+
+    `row` is where it stands. `count` equal steps followed each other. A `mark` belongs to another course
+    and only tells the place of what stands around it.
+    """
+
+    key: str
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    row: int | None = None
+    count: int = 1
+    mark: bool = False
+
+
+# The value that makes one message another.
+KEYED = {"SET_VRING_ENABLE": "num", "SET_STATUS": "status"}
+ADDRESSES = {"descriptor", "used", "available", "log", "user_address", "iova", "mmap_offset", "fd_offset"}
+# What a ring message is about anyway, and what other parts of a comparison tell.
+TOLD = {"index", "nregions", "guest_address", "size"}
+NEGOTIATED = {"features", "protocol_features"}
+MEMORY = {"SET_MEM_TABLE", "ADD_MEM_REG", "REM_MEM_REG"}
+# Uninitialised in DPDK's virtio-user: nobody's meaning.
+UNSET = {("GET_VRING_BASE", "num")}
+
+
+def token_of(exchange: Exchange) -> Token:
+    """A request with its reply."""
+    message, reply, device = exchange.message, exchange.reply, exchange.row.context.device
+    facts: dict[str, Fact] = dict(said(message, device))
+    if message.spec.rule is ReplyRule.ALWAYS:
+        facts["reply"] = "none" if reply is None else "yes"
+        facts |= {f"reply {name}": fact for name, fact in said(reply, device)} if reply else {}
+    else:
+        facts["acknowledged"] = acknowledged(message, reply, device)
+    return Token(key_of(message), facts, exchange.row.number)
+
+
+def acknowledged(message: Message, reply: Message | None, device: Device) -> str:
+    """Whether an acknowledgement was asked for, and what it was."""
+    if reply is None:
+        return "asked for, never answered" if message.need_reply else "not asked for"
+    words = ", ".join(f"{name} {fact}" for name, fact in said(reply, device)).removeprefix("status ")
+    return words if message.need_reply else f"unasked: {words}"
+
+
+def key_of(message: Message) -> str:
+    """What a request is, with its value where that makes it another."""
+    value = message.number_in(KEYED.get(message.name, ""))
+    return (
+        message.name
+        if value is None
+        else f"{message.name} {value:#x}"
+        if value > 9
+        else f"{message.name} {value}"
+    )
+
+
+def said(message: Message, device: Device) -> Iterator[tuple[str, Fact]]:
+    """The facts of one message."""
+    if message.reply and message.flags != VERSION | REPLY:
+        yield "flags", f"{message.flags:#x}"
+    if message.frame.fds:
+        yield "descriptors", kinds_of(message)
+    if message.problems:
+        yield "problems", "; ".join(message.problems)
+    for name, (value, show) in values(message, device).items():
+        plain = name.rpartition(".")[2]
+        if plain in ADDRESSES or plain in NEGOTIATED or (message.name, plain) in UNSET - unset_ends(message):
+            continue
+        if plain in TOLD and (message.spec.ring or message.name in MEMORY):
+            continue
+        yield name, fact_of(value, show, device)
+    yield from layout(message)
+
+
+def unset_ends(message: Message) -> set[tuple[str, str]]:
+    """What is set after all: in a reply everything is."""
+    return UNSET if message.reply else set()
+
+
+def fact_of(value: object, show: Show, device: Device) -> Fact:
+    """One value in words."""
+    if isinstance(value, int):
+        match show.kind:
+            case Kind.FEATURES:
+                return frozenset(bit_names(value, VIRTIO_FEATURES, device.features))
+            case Kind.FLAGS:
+                return frozenset(bit_names(value, show.table))
+            case Kind.VRING_BASE:
+                return moved(value)
+            case Kind.PARTS:
+                return ", ".join(
+                    f"{part.name} {part.of(value)}" for part in show.parts if part.name != "index"
+                )
+    return shown(show, value)
+
+
+def moved(base: int | None) -> str:
+    """Whether a ring has gone on from its beginning; how far is the traffic's doing."""
+    return "not set" if base is None else "moved on" if base & 0x7FFF else "at its beginning"
+
+
+def layout(message: Message) -> Iterator[tuple[str, Fact]]:
+    """How the parts of a ring lie to each other."""
+    descriptor = message.number_in("descriptor")
+    if descriptor is not None:
+        parts = ((name, (message.number_in(name) or 0) - descriptor) for name in ("available", "used"))
+        yield "layout", ", ".join(f"{name} {distance:+#x}" for name, distance in parts)

@@ -1,0 +1,66 @@
+"""The pace of a recording that is shown again: what is due when, and what the keys do to it. No I/O."""
+
+from dataclasses import dataclass
+
+FASTER, SLOWER = 2.0, 0.5
+KEYS = "space pauses and goes on, s or Enter steps, + faster, - slower, q ends"
+UNTIL_A_KEY = None
+
+
+@dataclass(slots=True)
+class Pace:
+    """A recorded clock that runs at `speed` (0: everything is due at once).
+
+    At `now` (monotonic seconds) it stood at `at_ns` of the recording. While it is paused, `steps` records
+    are due all the same.
+    """
+
+    speed: float
+    at_ns: int = 0
+    now: float = 0.0
+    paused: bool = False
+    steps: int = 0
+    ended: bool = False
+
+    def begin(self, at_ns: int, now: float) -> None:
+        """The recording is taken up at `at_ns`."""
+        self.at_ns, self.now = at_ns, now
+
+    def wait(self, recorded_ns: int, now: float) -> float | None:
+        """Seconds until what was recorded then is due: 0 when it is, UNTIL_A_KEY while paused."""
+        if self.paused:
+            return 0.0 if self.steps else UNTIL_A_KEY
+        if not self.speed:
+            return 0.0
+        return max(0.0, (recorded_ns - self.at_ns) / 1e9 / self.speed - (now - self.now))
+
+    def shown(self, recorded_ns: int, now: float) -> None:
+        """A record was shown; a step takes the clock to it."""
+        if self.paused:
+            self.steps = max(0, self.steps - 1)
+            self.at_ns, self.now = recorded_ns, now
+
+    def press(self, key: str, now: float) -> None:
+        """A key was pressed."""
+        match key:
+            case " ":
+                self._move(now)
+                self.paused = not self.paused
+            case "s" | "\n" | "\r":
+                self._move(now)
+                self.paused = True
+                self.steps += 1
+            case "+":
+                self._move(now)
+                self.speed *= FASTER
+            case "-":
+                self._move(now)
+                self.speed *= SLOWER
+            case "q":
+                self.ended = True
+
+    def _move(self, now: float) -> None:
+        """Let the clock stand at `now`."""
+        if not self.paused:
+            self.at_ns += int((now - self.now) * self.speed * 1e9)
+        self.now = now

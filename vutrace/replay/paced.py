@@ -1,0 +1,53 @@
+"""A recording shown again as if it were live: each record when it is due."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from vutrace.records import Connection, Record
+from vutrace.replay.keyboard import Keyboard
+from vutrace.replay.pace import Pace
+
+Item = Connection | Record
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part that is shown, in nanoseconds since the first record; `end_ns` None for all."""
+
+    start_ns: int = 0
+    end_ns: int | None = None
+
+
+def paced(items: Iterable[Item], pace: Pace, keys: Keyboard, window: Window) -> Iterator[tuple[Item, bool]]:
+    """Each item when it is due, and whether it is to be shown; what comes before the window is due now."""
+    first_ns: int | None = None
+    began = False
+    for item in items:
+        if isinstance(item, Connection):
+            yield item, False
+            continue
+        first_ns = item.time_ns if first_ns is None else first_ns
+        since = item.time_ns - first_ns
+        if window.end_ns is not None and since > window.end_ns:
+            return
+        if since < window.start_ns:
+            yield item, False
+            continue
+        if not began:
+            pace.begin(max(first_ns + window.start_ns, 0), time.monotonic())
+            began = True
+        wait_due(item.time_ns, pace, keys)
+        if pace.ended:
+            return
+        yield item, True
+        pace.shown(item.time_ns, time.monotonic())
+
+
+def wait_due(recorded_ns: int, pace: Pace, keys: Keyboard) -> None:
+    """Wait until what was recorded then is due, or the end is asked for."""
+    while not pace.ended:
+        wait = pace.wait(recorded_ns, time.monotonic())
+        if wait == 0.0:
+            return
+        pace.press(keys.wait(wait), time.monotonic())
