@@ -1,0 +1,157 @@
+"""What the page knows: sessions with phases, loops and rings, and their rows as columns of integers.
+
+Texts stand once in a table and are told by their place in it, so that 20,000 messages are about a megabyte.
+Times are nanoseconds since the first record, rows are numbers as in `vutrace show`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+from vutrace.records import Event, connection_letter
+from vutrace.session.model import (
+    ConnectionTimeline,
+    Iteration,
+    Loop,
+    PhaseSpan,
+    RingLane,
+    SessionTimeline,
+    Span,
+    Timeline,
+)
+from vutrace.session.row import Row
+from vutrace.views.html.columns import KINDS, Columns, Texts
+from vutrace.views.lane_text import GLYPHS, SETTINGS
+from vutrace.views.loop_text import words_of
+from vutrace.views.queues import HEADERS, Fds, cells
+from vutrace.views.sight import Onlooker, Sight
+from vutrace.views.timeline_text import name_of
+
+Json = dict[str, Any]
+Place = tuple[int, int]  # connection and session
+
+ROWS_KEPT = 60_000  # at each end of the capture; those between are counted
+
+
+def page_data(timeline: Timeline, rows: Iterable[Row]) -> Json:
+    """Everything."""
+    texts = Texts()
+    columns = {
+        (connection.number, session.number): Columns(session, texts)
+        for connection in timeline.connections
+        for session in connection.sessions
+    }
+    omitted = fill(columns, rows, timeline.rows)
+    return {
+        "kinds": KINDS,
+        "glyphs": {**GLYPHS, **SETTINGS},
+        "first_ns": str(timeline.first_ns),  # too large for a number of JavaScript
+        "connections": [connection_data(each, columns, omitted) for each in timeline.connections],
+        "texts": texts.all,
+    }
+
+
+def fill(columns: dict[Place, Columns], rows: Iterable[Row], total: int) -> dict[Place, int]:
+    """Hand each row to its session; how many of each were left out."""
+    omitted: dict[Place, int] = defaultdict(int)
+    for sight in Onlooker().sights(rows):
+        place = place_of(sight)
+        kept = sight.row.number <= ROWS_KEPT or sight.row.number > total - ROWS_KEPT
+        if not (kept and place in columns and columns[place].add(sight)):
+            omitted[place] += 1
+    return omitted
+
+
+def place_of(sight: Sight) -> Place:
+    """The connection and session of a row."""
+    what = sight.row.what
+    record = what if isinstance(what, Event) else what.frame
+    return record.connection, record.session
+
+
+def connection_data(
+    connection: ConnectionTimeline, columns: dict[Place, Columns], omitted: dict[Place, int]
+) -> Json:
+    """One connection."""
+    number = connection.number
+    return {
+        "letter": connection_letter(number),
+        "frontend": connection.frontend,
+        "backend": connection.backend,
+        "omitted": connection.sessions_omitted,
+        "sessions": [
+            {
+                **session_data(session),
+                "rows": columns[number, session.number].data(),
+                "omitted": omitted.get((number, session.number), 0),
+            }
+            for session in connection.sessions
+        ],
+    }
+
+
+def session_data(session: SessionTimeline) -> Json:
+    """One session without its rows."""
+    fds = {(holding.slot.ring, holding.slot.role): holding for holding in session.fds}
+    return {
+        "number": session.number,
+        "device": session.device if session.device_reason else "device unknown",
+        "reason": session.device_reason,
+        "first": session.first,
+        "last": session.last,
+        "start": session.start_ns,
+        "end": session.end_ns,
+        "closed": session.closed,
+        "problems": session.problems,
+        "phases": [phase_data(each) for each in session.phases],
+        "phases_omitted": session.phases_omitted,
+        "rings": [ring_data(each, fds) for each in session.rings],
+        "owing": [[each.row, each.name] for each in session.owing],
+    }
+
+
+def phase_data(phase: PhaseSpan) -> Json:
+    """One phase; `lines` are its loops in words, as the text timeline has them."""
+    return {
+        "name": str(phase.phase),
+        "first": phase.first,
+        "last": phase.last,
+        "start": phase.start_ns,
+        "end": phase.end_ns,
+        "messages": phase.messages,
+        "lines": [" ".join(words) for words in chain.from_iterable(map(words_of, phase.parts))],
+        "loops": [loop_data(loop) for loop in phase.loops],
+    }
+
+
+def loop_data(loop: Loop) -> Json:
+    """A loop; `turns` are (name, first row, last row, what sets it apart)."""
+    return {
+        "name": loop.name,
+        "first": loop.first,
+        "last": loop.last,
+        "repeats": loop.repeats,
+        "turns": [turn_data(each) for each in loop.iterations],
+    }
+
+
+def turn_data(turn: Iteration) -> list[Any]:
+    """A turn."""
+    return [name_of(turn).rstrip(": "), turn.first, turn.last, ", ".join(turn.anomalies)]
+
+
+def ring_data(lane: RingLane, fds: Fds) -> Json:
+    """A ring; `facts` is its row in `vutrace queues`."""
+    return {
+        "index": lane.ring.index,
+        "name": lane.ring.name,
+        "pair": lane.pair,
+        "facts": list(zip(HEADERS, cells(lane, fds), strict=True)),
+        "spans": [span_data(each) for each in lane.spans],
+    }
+
+
+def span_data(span: Span) -> list[Any]:
+    """A state: (its name, from, to, first row, the rule)."""
+    return [span.state, span.start_ns, span.end_ns, span.first, span.rule]
