@@ -25,6 +25,7 @@ class Request:
     time_ns: int
     spec: MessageSpec
     owed: Owed
+    ring: int | None = None
     overtaken: bool = False
 
 
@@ -63,7 +64,7 @@ class Exchanges:
         """Note a request."""
         due = owed(message, context)
         if due is not Owed.NO:
-            self.waiting.append(Request(number, message.frame.time_ns, message.spec, due))
+            self.waiting.append(Request(number, message.frame.time_ns, message.spec, due, message.ring))
 
     def answer(self, message: Message) -> Answer:
         """Pair a reply with the oldest request of its number."""

@@ -12,7 +12,8 @@ class Row:
     """A message or event in its place.
 
     `number` counts from 1 over the capture; `since_first_ns` is nanoseconds since its first record.
-    `context` is the negotiation before this row took effect on it. `reply_to` and `latency_ns` are
+    `context` is the negotiation before this row took effect on it. `ring` is the vring that a message is
+    about; an acknowledgement is about its request's. `reply_to` and `latency_ns` are
     set on a reply whose request is known. `problems` are the message's own and the session's.
     """
 
@@ -20,6 +21,7 @@ class Row:
     since_first_ns: int
     what: Message | Event
     context: Context
+    ring: int | None = None
     ring_name: str = ""
     reply_to: int | None = None
     latency_ns: int | None = None

@@ -53,13 +53,17 @@ class Session:
         before = self.context
         answer = self.pair(number, message)
         self.context = learn(before, message)
-        name, failures = self.ring_name(message.ring)
+        ring = message.ring
+        if ring is None and answer.request is not None:
+            ring = answer.request.ring
+        name, failures = self.ring_name(ring)
         phase = self.course.phase(message, before)
         return Row(
             number,
             since_first_ns,
             message,
             before,
+            ring,
             name,
             answer.request.number if answer.request else None,
             message.frame.time_ns - answer.request.time_ns if answer.request else None,

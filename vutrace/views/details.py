@@ -197,6 +197,11 @@ def crypto(message: Message, fields: Fields, _context: Context) -> str:
     return "cipher {cipher_alg} with {key_len} bytes of key, hash {hash_alg}".format_map(fields)
 
 
+def queue_num(_message: Message, fields: Fields, context: Context) -> str:
+    """How many queues: pairs of rings where the device has such."""
+    return count(fields["queue_num"], "queue pair" if context.device.pairs else "queue")
+
+
 def config(_message: Message, fields: Fields, _context: Context) -> str:
     """Which part of the configuration space; what it says is told behind."""
     return f"{count(fields['size'], 'byte')} at {fields['offset']}"
@@ -208,7 +213,7 @@ DETAILS: Mapping[type[Layer], Formatter] = {
     p.Features: features,
     p.ProtocolFeatures: protocol_features,
     p.Status: device_status,
-    p.QueueNum: lambda message, fields, context: count(fields["queue_num"], "queue"),
+    p.QueueNum: queue_num,
     p.MemSlots: lambda message, fields, context: count(fields["max_mem_slots"], "slot"),
     p.Mtu: lambda message, fields, context: count(fields["mtu"], "byte"),
     p.CryptoSessionId: lambda message, fields, context: f"session {fields['session_id']}",

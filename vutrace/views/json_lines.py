@@ -48,7 +48,7 @@ class JsonLines:
             f'"channel": "{frame.channel}", "sender": "{frame.sender}", "kind": "message", '
             f'"request": {spec.number}, "name": {quoted(spec.name)}, '
             f'"reply": {BOOLEANS[message.reply]}, "need_reply": {BOOLEANS[message.need_reply]}, '
-            f'"ring": {known(message.ring)}, "ring_name": {quoted(row.ring_name)}, "size": {message.size}, '
+            f'"ring": {known(row.ring)}, "ring_name": {quoted(row.ring_name)}, "size": {message.size}, '
             f"{self.payload(sight, message)}, "
             f'"fds": {encode([fd_object(info) for info in frame.fds]) if frame.fds else "[]"}, '
             f'"reply_to": {known(row.reply_to)}, "latency": {known(latency)}, '

@@ -35,7 +35,7 @@ class Pick:
             return self.all
         return (
             (not self.messages or (what.channel, what.request) in self.messages)
-            and self.ring in (None, what.ring)
+            and self.ring in (None, row.ring)
             and self.channel in (None, what.channel)
             and self.sender in (None, what.frame.sender)
         )

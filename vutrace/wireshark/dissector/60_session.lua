@@ -256,6 +256,7 @@ local function answer(session, message, pinfo, seen)
   end
   session.waiting[message.channel] = left
   seen.response_to, seen.time = found.packet, since(pinfo, found.time)
+  seen.ring = found.ring
   packets[found.packet].response_in = pinfo.number
 end
 
@@ -267,6 +268,7 @@ local function ask(session, message, record, pinfo)
   if #waiting == MOST_WAITING then table.remove(waiting, 1) end
   waiting[#waiting + 1] = {
     number = message.request, name = message.name, packet = pinfo.number, time = pinfo.rel_ts, owed = due,
+    ring = message.ring,
   }
 end
 
@@ -289,8 +291,10 @@ local function ring_name(context, ring)
   return (rule.words[turn + 1]:gsub("%%d", string.format("%d", number)))
 end
 
-local function unanswered(session, seen)
-  for _, waiting in pairs(session.waiting) do
+-- The replies that can come no more: of a closed channel, or of all when the main one closed.
+local function unanswered(session, seen, closed)
+  for channel, waiting in pairs(session.waiting) do
+    if closed == "main" or channel == closed then session.waiting[channel] = nil else waiting = {} end
     for _, request in ipairs(waiting) do
       if request.owed == "yes" then
         local text = string.format("%s [%d] was never answered", request.name, request.packet)
@@ -304,7 +308,7 @@ local function see_event(pinfo, record)
   local session, seen = session_of(record), { problems = {} }
   session.context = guess_from_event(session.context, record)
   seen.context = session.context
-  if record.event == "close" then unanswered(session, seen) end
+  if record.event == "close" then unanswered(session, seen, record.channel) end
   packets[pinfo.number] = seen
 end
 
@@ -321,5 +325,6 @@ local function see_message(pinfo, record, message)
     end
   end
   session.context = learn(session.context, message)
-  if message.ring then seen.ring_name = ring_name(session.context, message.ring) end
+  seen.ring = message.ring or seen.ring
+  if seen.ring then seen.ring_name = ring_name(session.context, seen.ring) end
 end

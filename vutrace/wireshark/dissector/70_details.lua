@@ -170,7 +170,9 @@ local DETAILS = {
     if is_zero(values.status) then return message.reply and "0" or "0 (reset)" end
     return hex(values.status) .. " " .. joined(bit_names(values.status, named(message, "status").names))
   end,
-  queue_num = function(values) return count_text(values.queue_num, "queue") end,
+  queue_num = function(values, context)
+    return count_text(values.queue_num, context.device and context.device.pairs and "queue pair" or "queue")
+  end,
   mem_slots = function(values) return count_text(values.max_mem_slots, "slot") end,
   mtu = function(values) return count_text(values.mtu, "byte") end,
   crypto_session_id = function(values) return "session " .. decimal(values.session_id) end,

@@ -145,8 +145,8 @@ local function add_payload(tree, tvb, message, context, little)
 end
 
 local function add_meaning(tree, message, seen, detail)
-  if message.ring then
-    generated(tree:add(F.ring, message.ring))
+  if seen.ring then
+    generated(tree:add(F.ring, seen.ring))
     generated(tree:add(F.ring_name, seen.ring_name))
   end
   if detail ~= "" then generated(tree:add(F.detail, detail)) end

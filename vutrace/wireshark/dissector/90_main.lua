@@ -13,7 +13,7 @@ end
 -- NAME, ring, reply or need-reply, what matters, descriptors: the columns of `vutrace show`.
 local function info_text(message, record, seen, detail)
   local words = { message.name }
-  if message.ring then words[#words + 1] = seen.ring_name end
+  if seen.ring then words[#words + 1] = seen.ring_name end
   if message.reply then words[#words + 1] = "reply" elseif message.need_reply then words[#words + 1] = "need-reply" end
   if detail ~= "" then words[#words + 1] = detail end
   if record.nfds > 0 then words[#words + 1] = "{" .. fds_text(record.fds) .. "}" end
