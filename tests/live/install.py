@@ -27,6 +27,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "ethtool": "ethtool",
         "cpio": "cpio",
         "strace": "strace",
+        "chromium": "chromium",
     },
 }
 
