@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from vutrace.framing import MAX_FDS, Framer, Message, Part
-from vutrace.proxy.outlet import Outlet, shut
+from vutrace.framing import HEADER_SIZE, MAX_FDS, RECORD_BOUND, Framer, Message, Part
+from vutrace.proxy.outlet import SEND, Outlet, shut
 from vutrace.proxy.passed import Ancillary, Passed, descriptors
 from vutrace.proxy.recorder import Origin, Recorder
 from vutrace.records import FrameFlag
 
 _WORD = struct.Struct("=I")
-_AHEAD = memoryview(bytearray(64 * 1024))  # one for all: what was looked at is not kept
+_SIZE = struct.Struct("=I").unpack_from
+_AHEAD = memoryview(bytearray(RECORD_BOUND))  # one for all: what was looked at is not kept
 _LOOK = [_AHEAD]
 # int: the enum's operators cost as much as a system call.
 _PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -62,10 +63,10 @@ class Flow:
         self._substitution = substitution
         self._replaced = frozenset(map(_WORD.pack, substitution.requests))
         self._framer: Framer[Passed] = Framer(origin.channel)
-        self._ends = self._framer.ends
         self._began_ns = 0
         self._origin = origin
         self.outlet = outlet
+        self._queue, self._send, self._send_with = outlet.queue, outlet.send_plain, outlet.send_rights
         self.ended = False
         self.why = ""
 
@@ -86,43 +87,53 @@ class Flow:
 
     def pump(self) -> None:
         """Forward what the source has, once; called when it is readable."""
-        if self.outlet.queue or self.ended:
-            return None
+        # One whole message waits: nearly always so, hence here without a call that can be spared.
         try:
-            if not self._framer.between:
-                return self._continue()
+            if self._queue or not self._framer.between:
+                return self._pump()
             size = self._glance(_AHEAD, 0, _PEEK)
-            ends = self._ends(_AHEAD, size)
-            if len(ends) == 1:
-                return self._one(ends[0])
-            return self._several() if ends else self._continue() if size else self._end()
+            if size < HEADER_SIZE or _SIZE(_AHEAD, 8)[0] + HEADER_SIZE != size:
+                return self._pump()
+            data, ancillary, flags, _ = self._read(size, _ROOM, _TAKE)
+            if len(data) != size or flags & _CUT or (ancillary and data[:4] in self._replaced):
+                return self._take(data, ancillary, flags)
         except BlockingIOError:
             return None
         except OSError as error:
             return self._end(error.strerror or str(error))
+        return self._pass_on(data, ancillary)
 
-    def _one(self, size: int) -> None:
-        """The whole message that is next, with what comes with it."""
-        data, ancillary, flags, _ = self._read(size, _ROOM, _TAKE)
-        if len(data) < size or flags & _CUT or (ancillary and data[:4] in self._replaced):
-            return self._take(data, ancillary, flags)
-        sent = self.outlet.attempt(data, ancillary)
+    def _pump(self) -> None:
+        if not self.reading:
+            return None
+        if not self._framer.between:
+            return self._continue()
+        size, _, flags, _ = self._look(_LOOK, 0, _PEEK)
+        ends = self._framer.ends(_AHEAD, size)
+        if not ends:
+            return self._continue() if size else self._end()
+        return self._one_by_one(ends) if flags & _CUT else self._at_once(ends)
+
+    def _pass_on(self, data: bytes, ancillary: Ancillary) -> None:
+        try:
+            sent = self._send_with((data,), ancillary, SEND) if ancillary else self._send(data, SEND)
+        except OSError as error:
+            sent = self.outlet.failed(error)
         now = time.time_ns()
-        if sent == size:
+        if sent == len(data):
             return self._recorder.whole(now, self._origin, data, ancillary)
         fds = self._receive(ancillary)
         self.outlet.settle(data, fds, sent)
-        return self._recorder.single(now, self._origin, Message(data, fds, FrameFlag.NONE, size))
+        return self._recorder.single(now, self._origin, Message(data, fds, FrameFlag.NONE, len(data)))
 
-    def _several(self) -> None:
-        """Several whole messages: at once, or one by one to learn whose the descriptors are."""
-        size, _, flags, _ = self._look(_LOOK, 0, _PEEK)
-        ends = self._ends(_AHEAD, size)
-        if not flags & _CUT:
-            return self._at_once(ends)
+    def _one_by_one(self, ends: list[int]) -> None:
+        """Whole messages, of which one has descriptors: which one, the kernel tells when it is read."""
         for begin, end in pairwise([0, *ends]):
-            self._one(end - begin)
-            if not (self.reading and self._framer.between):
+            data, ancillary, flags, _ = self._read(end - begin, _ROOM, _TAKE)
+            if len(data) < end - begin or flags & _CUT or (ancillary and data[:4] in self._replaced):
+                return self._take(data, ancillary, flags)
+            self._pass_on(data, ancillary)
+            if not self.reading:
                 return None
         return None
 

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from vutrace.proxy.alarm import Alarm
+
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 GONE = select.EPOLLHUP | select.EPOLLERR
 MANY = 32  # events taken at once: keeps the array that epoll_wait fills small
-SELDOM = 16  # turns of a busy loop between two looks at the clock
-IDLE = 0.001  # seconds without an event before deferred work begins; epoll counts in milliseconds
+TICK = 0.002  # seconds from something to do later to the first look whether there is the time
 
 
 class Deferred(Protocol):
@@ -46,7 +47,8 @@ class Timer:
 class Loop:
     """Calls handlers with the epoll mask of their descriptor, timers, and deferred work in between."""
 
-    def __init__(self) -> None:
+    def __init__(self, deferred: Deferred) -> None:
+        self._deferred = deferred
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
@@ -54,6 +56,10 @@ class Loop:
         self._stopped = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.watch(self._wake, READ, lambda _mask: None)
+        self._alarm = Alarm()
+        self.watch(self._alarm.fd, READ, self._rang)
+        self._works = self._ticks = False
+        self._turns = self._seen = 0
 
     def watch(self, fd: int, mask: int, handler: Callable[[int], None]) -> None:
         """Call `handler` when `fd` is ready for `mask`, and always when it is hung up."""
@@ -73,6 +79,7 @@ class Loop:
         """Call once, after so many seconds."""
         timer = Timer(call)
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), timer))
+        self._alarm.set(seconds)
         return timer
 
     def stop(self) -> None:
@@ -81,34 +88,41 @@ class Loop:
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
 
-    def run(self, deferred: Deferred) -> None:
+    def run(self) -> None:
         """Serve until `stop`."""
-        poll, handlers = self._epoll.poll, self._handlers
-        turn, timeout = 0, 0.0
+        poll, handlers, deferred = self._epoll.poll, self._handlers, self._deferred
         while not self._stopped:
-            events = poll(timeout, MANY)
+            events = poll(0 if self._works else -1, MANY)
             for fd, mask in events:
                 handler = handlers.get(fd)  # an earlier event of this turn may have closed it
                 if handler:
                     handler(mask)
-            turn += 1
-            if not events or deferred.urgent or turn % SELDOM == 0:
-                timeout = self._keep_house(deferred, not events)
-            else:
-                timeout = IDLE
+            self._turns += 1
+            if self._works:
+                self._work(not events)
+            elif not self._ticks and deferred.due:
+                self._wait_a_little()
 
-    def _keep_house(self, deferred: Deferred, idle: bool) -> float:
+    def _wait_a_little(self) -> None:
+        self._ticks = True
+        self._seen = self._turns
+        self._alarm.set(TICK)
+
+    def _rang(self, _mask: int) -> None:
+        self._alarm.rang()
+        self._ticks = False
         self._call_timers()
-        if deferred.due:
-            deferred.work(idle)
-            if deferred.due:
-                return 0.0 if idle else IDLE
-        return self._patience()
+        if self._deferred.due:
+            self._work(self._turns - self._seen <= 1)
+        if self._timers:
+            self._alarm.set(self._timers[0][0] - time.monotonic())
 
-    def _patience(self) -> float:
-        while self._timers and self._timers[0][2].call is None:
-            heapq.heappop(self._timers)
-        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else -1.0
+    def _work(self, idle: bool) -> None:
+        """A slice of deferred work, and more of it in the next turn if nobody comes or it is urgent."""
+        self._deferred.work(idle)
+        self._works = self._deferred.due and (idle or self._deferred.urgent)
+        if self._deferred.due and not self._works:
+            self._wait_a_little()
 
     def _call_timers(self) -> None:
         now = time.monotonic()
@@ -120,5 +134,6 @@ class Loop:
     def close(self) -> None:
         """Close the epoll; what it watched stays open."""
         self._epoll.close()
+        self._alarm.close()
         wake, self._wake = self._wake, -1
         os.close(wake)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from vutrace.proxy.passed import Ancillary, Passed, rights
 
-_SEND = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+SEND = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 # Later, perhaps. ETOOMANYREFS: the receiver has too many descriptors waiting and has to read first.
 _LATER = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS}
 
@@ -18,13 +18,13 @@ class Outlet:
 
     `queue`: what it did not take yet. `done`: it was told the end, or takes nothing any more, which is
     `refused`; `why` is the system's reason. `undelivered` counts bytes. `on_change` is called when the queue
-    was empty and is not, or the other way round, and when `done` changes.
+    was empty and is not, or the other way round, and when `done` changes. `send_plain` and `send_rights` are
+    the socket's own, for who spares the call of `attempt`.
     """
 
     def __init__(self, sink: socket.socket, on_change: Callable[[], None]) -> None:
         self._sink = sink
-        self._plain = sink.send
-        self._with_rights = sink.sendmsg
+        self.send_plain, self.send_rights = sink.send, sink.sendmsg
         self._on_change = on_change
         self._ending = False
         self.queue: deque[tuple[memoryview, Sequence[Passed]]] = deque()
@@ -37,12 +37,16 @@ class Outlet:
         """Bytes that went out at once, nothing being queued; with the first of them the descriptors did."""
         try:
             if ancillary:
-                return self._with_rights((data,), ancillary, _SEND)
-            return self._plain(data, _SEND)
+                return self.send_rights((data,), ancillary, SEND)
+            return self.send_plain(data, SEND)
         except OSError as error:
-            if error.errno not in _LATER:
-                self._refuse(error)
-            return 0
+            return self.failed(error)
+
+    def failed(self, error: OSError) -> int:
+        """What an attempt comes to that raised `error`: nothing sent, and refused if it is for good."""
+        if error.errno not in _LATER:
+            self._refuse(error)
+        return 0
 
     def settle(self, data: bytes | memoryview, fds: Sequence[Passed], sent: int) -> None:
         """After `attempt` sent so much of `data`: let go of the descriptors, queue the rest without them."""
@@ -103,9 +107,8 @@ class Outlet:
     def close(self) -> None:
         """Send nothing any more; what is queued is lost."""
         self.done = True
-        queue, self.queue = self.queue, deque()
-        for data, fds in queue:
-            self.settle(data, fds, 0)
+        while self.queue:
+            self.settle(*self.queue.popleft(), 0)
 
 
 def shut(end: socket.socket, how: int) -> None:

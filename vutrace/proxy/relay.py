@@ -66,8 +66,8 @@ class Relay:
             raise
         self._notes = Notes()
         self._writer = Writer(self._fd, self._recording_failed) if self._fd is not None else None
-        self._loop = Loop()
-        self._recorder = Recorder(self._writer, options.messages, self._loop.stop)
+        self._recorder = Recorder(self._writer, options.messages, self.stop)
+        self._loop = Loop(self._recorder)
         numbers = count()
         self._pairs = [
             Pair(
@@ -111,7 +111,7 @@ class Relay:
             self._loop.later(self._options.duration, self._loop.stop)
         viewer = self._start_viewer()
         try:
-            self._loop.run(self._recorder)
+            self._loop.run()
         finally:
             self._close(viewer)
         return self._status()
