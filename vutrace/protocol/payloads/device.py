@@ -1,0 +1,53 @@
+"""The device: configuration space, in-flight buffer, shared objects, state transfer."""
+
+from vutrace.protocol.layers import Fixed, Layer, Tail, pad, u16, u32, u64
+from vutrace.protocol.shows import CONFIG, HEX, SIZE, UUID, enum, parts
+
+
+class Config(Layer):
+    """The spec\'s "Virtio device config space"; the device's dissector reads `data`."""
+
+    name = "config space"
+    fields_desc = [
+        u32("offset"),
+        u32("size"),
+        u32("flags", enum({0: "guest write", 1: "live migration", 2: "live migration (rust-vmm)"})),
+        Tail("data", CONFIG),
+    ]
+
+
+class Inflight(Layer):
+    """The spec\'s "Inflight description"; 24 bytes on every known wire, 4 of them tail padding."""
+
+    name = "inflight"
+    fields_desc = [
+        u64("mmap_size", SIZE),
+        u64("mmap_offset", HEX),
+        u16("num_queues"),
+        u16("queue_size"),
+        pad(4),
+    ]
+
+
+class Uuid(Layer):
+    """The spec\'s "VhostUserShared": the UUID of a shared object."""
+
+    name = "shared object"
+    fields_desc = [Fixed("uuid", 16, UUID)]
+
+
+class DeviceState(Layer):
+    """The spec\'s "Device state transfer parameters"."""
+
+    name = "device state transfer"
+    fields_desc = [
+        u32("direction", enum({0: "save", 1: "load"})),
+        u32("phase", enum({0: "stopped"})),
+    ]
+
+
+class DeviceStateReply(Layer):
+    """SET_DEVICE_STATE_FD's reply: an error number, and bit 8 when no descriptor comes along."""
+
+    name = "device state reply"
+    fields_desc = [u64("u64", parts(error=0xFF, nofd=0x100))]
