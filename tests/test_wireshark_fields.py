@@ -208,12 +208,17 @@ def told_apart() -> Registry:
     return Registry(plugins)
 
 
+def told(device: Device, connection: int) -> dict[str, str]:
+    """The device by its command line, or by the word of whoever captured."""
+    return {"device": device.name} if connection % 2 else {"backend_command": f"device-{device.name}"}
+
+
 def device_records(device: Device, connection: int) -> list[Frame | Event]:
     """An opening that tells the device, its features, its configuration space."""
     features = struct.pack("<IIIQ", 1, 5, 8, 2**64 - 1)
     size = size_of(device.config) if device.config else 8
     made: list[Frame | Event] = [
-        Event(0, 0, 1, EventKind.OPEN, "open", attributes={"backend_command": f"device-{device.name}"}),
+        Event(0, 0, 1, EventKind.OPEN, "open", attributes=told(device, connection)),
         Frame(0, 0, 1, Channel.MAIN, Side.BACKEND, features, wire_size=len(features)),
     ]
     for first in (0, 1, 3, 17, 18):

@@ -41,7 +41,11 @@ def from_user(device: Device) -> Guess:
 
 
 def from_event(event: Event, devices: Iterable[Device], endpoints: Connection | None) -> Iterator[Guess]:
-    """What the peers' command lines say of the sockets that they were traced on."""
+    """What was said when it was captured, and the command lines of the peers about the traced sockets."""
+    said = event.attributes.get("device")
+    yield from (
+        Guess(device, "named when it was captured", SAID) for device in devices if device.name == said
+    )
     paths = {
         Side.FRONTEND: path_of(endpoints.frontend if endpoints else ""),
         Side.BACKEND: path_of(endpoints.backend if endpoints else ""),

@@ -145,9 +145,15 @@ local function relevant(command, path)
 end
 
 local function guess_from_event(context, record)
-  if context.weight >= WEIGHTS.command then return context end
-  local commands, paths = {}, sockets()
+  local commands = {}
   for _, each in ipairs(record.attributes) do commands[each.name] = each.value end
+  for _, device in ipairs(DEVICES) do
+    if device.name == commands.device then
+      context = adopt(context, device, "named when it was captured", WEIGHTS.said)
+    end
+  end
+  if context.weight >= WEIGHTS.command then return context end
+  local paths = sockets()
   for _, side in ipairs({ "frontend", "backend" }) do
     local words = relevant(commands[side .. "_command"] or "", paths[side])
     for _, device in ipairs(DEVICES) do
