@@ -24,35 +24,35 @@ class GpuProtocolFeatures(Layer):
 
 
 class CursorPos(Layer):
-    """The spec\'s "VhostUserGpuCursorPos"."""
+    """The spec's "VhostUserGpuCursorPos"."""
 
     name = "cursor position"
     fields_desc = [u32("scanout_id"), u32("x"), u32("y")]
 
 
 class CursorUpdate(Layer):
-    """The spec\'s "VhostUserGpuCursorUpdate": 64 x 64 ARGB pixels."""
+    """The spec's "VhostUserGpuCursorUpdate": 64 x 64 ARGB pixels."""
 
     name = "cursor update"
     fields_desc = [Nested("pos", CursorPos), u32("hot_x"), u32("hot_y"), Fixed("data", 64 * 64 * 4, BYTES)]
 
 
 class Scanout(Layer):
-    """The spec\'s "VhostUserGpuScanout"; 0 x 0 disables."""
+    """The spec's "VhostUserGpuScanout"; 0 x 0 disables."""
 
     name = "scanout"
     fields_desc = [u32("scanout_id"), u32("width"), u32("height")]
 
 
 class Update(Layer):
-    """The spec\'s "VhostUserGpuUpdate": a rectangle, and its x8r8g8b8 pixels unless a dmabuf holds them."""
+    """The spec's "VhostUserGpuUpdate": a rectangle, and its x8r8g8b8 pixels unless a dmabuf holds them."""
 
     name = "update"
     fields_desc = [u32("scanout_id"), *map(u32, RECTANGLE), Tail("data", BYTES)]
 
 
 class DmabufScanout(Layer):
-    """The spec\'s "VhostUserGpuDMABUFScanout"."""
+    """The spec's "VhostUserGpuDMABUFScanout"."""
 
     name = "dmabuf scanout"
     fields_desc = [
@@ -67,7 +67,7 @@ class DmabufScanout(Layer):
 
 
 class DmabufScanout2(Layer):
-    """The spec\'s "VhostUserGpuDMABUFScanout2": with DRM format modifiers."""
+    """The spec's "VhostUserGpuDMABUFScanout2": with DRM format modifiers."""
 
     name = "dmabuf scanout 2"
     fields_desc = [*DmabufScanout.fields_desc, u64("modifiers", HEX)]

@@ -5,7 +5,7 @@ from vutrace.protocol.shows import CONFIG, HEX, SIZE, UUID, enum, parts
 
 
 class Config(Layer):
-    """The spec\'s "Virtio device config space"; the device's dissector reads `data`."""
+    """The spec's "Virtio device config space"; the device's dissector reads `data`."""
 
     name = "config space"
     fields_desc = [
@@ -17,7 +17,7 @@ class Config(Layer):
 
 
 class Inflight(Layer):
-    """The spec\'s "Inflight description"; 24 bytes on every known wire, 4 of them tail padding."""
+    """The spec's "Inflight description"; 24 bytes on every known wire, 4 of them tail padding."""
 
     name = "inflight"
     fields_desc = [
@@ -30,14 +30,14 @@ class Inflight(Layer):
 
 
 class Uuid(Layer):
-    """The spec\'s "VhostUserShared": the UUID of a shared object."""
+    """The spec's "VhostUserShared": the UUID of a shared object."""
 
     name = "shared object"
     fields_desc = [Fixed("uuid", 16, UUID)]
 
 
 class DeviceState(Layer):
-    """The spec\'s "Device state transfer parameters"."""
+    """The spec's "Device state transfer parameters"."""
 
     name = "device state transfer"
     fields_desc = [

@@ -37,7 +37,7 @@ class XenMemoryRegion(Layer):
 
 
 class MemoryTable(Layer):
-    """The spec\'s "Multiple memory regions description"; 8 bytes with no region end postcopy's exchange."""
+    """The spec's "Multiple memory regions description"; 8 bytes with no region end postcopy's exchange."""
 
     name = "memory table"
     fields_desc = [u32("nregions"), u32("padding"), Listed("regions", MemoryRegion, "nregions")]
@@ -51,7 +51,7 @@ class XenMemoryTable(Layer):
 
 
 class SingleRegion(Layer):
-    """The spec\'s "Single memory region description" (ADD_MEM_REG, REM_MEM_REG)."""
+    """The spec's "Single memory region description" (ADD_MEM_REG, REM_MEM_REG)."""
 
     name = "single memory region"
     fields_desc = [u64("padding"), Nested("region", MemoryRegion)]
@@ -65,7 +65,7 @@ class XenSingleRegion(Layer):
 
 
 class Log(Layer):
-    """The spec\'s "Log description": the area for dirty page logging."""
+    """The spec's "Log description": the area for dirty page logging."""
 
     name = "log"
     fields_desc = [u64("mmap_size", SIZE), u64("mmap_offset", HEX)]
@@ -79,7 +79,7 @@ class LogSize(Layer):
 
 
 class Iotlb(Layer):
-    """The spec\'s "An IOTLB message"."""
+    """The spec's "An IOTLB message"."""
 
     name = "IOTLB message"
     fields_desc = [
@@ -93,7 +93,7 @@ class Iotlb(Layer):
 
 
 class Mmap(Layer):
-    """The spec\'s "MMAP request": a mapping in a shared memory region (SHMEM_MAP, SHMEM_UNMAP)."""
+    """The spec's "MMAP request": a mapping in a shared memory region (SHMEM_MAP, SHMEM_UNMAP)."""
 
     name = "MMAP request"
     fields_desc = [
@@ -107,7 +107,7 @@ class Mmap(Layer):
 
 
 class ShmemConfig(Layer):
-    """The spec\'s "Shared memory region configuration": a size for each of 256 ids."""
+    """The spec's "Shared memory region configuration": a size for each of 256 ids."""
 
     name = "shared memory configuration"
     fields_desc = [u32("num_regions"), u32("padding"), Array("memory_sizes", "Q", 256, SIZE)]

@@ -56,7 +56,7 @@ class VringAddr(Layer):
 
 
 class Area(Layer):
-    """The spec\'s "Vring area description": where a ring's doorbell can be mapped."""
+    """The spec's "Vring area description": where a ring's doorbell can be mapped."""
 
     name = "vring area"
     fields_desc = [u64("u64", RING_WITH_FD), u64("size", SIZE), u64("offset", HEX)]
