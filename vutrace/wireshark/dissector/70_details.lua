@@ -1,53 +1,6 @@
 -- What matters in a message, in a few words: the same as vutrace/views/details.py says.
 
-local REGIONS_SHOWN, NAMES_SHOWN = 3, 8
-
-local function few(names)
-  if #names <= NAMES_SHOWN then return table.concat(names, " ") end
-  return string.format("%s +%d", table.concat(names, " ", 1, NAMES_SHOWN), #names - NAMES_SHOWN)
-end
-
-local function trimmed(text)
-  return (text:gsub("^%s+", ""):gsub("%s+$", ""))
-end
-
--- Short names of virtio bits, the generic ones first.
-local function virtio_names(device)
-  return function(mask)
-    local generic, others = {}, {}
-    for _, bit in ipairs(set_bits(mask)) do
-      local name = FEATURE_NAMES[bit] or (device and device.feature_names[bit]) or ("bit " .. bit)
-      local list = FEATURE_NAMES[bit] and generic or others
-      list[#list + 1] = name:match("_F_(.+)") or name
-    end
-    for _, name in ipairs(others) do generic[#generic + 1] = name end
-    return generic
-  end
-end
-
-local function offer(mask, before, names)
-  if same(mask, before) then return hex(mask) .. " as before" end
-  return trimmed(hex(mask) .. " " .. few(names(mask)))
-end
-
-local function marked(names, before, behind)
-  local words = {}
-  for i, name in ipairs(names) do words[i] = before .. name .. behind end
-  return few(words)
-end
-
-local function choice(mask, before, offered, names, tell_taken)
-  if same(mask, before) then return hex(mask) .. " as before" end
-  local taken = (tell_taken or not offered) and few(names(mask)) or ""
-  if not offered then return trimmed(hex(mask) .. " " .. taken) end
-  local left = marked(names(offered:band(mask:bnot())), "-", "")
-  local extra = marked(names(mask:band(offered:bnot())), "+", " (not offered)")
-  local words = { hex(mask) }
-  for _, each in ipairs({ taken, left ~= "" and left or "(all offered)", extra }) do
-    if each ~= "" then words[#words + 1] = each end
-  end
-  return table.concat(words, " ")
-end
+local REGIONS_SHOWN = 3
 
 local function region(values)
   return size_text(values.size) .. " at gpa " .. address(values.guest_address)
