@@ -7,6 +7,7 @@ from pathlib import Path
 import big_session
 import pytest
 from lab.needs import needs
+from lab.process import until
 from sessions import QEMU_7_2, qemu_net
 from typer.testing import CliRunner
 
@@ -237,7 +238,7 @@ def test_light_and_dark(opened: Opened) -> None:
     opened.page.emulate_media(color_scheme="dark")
     opened.drawn()
     opened.page.emulate_media(color_scheme="light")
-    opened.page.wait_for_function(f"{background} === 'rgb(255, 255, 255)'")
+    until(lambda: opened.page.evaluate(background) == "rgb(255, 255, 255)", 10, "the page is light again")
 
 
 def test_help_is_a_key_away(opened: Opened) -> None:

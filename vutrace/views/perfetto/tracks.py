@@ -1,0 +1,59 @@
+"""The tracks of a trace: a process for each connection, and what stands below it."""
+
+from collections.abc import Hashable, Iterator
+from itertools import count
+
+from vutrace.records import Channel, Side, connection_letter
+from vutrace.session.model import ConnectionTimeline, RingLane
+from vutrace.views.perfetto.track_event import process, track
+
+CHANNELS = {Channel.MAIN: "main channel", Channel.BACKEND: "back-end channel", Channel.GPU: "GPU channel"}
+SENDERS = {Side.FRONTEND: "front-end", Side.BACKEND: "back-end"}
+SESSIONS, MEMORY, RINGS = 0, 10, 11  # ranks from top to bottom; the channels stand between
+
+
+class Tracks:
+    """Numbers tracks by connection and key, and announces each when it is first used."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+        self._known: dict[tuple[int, Hashable], int] = {}
+        self._news: list[bytes] = []
+
+    def begin(self, connection: ConnectionTimeline) -> bytes:
+        """The process of a connection; its number stands for a process id."""
+        letter = connection_letter(connection.number)
+        uuid = self._known[connection.number, None] = next(self._numbers)
+        name = f"{letter}  {connection.frontend or '?'} ⇄ {connection.backend or '?'}"
+        return process(uuid, connection.number + 1, name)
+
+    def announced(self) -> Iterator[bytes]:
+        """The tracks that are new since the last call; they have to come before what is on them."""
+        news, self._news = self._news, []
+        return iter(news)
+
+    def sessions(self, connection: int) -> int:
+        """Sessions, their phases and turns."""
+        return self._of(connection, SESSIONS, "sessions, phases, loops", SESSIONS)
+
+    def channel(self, connection: int, channel: Channel, sender: Side) -> int:
+        """What one side says on one socket."""
+        rank = 1 + 2 * list(Channel).index(channel) + (sender is Side.BACKEND)
+        return self._of(connection, (channel, sender), f"{CHANNELS[channel]}, {SENDERS[sender]}", rank)
+
+    def memory(self, connection: int) -> int:
+        """The memory map."""
+        return self._of(connection, MEMORY, "memory", MEMORY)
+
+    def ring(self, connection: int, lane: RingLane) -> int:
+        """A ring, below the track of all rings."""
+        self._of(connection, RINGS, "rings", RINGS)
+        index = lane.ring.index
+        return self._of(connection, (RINGS, index), f"ring {index} {lane.ring.name}".rstrip(), index, RINGS)
+
+    def _of(self, connection: int, key: Hashable, name: str, rank: int, parent: Hashable = None) -> int:
+        uuid = self._known.get((connection, key))
+        if uuid is None:
+            uuid = self._known[connection, key] = next(self._numbers)
+            self._news.append(track(uuid, self._known.get((connection, parent), 0), name, rank))
+        return uuid
