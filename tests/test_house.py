@@ -23,6 +23,7 @@ ROOMS = [
     "proxy",
     "peers",
     "replay",
+    "diff",
     "views",
     "wireshark",
     "cli",

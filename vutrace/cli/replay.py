@@ -89,7 +89,7 @@ def replay(
     from vutrace.cli.reading import chosen, load_dissectors
 
     name, registry = chosen(file, read), load_dissectors(dissector)
-    if role is None and mutate is not None:
+    if role is not Side.FRONTEND and mutate is not None:
         raise UsageError("--mutate needs --as frontend and --to ENDPOINT")
     show = shower(quiet or write == "-", color)
     with interruptible(), writing(write) as sink:
@@ -97,7 +97,7 @@ def replay(
             show_paced(name, registry, device, window(start, to), factor(speed or "1x"), sink, show)
             return
         recorded = recordings(name, registry, device, connection, session)
-        stage = stage_of(role, to, speed, timeout, idle)
+        stage = stage_of(role, to, speed, timeout, idle, mutate is not None)
         with closing(actor_of(stage, registry, recorded, sink, show)) as actor:
             status = acted(actor, recorded) if mutate is None else fuzzed(actor, recorded, mutate, runs)
     raise typer.Exit(status)
@@ -128,10 +128,11 @@ def recordings(
     return found
 
 
-def stage_of(role: Side, to: str, speed: str, timeout: float, idle: float) -> "Stage":
-    """What to act, where."""
+def stage_of(role: Side, to: str, speed: str, timeout: float, idle: float, often: bool) -> "Stage":
+    """What to act, where; `often`: there are to be many runs, so none is lingered over."""
     from vutrace.proxy.endpoints import How, parse_endpoint
     from vutrace.replay.act import Stage
+    from vutrace.replay.frontend import SETTLE
 
     if not to:
         raise UsageError("--as needs --to ENDPOINT, the live peer")
@@ -139,7 +140,8 @@ def stage_of(role: Side, to: str, speed: str, timeout: float, idle: float) -> "S
         endpoint = parse_endpoint(to, How.CONNECT if role is Side.FRONTEND else How.LISTEN)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return Stage(role, endpoint, timeout, idle, factor(speed or "max"))
+    settle = SETTLE / 20 if often else SETTLE
+    return Stage(role, endpoint, timeout, idle, settle, factor(speed or "max"))
 
 
 def factor(speed: str) -> float:

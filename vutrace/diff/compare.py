@@ -58,8 +58,8 @@ def pairings(a: list[Account], b: list[Account], latency: bool = False) -> list[
 
 
 def couples(a: Account, b: Account) -> Iterator[tuple[Course | None, Course | None]]:
-    """The courses of both by name."""
-    mine, theirs = ({(each.subject, each.name): each for each in account.courses} for account in (a, b))
+    """The courses of both by what they are about."""
+    mine, theirs = ({(each.subject, each.ring): each for each in account.courses} for account in (a, b))
     for key in [*mine, *(key for key in theirs if key not in mine)]:
         yield mine.get(key), theirs.get(key)
 

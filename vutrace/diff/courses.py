@@ -23,11 +23,12 @@ NONE: Fact = "not sent"
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """Steps that follow each other. Courses of one `subject` are told together, each by its `name`."""
+    """Steps that follow each other. Those of several rings are told together, each by its `name`."""
 
     subject: str
-    name: str
     tokens: list[Token]
+    ring: int | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +83,15 @@ def note_latency(latencies: dict[tuple[int, int], dict[str, list[int]]], row: Ro
 
 def courses(session: SessionTimeline, script: Script) -> Iterator[Course]:
     """Every course of a session."""
-    yield Course("device", "", [Token("device", {"type": session.device}, session.first)])
-    yield Course("negotiation", "", list(negotiation(session, script)))
-    yield Course("phases", "", [phase_token(phase) for phase in session.phases])
-    yield Course("memory", "", list(memory(session)))
+    yield Course("device", [Token("device", {"type": session.device}, session.first)])
+    yield Course("negotiation", list(negotiation(session, script)))
+    yield Course("phases", [phase_token(phase) for phase in session.phases])
+    yield Course("memory", list(memory(session)))
     yield from messages(session, script)
     for lane in session.rings:
-        yield Course(FINAL_RING, lane.ring.name or str(lane.ring.index), [ring_token(lane.ring)])
-    yield Course(END, "", [end_token(session, script)])
+        ring = lane.ring
+        yield Course(FINAL_RING, [ring_token(ring)], ring.index, ring.name or str(ring.index))
+    yield Course(END, [end_token(session, script)])
 
 
 def negotiation(session: SessionTimeline, script: Script) -> Iterator[Token]:
@@ -153,12 +155,12 @@ def messages(session: SessionTimeline, script: Script) -> Iterator[Course]:
         if exchange.message.name in MARKS:
             for tokens in about_rings.values():
                 tokens.append(Token(token.key, row=token.row, mark=True))
-    yield Course("messages", "", about_device)
+    yield Course("messages", about_device)
     for index, tokens in sorted(about_rings.items()):
-        yield Course("ring", names.get(index, str(index)), tokens)
+        yield Course("ring", tokens, index, names.get(index, str(index)))
     for channel in (Channel.BACKEND, Channel.GPU):
         side = [token_of(each) for each in script.side if each.message.channel is channel]
-        yield Course(f"{channel} channel", "", side)
+        yield Course(f"{channel} channel", side)
 
 
 def ring_token(ring: Ring) -> Token:

@@ -51,6 +51,11 @@ class BackendPlay:
             self._model.close()
         for exchange in self._waiting.values():
             self._compare(exchange, None)
+        if self._side:
+            unsent = ", ".join(exchange.message.name for exchange in self._side)
+            self._outcome.notes.append(
+                f"there was no occasion for what the recorded back-end asked: {unsent}"
+            )
 
     def _next(self) -> Heard | None:
         try:
@@ -88,7 +93,7 @@ class BackendPlay:
         message, refused = heard.message, ""
         try:
             answer = self._model.handle(message, heard.fds)
-        except RefusedError as error:
+        except (RefusedError, OverflowError) as error:
             answer, refused = None, str(error)
         if exchange is None:
             self._outcome.unrecorded += 1

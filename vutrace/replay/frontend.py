@@ -8,7 +8,7 @@ from vutrace.dissection.message import Message
 from vutrace.peers import PeerError
 from vutrace.peers.encode import encode_reply
 from vutrace.protocol.payloads import Ack
-from vutrace.records import Channel
+from vutrace.records import Channel, Side
 from vutrace.replay.answers import Answers
 from vutrace.replay.compare import differences
 from vutrace.replay.descriptors import Descriptors
@@ -52,18 +52,37 @@ class FrontendPlay:
         self._waiting: dict[int, Exchange] = {}  # by the live request's row
         self._sent: list[Exchange] = []  # since the last reply
         self._doubts: list[str] = []
+        self._begun = self._asked = 0
 
     def run(self) -> None:
         """Act the session out; BrokeOffError where the back-end does not go along."""
         self._outcome.sessions += 1
-        for exchange in self._script.main:
-            self._pause(exchange)
-            self._exchange(exchange)
-        self._linger(time.monotonic() + self._settle)
+        try:
+            self._act()
+        except BrokeOffError:
+            if not self._ends_as_recorded():
+                raise
+            self._outcome.notes.append("the back-end closed the connection, as the recorded one did")
+            return
         for exchange in self._waiting.values():
             if exchange.reply:
                 self._compare(exchange, None)
-        self._waiting.clear()
+        if missing := len(self._script.side) - self._asked:
+            told = "on the back-end channel, which this one did not"
+            self._outcome.notes.append(f"the recorded back-end asked {missing} times more {told}")
+
+    def _act(self) -> None:
+        for exchange in self._script.main:
+            self._pause(exchange)
+            self._begun += 1
+            self._exchange(exchange)
+        self._linger(time.monotonic() + self._settle)
+
+    def _ends_as_recorded(self) -> bool:
+        """Whether the recorded back-end closed as well, and had nothing more to say by then."""
+        left = [*self._waiting.values(), *self._script.main[self._begun :]]
+        closed = self._talk.closed and self._script.closed_by is Side.BACKEND
+        return closed and not any(exchange.reply for exchange in left)
 
     def _exchange(self, exchange: Exchange) -> None:
         message, name = exchange.message, exchange.message.name
@@ -114,15 +133,21 @@ class FrontendPlay:
         self._linger(self._clock(exchange.message.frame.time_ns))
 
     def _linger(self, until: float) -> None:
-        while self._talk.look(until) or time.monotonic() < until:
-            if self._talk.closed:
-                break
-            while self._talk.look():
-                heard = self._talk.hear(0.0)
-                if heard:
-                    self._take(heard)
+        try:
+            while self._talk.look(until) or time.monotonic() < until:
+                if self._talk.closed:
+                    break
+                while self._talk.look():
+                    self._take_next()
+        except PeerError as error:
+            raise self._broke_off(str(error)) from None
         if self._talk.closed:
             raise self._broke_off("the back-end closed the connection")
+
+    def _take_next(self) -> None:
+        heard = self._talk.hear(0.0)
+        if heard:
+            self._take(heard)
 
     def _take(self, heard: Heard) -> None:
         close_all(heard.fds)
@@ -150,6 +175,7 @@ class FrontendPlay:
     def _answer(self, heard: Heard) -> None:
         """A request on the back-end channel (or the GPU's): what the recorded front-end said, or yes."""
         message, context = heard.message, heard.row.context
+        self._asked += 1
         recorded = self._side.find(message, context)
         if recorded is None:
             self._outcome.notes.append(f"{message.name} on the {message.channel} channel was never recorded")

@@ -1,0 +1,163 @@
+"""A recording at its own pace: the clock, the keys, and the verb."""
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from replay_stage import CAPTURES
+from typer.testing import CliRunner
+
+from vutrace.capture import read
+from vutrace.cli import app
+from vutrace.records import Event, Frame
+from vutrace.replay.pace import UNTIL_A_KEY, Pace
+
+SECOND = 1_000_000_000
+CAPTURE = CAPTURES / "qemu-7.2-testpmd.pcapng"
+VUTRACE = [sys.executable, "-m", "vutrace", "replay"]
+
+
+def pace(speed: float) -> Pace:
+    made = Pace(speed)
+    made.begin(100 * SECOND, 10.0)
+    return made
+
+
+@pytest.mark.parametrize(("speed", "wait"), [(1.0, 4.0), (2.0, 2.0), (0.5, 8.0), (0.0, 0.0)])
+def test_what_was_recorded_later_is_due_later(speed: float, wait: float) -> None:
+    assert pace(speed).wait(104 * SECOND, 10.0) == wait
+    assert pace(speed).wait(104 * SECOND, 10.0 + wait) == 0.0
+
+
+def test_a_pause_stops_the_clock() -> None:
+    clock = pace(1.0)
+    clock.press(" ", 11.0)
+    assert clock.wait(104 * SECOND, 50.0) is UNTIL_A_KEY
+    clock.press(" ", 60.0)
+    assert clock.wait(104 * SECOND, 60.0) == 3.0
+
+
+def test_steps_are_due_while_it_stands() -> None:
+    clock = pace(1.0)
+    clock.press("s", 11.0)
+    assert clock.wait(104 * SECOND, 11.0) == 0.0
+    clock.shown(104 * SECOND, 12.0)
+    assert clock.wait(105 * SECOND, 12.0) is UNTIL_A_KEY
+    clock.press(" ", 20.0)
+    assert clock.wait(105 * SECOND, 20.0) == 1.0
+
+
+def test_another_speed_counts_from_now_on() -> None:
+    clock = pace(1.0)
+    clock.press("+", 12.0)
+    assert clock.wait(104 * SECOND, 12.0) == 1.0
+    clock.press("-", 12.0)
+    clock.press("-", 12.0)
+    assert clock.wait(104 * SECOND, 12.0) == 4.0
+
+
+def test_other_keys_do_nothing_and_q_ends() -> None:
+    clock = pace(1.0)
+    clock.press("x", 12.0)
+    clock.press("", 12.0)
+    assert clock.wait(104 * SECOND, 12.0) == 2.0
+    clock.press("q", 12.0)
+    assert clock.ended
+
+
+def run(*words: str | Path) -> Any:
+    return CliRunner().invoke(app, ["replay", *map(str, words)])
+
+
+def shown(*words: str | Path) -> list[str]:
+    ran = run(*words)
+    assert ran.exit_code == 0, ran.exception
+    lines: list[str] = ran.stdout.splitlines()
+    return lines
+
+
+def show(*words: str | Path) -> list[str]:
+    lines: list[str] = CliRunner().invoke(app, ["show", *map(str, words)]).stdout.splitlines()
+    return lines
+
+
+def test_the_rows_are_those_of_show() -> None:
+    assert shown(CAPTURE, "--speed", "max") == show(CAPTURE)
+
+
+def test_a_capture_comes_through_a_pipe() -> None:
+    with CAPTURE.open("rb") as stdin:
+        command = [*VUTRACE, "-", "--speed", "max"]
+        ran = subprocess.run(command, stdin=stdin, capture_output=True, check=True, text=True, timeout=30)
+    assert ran.stdout.splitlines() == shown(CAPTURE, "--speed", "max")
+
+
+def test_a_part_is_shown_with_what_is_known_from_before() -> None:
+    part = numbered(shown(CAPTURE, "--speed", "max", "--from", "12.2", "--to", "12.5"))
+    assert part == [line for line in numbered(show(CAPTURE)) if 12.2 <= float(line[9:20]) <= 12.5]
+    assert "tx1" in part[-1]
+
+
+def numbered(lines: list[str]) -> list[str]:
+    """The rows alone, without heading and notes."""
+    return [line for line in lines if line[:6].strip().isdecimal()]
+
+
+def test_it_takes_its_time(tmp_path: Path) -> None:
+    began = time.monotonic()
+    shown(CAPTURE, "--from", "12.2", "--to", "12.7", "--speed", "0.5x", "-q")
+    assert time.monotonic() - began > 0.8
+
+
+def test_a_capture_grows_as_if_it_were_live(tmp_path: Path) -> None:
+    live = tmp_path / "live.pcapng"
+    assert shown(CAPTURE, "--speed", "max", "-w", live, "-q") == []
+    assert list(read(live)) == list(read(CAPTURE))
+
+
+def test_on_a_terminal_keys_pause_and_step() -> None:
+    """Paused at once, stepped three times, then ended: the heading and what three steps showed."""
+    ours, theirs = pty.openpty()
+    command = [*VUTRACE, str(CAPTURE), "--speed", "0.001x", "--color", "never"]
+    process = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    os.close(theirs)
+    try:
+        assert process.stderr
+        assert b"space pauses" in process.stderr.readline()
+        os.write(ours, b" sssq")
+        output, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    # how many were due before the first key came, the machine's load decides
+    rows = [int(line.split()[0]) for line in numbered(output.decode().splitlines())]
+    assert rows == list(range(1, len(rows) + 1))
+    assert 3 <= len(rows) <= 6
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--speed", "fast"], "--speed fast: 2x, 0.5x or max"),
+        (["--to", "vhost.sock"], "--to vhost.sock: a second to end at, or an endpoint together with --as"),
+        (["--as", "frontend"], "--as needs --to ENDPOINT, the live peer"),
+        (["--as", "backend", "--to", "s", "--mutate", "1"], "--mutate needs --as frontend and --to ENDPOINT"),
+        (["--as", "frontend", "--to", "fd:x"], "'fd:x': fd: takes a descriptor number"),
+        (["--as", "frontend", "--to", "s", "--session", "9"], "has no such session with messages"),
+    ],
+)
+def test_what_makes_no_sense_is_said(words: list[str], why: str) -> None:
+    ran = run(CAPTURE, *words)
+    assert type(ran.exception).__name__ == "UsageError"
+    assert why in str(ran.exception)
+
+
+def test_the_kept_capture_has_what_these_tests_count_on() -> None:
+    items = [item for item in read(CAPTURE) if isinstance(item, Frame | Event)]
+    assert items[-1].time_ns - items[0].time_ns > 12 * SECOND
