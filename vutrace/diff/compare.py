@@ -6,7 +6,7 @@ from itertools import zip_longest
 from statistics import median
 
 from vutrace.diff.align import Edit, edits
-from vutrace.diff.courses import LAST, Account, Course
+from vutrace.diff.courses import LAST, PHASES, SHAPES, Account, Course
 from vutrace.diff.tokens import Fact
 
 LATE_RATIO, LATE_NS = 2.0, 100_000
@@ -44,6 +44,9 @@ def compare(a: Account, b: Account, latency: bool = False) -> list[Change]:
         for edit in edits(mine.tokens if mine else (), theirs.tokens if theirs else ()):
             note(found, course, edit)
     changes = list(found.values())
+    if all(change.subject == PHASES for change in changes):
+        # Where every course is the same, loops that are not tell only how independent rings interleave.
+        changes = [change for change in changes if not change.what.endswith(SHAPES)]
     if latency:
         changes += latencies(a.latencies, b.latencies)
     return sorted(changes, key=place)

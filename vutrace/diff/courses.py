@@ -15,8 +15,10 @@ from vutrace.session.row import Row
 from vutrace.session.timeline import TimelineBuilder
 
 MARKS = ("SET_STATUS", "SET_FEATURES")
-FINAL_RING, END = "ring at the end", "the end"
-LAST = ("phases", FINAL_RING, END)
+PHASES, FINAL_RING, END = "phases", "ring at the end", "the end"
+SHAPES = LOOPS, SENT_ONCE = "loops", "sent once"
+"""What phases tell of the messages in them."""
+LAST = (PHASES, FINAL_RING, END)
 """Subjects that sum a session up: they are told behind what led to them."""
 NONE: Fact = "not sent"
 
@@ -85,7 +87,7 @@ def courses(session: SessionTimeline, script: Script) -> Iterator[Course]:
     """Every course of a session."""
     yield Course("device", [Token("device", {"type": session.device}, session.first)])
     yield Course("negotiation", list(negotiation(session, script)))
-    yield Course("phases", [phase_token(phase) for phase in session.phases])
+    yield Course(PHASES, [phase_token(phase) for phase in session.phases])
     yield Course("memory", list(memory(session)))
     yield from messages(session, script)
     for lane in session.rings:
@@ -125,7 +127,9 @@ def phase_token(phase: PhaseSpan) -> Token:
     told = ", ".join(
         f"{loop.name} × {loop.count}" + f", {loop.repeats} times" * (loop.repeats > 1) for loop in loops
     )
-    return Token(str(phase.phase), {"loops": told or "none", "sent once": frozenset(phase.once)}, phase.first)
+    return Token(
+        str(phase.phase), dict(zip(SHAPES, (told or "none", frozenset(phase.once)), strict=True)), phase.first
+    )
 
 
 def memory(session: SessionTimeline) -> Iterator[Token]:
