@@ -7,10 +7,10 @@ in one go; with, they are read one by one, so that each keeps its own descriptor
 
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from time import time_ns as _now
 
 from vutrace.framing import HEADER_SIZE, MAX_FDS, RECORD_BOUND, Framer, Message, Part
 from vutrace.proxy.outlet import SEND, Outlet, shut
@@ -59,6 +59,7 @@ class Flow:
         # recvmsg_into the one that tells of descriptors.
         self._glance, self._look, self._read = source.recv_into, source.recvmsg_into, source.recvmsg
         self._recorder = recorder
+        self._whole = recorder.whole
         self._on_change = on_change
         self._substitution = substitution
         self._replaced = frozenset(map(_WORD.pack, substitution.requests))
@@ -87,7 +88,7 @@ class Flow:
 
     def pump(self) -> None:
         """Forward what the source has, once; called when it is readable."""
-        # One whole message waits: nearly always so, hence here without a call that can be spared.
+        # One whole message waits: nearly always so, hence all of it here, with no call that can be spared.
         try:
             if self._queue or not self._framer.between:
                 return self._pump()
@@ -101,7 +102,14 @@ class Flow:
             return None
         except OSError as error:
             return self._end(error.strerror or str(error))
-        return self._pass_on(data, ancillary)
+        try:
+            sent = self._send_with((data,), ancillary, SEND) if ancillary else self._send(data, SEND)
+        except OSError as error:
+            sent = self.outlet.failed(error)
+        now = _now()
+        if sent == size:
+            return self._whole(now, self._origin, data, ancillary)
+        return self._partly(now, data, ancillary, sent)
 
     def _pump(self) -> None:
         if not self.reading:
@@ -114,17 +122,11 @@ class Flow:
             return self._continue() if size else self._end()
         return self._one_by_one(ends) if flags & _CUT else self._at_once(ends)
 
-    def _pass_on(self, data: bytes, ancillary: Ancillary) -> None:
-        try:
-            sent = self._send_with((data,), ancillary, SEND) if ancillary else self._send(data, SEND)
-        except OSError as error:
-            sent = self.outlet.failed(error)
-        now = time.time_ns()
-        if sent == len(data):
-            return self._recorder.whole(now, self._origin, data, ancillary)
+    def _partly(self, now: int, data: bytes, ancillary: Ancillary, sent: int) -> None:
+        """Queue what did not go out."""
         fds = self._receive(ancillary)
         self.outlet.settle(data, fds, sent)
-        return self._recorder.single(now, self._origin, Message(data, fds, FrameFlag.NONE, len(data)))
+        self._recorder.single(now, self._origin, Message(data, fds, FrameFlag.NONE, len(data)))
 
     def _one_by_one(self, ends: list[int]) -> None:
         """Whole messages, of which one has descriptors: which one, the kernel tells when it is read."""
@@ -132,15 +134,16 @@ class Flow:
             data, ancillary, flags, _ = self._read(end - begin, _ROOM, _TAKE)
             if len(data) < end - begin or flags & _CUT or (ancillary and data[:4] in self._replaced):
                 return self._take(data, ancillary, flags)
-            self._pass_on(data, ancillary)
-            if not self.reading:
-                return None
+            sent = self.outlet.attempt(data, ancillary)
+            if sent < len(data):
+                return self._partly(_now(), data, ancillary, sent)
+            self._whole(_now(), self._origin, data, ancillary)
         return None
 
     def _at_once(self, ends: list[int]) -> None:
         data = self._source.recv(ends[-1], _TAKE)
         sent = self.outlet.attempt(data, ())
-        self._recorder.burst(time.time_ns(), self._origin, data, ends)
+        self._recorder.burst(_now(), self._origin, data, ends)
         if sent < len(data):
             self.outlet.settle(data, (), sent)
 
@@ -151,7 +154,7 @@ class Flow:
 
     def _take(self, data: bytes, ancillary: Ancillary, flags: int) -> None:
         if self._framer.between or self._framer.lost:
-            self._began_ns = time.time_ns()
+            self._began_ns = _now()
         lost = self._framer.lost
         self._forward(self._framer.feed(data, self._receive(ancillary), bool(flags & _CUT)))
         if self._framer.holds or self._framer.lost != lost:

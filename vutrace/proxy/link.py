@@ -108,15 +108,12 @@ class Link:
         pump, drain = self._flows[side].pump, self._flows[side.peer].outlet.drain
 
         def ready(mask: int) -> None:
-            if mask == READ:  # the hot path
-                return pump()
             if mask & WRITE:
                 drain()
             if mask != WRITE:
                 pump()
             if mask & GONE:
                 self._hung_up(side)
-            return None
 
         return ready
 
@@ -147,7 +144,7 @@ class Link:
         if mask is None:
             self._loop.forget(fd)
         elif before is None:
-            self._loop.watch(fd, mask, self._handler(side))
+            self._loop.watch(fd, mask, self._flows[side].pump, self._handler(side))
         else:
             self._loop.change(fd, mask)
 

@@ -14,21 +14,17 @@ READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 GONE = select.EPOLLHUP | select.EPOLLERR
 MANY = 32  # events taken at once: keeps the array that epoll_wait fills small
-TICK = 0.002  # seconds from something to do later to the first look whether there is the time
+TICK = 0.002  # seconds from a reminder to the first look whether there is the time
 
 
 class Deferred(Protocol):
-    """Work that waits until nothing is to be forwarded."""
+    """Work that waits until nothing is to be forwarded; it asks for its turn with `Loop.remind`."""
 
-    urgent: bool
-    """Whether it has waited for long enough."""
+    def work(self, disturbed: bool) -> bool:
+        """Do a small slice, or none if it is not the time; whether to go on with it in the next turn.
 
-    @property
-    def due(self) -> bool:
-        """Whether there is any."""
-
-    def work(self, idle: bool) -> None:
-        """Do a small slice, or none if the relay is busy and the work can wait."""
+        `disturbed`: somebody came since the last slice.
+        """
 
 
 class Timer:
@@ -47,23 +43,23 @@ class Timer:
 class Loop:
     """Calls handlers with the epoll mask of their descriptor, timers, and deferred work in between."""
 
-    def __init__(self, deferred: Deferred) -> None:
-        self._deferred = deferred
+    def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._pumps: dict[int, Callable[[], object]] = {}
+        self._others: dict[int, Callable[[int], object]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
+        self._deferred: Deferred | None = None
         self._stopped = False
+        self._calm = True
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.watch(self._wake, READ, lambda _mask: None)
+        self.watch(self._wake, READ, self._woken, self._woken)
         self._alarm = Alarm()
-        self.watch(self._alarm.fd, READ, self._rang)
-        self._works = self._ticks = False
-        self._turns = self._seen = 0
+        self.watch(self._alarm.fd, READ, self._rang, self._rang)
 
-    def watch(self, fd: int, mask: int, handler: Callable[[int], None]) -> None:
-        """Call `handler` when `fd` is ready for `mask`, and always when it is hung up."""
-        self._handlers[fd] = handler
+    def watch(self, fd: int, mask: int, pump: Callable[[], object], other: Callable[[int], object]) -> None:
+        """Call `pump` when `fd` is readable, and `other` with the mask when it is anything else or more."""
+        self._pumps[fd], self._others[fd] = pump, other
         self._epoll.register(fd, mask)
 
     def change(self, fd: int, mask: int) -> None:
@@ -72,7 +68,8 @@ class Loop:
 
     def forget(self, fd: int) -> None:
         """Watch it no longer."""
-        if self._handlers.pop(fd, None):
+        if self._pumps.pop(fd, None):
+            del self._others[fd]
             self._epoll.unregister(fd)
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
@@ -82,47 +79,51 @@ class Loop:
         self._alarm.set(seconds)
         return timer
 
+    def remind(self, deferred: Deferred) -> None:
+        """Let `deferred` work, soon."""
+        self._deferred = deferred
+        self._alarm.set(TICK)
+
     def stop(self) -> None:
         """Leave `run` soon; from any thread or signal handler."""
         self._stopped = True
+        self._calm = False
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
 
+    def _woken(self, _mask: int = READ) -> None:
+        self._calm = False
+
     def run(self) -> None:
         """Serve until `stop`."""
-        poll, handlers, deferred = self._epoll.poll, self._handlers, self._deferred
+        poll, pumps, others = self._epoll.poll, self._pumps, self._others
         while not self._stopped:
-            events = poll(0 if self._works else -1, MANY)
+            while self._calm:
+                for fd, mask in poll(-1, MANY):
+                    # It is gone if an earlier event of this turn closed it.
+                    if mask == READ and fd in pumps:
+                        pumps[fd]()
+                    elif fd in others:
+                        others[fd](mask)
+            self._work_in_between()
+
+    def _work_in_between(self) -> None:
+        deferred, self._deferred = self._deferred, None
+        while deferred and not self._stopped:
+            events = self._epoll.poll(0, MANY)
             for fd, mask in events:
-                handler = handlers.get(fd)  # an earlier event of this turn may have closed it
-                if handler:
-                    handler(mask)
-            self._turns += 1
-            if self._works:
-                self._work(not events)
-            elif not self._ticks and deferred.due:
-                self._wait_a_little()
+                if fd in self._others:
+                    self._others[fd](mask)
+            if not deferred.work(bool(events)):
+                break
+        self._calm = not self._stopped
 
-    def _wait_a_little(self) -> None:
-        self._ticks = True
-        self._seen = self._turns
-        self._alarm.set(TICK)
-
-    def _rang(self, _mask: int) -> None:
+    def _rang(self, _mask: int = READ) -> None:
         self._alarm.rang()
-        self._ticks = False
         self._call_timers()
-        if self._deferred.due:
-            self._work(self._turns - self._seen <= 1)
         if self._timers:
             self._alarm.set(self._timers[0][0] - time.monotonic())
-
-    def _work(self, idle: bool) -> None:
-        """A slice of deferred work, and more of it in the next turn if nobody comes or it is urgent."""
-        self._deferred.work(idle)
-        self._works = self._deferred.due and (idle or self._deferred.urgent)
-        if self._deferred.due and not self._works:
-            self._wait_a_little()
+        self._calm = not (self._stopped or self._deferred)
 
     def _call_timers(self) -> None:
         now = time.monotonic()

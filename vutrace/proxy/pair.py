@@ -87,14 +87,14 @@ class Pair:
         if listener is None or source.ready:
             return
 
-        def arrived(_mask: int) -> None:
+        def arrived(_mask: int = READ) -> None:
             # Not watched again before it was accepted: it may be left in the backlog for a while.
             self._loop.forget(fd)
             self._welcome(source, GOODBYES)
 
         fd = listener.fileno()
         self._loop.forget(fd)
-        self._loop.watch(fd, READ, arrived)
+        self._loop.watch(fd, READ, arrived, arrived)
 
     def _welcome(self, source: Source, patience: int) -> None:
         # Who comes back is the next session of its connection: the last one has to end first.

@@ -21,8 +21,10 @@ from vutrace.records import Channel, Connection, Event, FdInfo, Frame, FrameFlag
 LATEST_NS = 5_000_000  # a record older than this is written although the relay is busy
 SLICE_NS = 200_000  # the longest that forwarding waits for the recorder
 WIDE_SLICE_NS = 2_000_000  # the same when the queue is about to eat the memory
+QUIET_NS = 1_000_000  # without a message: the relay is idle
 FLUSH_NS = 2_000_000
-MANY_BYTES = 16 << 20  # queued bytes from which on slices are wide
+MANY_BYTES = 16 << 20  # queued bytes of bursts from which on slices are wide
+MANY_ITEMS = 10_000  # or as many items, of 64 KiB at most
 MANY_HELD = 256  # descriptors kept open to be looked at later
 MANY_NAMES = 64  # descriptors at once from which on nobody looks for their numbers
 BIG_ENDIAN = sys.byteorder == "big"
@@ -72,14 +74,21 @@ _Item = _Burst | _Single | Event
 class Recorder:
     """Turns what the relay forwarded into blocks for `writer`; without one it only counts.
 
-    `limit` is how many messages are recorded; `on_limit` is called when that is reached. `urgent`: a round of
-    work was begun because something waited for long enough, and is not over.
+    `remind` is called with it when there is something to do: `work` is to be called soon. `limit` is how many
+    messages are recorded; `on_limit` is called when that is reached.
     """
 
     def __init__(
-        self, writer: Writer | None, limit: int | None = None, on_limit: Callable[[], None] = lambda: None
+        self,
+        writer: Writer | None,
+        remind: Callable[["Recorder"], None],
+        limit: int | None = None,
+        on_limit: Callable[[], None] = lambda: None,
     ) -> None:
         self._writer = writer
+        self._remind = remind
+        self._reminded = False
+        self._urgent = False
         self._limit = limit
         self._on_limit = on_limit
         self._pending: deque[_Fresh | _Item] = deque()
@@ -92,17 +101,17 @@ class Recorder:
         self._flushed_ns = 0
         self._interfaces: dict[int, int] = {}
         self._started_ns = time.time_ns()
-        self.urgent = False
         self.messages = 0
         if writer:
             writer.put(section_block(), 0)
 
     # What the relay calls: all of it is cheap.
 
-    def whole(self, time_ns: int, origin: Origin, data: bytes, ancillary: Ancillary = ()) -> None:
+    def whole(self, time_ns: int, origin: Origin, data: bytes, ancillary: Ancillary) -> None:
         """One message that was forwarded with all that came with it; its descriptors are ours from now on."""
-        self._bytes += len(data)
         self._pending.append((time_ns, origin, data, ancillary))
+        if not self._reminded:
+            self._call_for_work()
         if ancillary:
             self._fresh += len(ancillary[0][2]) // FD_SIZE
             if self._fresh > MANY_HELD:
@@ -111,14 +120,24 @@ class Recorder:
     def burst(self, time_ns: int, origin: Origin, data: bytes, ends: list[int]) -> None:
         """Whole messages, back to back, none with descriptors."""
         self._bytes += len(data)
-        self._pending.append(_Burst(time_ns, origin, data, ends))
+        self._queue(_Burst(time_ns, origin, data, ends))
 
     def single(self, time_ns: int, origin: Origin, message: Message[Passed]) -> None:
         """One message, perhaps not all of it."""
-        self._bytes += len(message.data)
-        self._pending.append(
-            _Single(time_ns, origin, message.data, message.fds, message.flags, message.wire_size)
-        )
+        self._queue(_Single(time_ns, origin, message.data, message.fds, message.flags, message.wire_size))
+
+    def event(self, event: Event) -> None:
+        """Something that happened; in order with the messages."""
+        self._queue(event)
+
+    def _queue(self, item: _Item) -> None:
+        self._pending.append(item)
+        if not self._reminded:
+            self._call_for_work()
+
+    def _call_for_work(self) -> None:
+        self._reminded = True
+        self._remind(self)
 
     def passed(self, fd: int) -> Passed:
         """A descriptor that was received and is not forwarded yet."""
@@ -127,10 +146,6 @@ class Recorder:
         if len(self._held) > MANY_HELD:
             self._inspect_held()
         return passed
-
-    def event(self, event: Event) -> None:
-        """Something that happened; in order with the messages."""
-        self._pending.append(event)
 
     def connection(self, connection: Connection) -> None:
         """A connection, before its first record."""
@@ -141,38 +156,53 @@ class Recorder:
 
     # What the loop calls.
 
-    @property
-    def due(self) -> bool:
-        """Whether anything is to be recorded."""
-        return bool(self._pending or self._batch)
-
-    def work(self, idle: bool) -> None:
-        """One slice; nothing while the relay is busy and the oldest record is young."""
+    def work(self, disturbed: bool) -> bool:
+        """One slice, if nobody comes or the oldest record is not young any more; whether to go on."""
+        if not self._due:
+            self._reminded = False
+            return False
+        now = time.time_ns()
         # Once urgent, until nothing is left: a slice for every message would slow down every one.
-        self.urgent = self.urgent or self._is_late()
-        if not (idle or self.urgent):
-            return
+        self._urgent = self._urgent or self._is_late(now)
+        if not self._urgent and (disturbed or self._is_busy(now)):
+            self._remind(self)
+            return False
+        self._work_for(WIDE_SLICE_NS if self._is_much() else SLICE_NS)
+        if self._due:
+            return True
+        self._urgent = self._reminded = False
+        return False
+
+    def _work_for(self, slice_ns: int) -> None:
         clock = time.perf_counter_ns
         now = clock()
-        until = now + (WIDE_SLICE_NS if self._bytes > MANY_BYTES else SLICE_NS)
-        while now < until and self.due:
+        until = now + slice_ns
+        while now < until and self._due:
             next(self._rounds)
             now = clock()
-        self.urgent = self.urgent and self.due
-        if not self.due or now - self._flushed_ns > FLUSH_NS:
+        if not self._due or now - self._flushed_ns > FLUSH_NS:
             self._flushed_ns = now
             self._flush()
 
     def close(self) -> None:
         """Record all that is queued; what comes later is not recorded."""
-        while self.due:
+        while self._due:
             next(self._rounds)
         self._flush()
 
-    def _is_late(self) -> bool:
+    @property
+    def _due(self) -> bool:
+        return bool(self._pending or self._batch)
+
+    def _is_late(self, now: int) -> bool:
         oldest = self._batch[0] if self._batch else self._pending[0]
-        since = oldest[0] if isinstance(oldest, tuple) else oldest.time_ns
-        return not 0 <= time.time_ns() - since < LATEST_NS or self._bytes > MANY_BYTES
+        return not 0 <= now - _time_of(oldest) < LATEST_NS or self._is_much()
+
+    def _is_busy(self, now: int) -> bool:
+        return bool(self._pending) and now - _time_of(self._pending[-1]) < QUIET_NS
+
+    def _is_much(self) -> bool:
+        return self._bytes > MANY_BYTES or len(self._pending) > MANY_ITEMS
 
     def _work_in_rounds(self) -> Iterator[None]:
         while True:
@@ -227,7 +257,6 @@ class Recorder:
         yield
 
     def _encode_single(self, item: _Single) -> None:
-        self._bytes -= len(item.data)
         fds = tuple([passed.inspect() for passed in item.fds])
         while self._held and self._held[0].info is not None:
             self._held.popleft()
@@ -272,6 +301,10 @@ class Recorder:
         if self._blocks and self._writer:
             self._writer.put(b"".join(self._blocks), len(self._blocks))
         self._blocks.clear()
+
+
+def _time_of(item: _Fresh | _Item) -> int:
+    return item[0] if isinstance(item, tuple) else item.time_ns
 
 
 @overload

@@ -66,8 +66,8 @@ class Relay:
             raise
         self._notes = Notes()
         self._writer = Writer(self._fd, self._recording_failed) if self._fd is not None else None
-        self._recorder = Recorder(self._writer, options.messages, self.stop)
-        self._loop = Loop(self._recorder)
+        self._loop = Loop()
+        self._recorder = Recorder(self._writer, self._loop.remind, options.messages, self._loop.stop)
         numbers = count()
         self._pairs = [
             Pair(
