@@ -41,7 +41,7 @@ def test_another_front_end_asks_in_another_order(profile: str, tmp_path: Path) -
     with backend(recorded(NAME), path) as done:
         full_start(profile, path)
     assert not done.broke
-    assert "note: virtio is now ready for processing" in done.lines
+    assert "note: the model back-end: virtio is now ready for processing" in done.lines
 
 
 def test_what_was_never_recorded_is_answered_by_the_model_and_said_so(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_what_the_model_refuses_too_ends_the_session(tmp_path: Path) -> None:
         front = act(Side.FRONTEND, of_records(asks.records), path)
     assert front.broke.startswith("the back-end closed the connection")
     assert done.broke == (
-        "nothing recorded answers [2] GET_INFLIGHT_FD; the model back-end refuses it: "
+        "nothing recorded answers live [2] GET_INFLIGHT_FD; the model back-end refuses it: "
         "GET_INFLIGHT_FD failed: not a request that this back-end knows"
     )
 
@@ -73,7 +73,7 @@ def test_a_front_end_that_says_nothing_is_awaited(tmp_path: Path) -> None:
     with backend(recorded(NAME), path, timeout=0.3) as done, FrontEnd(PROFILES["qemu-7.2"]) as frontend:
         frontend.connect(path)
         frontend.wait_lost(5)
-    assert "the next request was awaited from the front-end for 0.3 s; its last: [" in done.broke
+    assert "the next request was awaited from the front-end for 0.3 s; its last: live [" in done.broke
 
 
 def test_nobody_connects(tmp_path: Path) -> None:

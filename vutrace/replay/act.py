@@ -10,7 +10,7 @@ from vutrace.dissection.registry import Registry
 from vutrace.proxy.endpoints import Endpoint, open_source
 from vutrace.records import Connection, Record, Side
 from vutrace.replay.backend import BackendPlay
-from vutrace.replay.descriptors import Descriptors
+from vutrace.replay.descriptors import Descriptors, allow_many
 from vutrace.replay.frontend import SETTLE, FrontendPlay
 from vutrace.replay.link import Place
 from vutrace.replay.meet import meet
@@ -52,6 +52,7 @@ class Actor:
         self._stage, self._write, self._show = stage, write, show
         self._tracker, self._sessions = Tracker(registry, device), 0
         self._source = open_source(stage.endpoint)
+        allow_many()
         connection = Connection(0, *ends(stage))
         write(connection)
         list(self._tracker.rows([connection]))

@@ -36,7 +36,9 @@ class BackendPlay:
         self._side = list(script.side)
         self._waiting: dict[int, Exchange] = {}
         self._heard: list[str] = []
-        self._model = BackEnd(offer_of(script), outcome.notes.append)
+        self._model = BackEnd(
+            offer_of(script), lambda line: outcome.notes.append(f"the model back-end: {line}")
+        )
 
     def run(self) -> None:
         """Act until the front-end ends the session; BrokeOffError where it says nothing any more."""
@@ -75,7 +77,7 @@ class BackendPlay:
         if message.reply:
             self._outcome.notes.append(f"{message.name}: a reply from the front-end, which sends none")
             return
-        self._heard.append(f"[{heard.row.number}] {message.name}")
+        self._heard.append(f"live [{heard.row.number}] {message.name}")
         self._outcome.requests += 1
         exchange = self._answers.find(message, heard.row.context)
         self._adopt(heard)
@@ -98,9 +100,11 @@ class BackendPlay:
         if exchange is None:
             self._outcome.unrecorded += 1
             how = f"the model back-end refuses it: {refused}" if refused else "the model back-end answers"
-            self._outcome.notes.append(f"[{heard.row.number}] {message.name} was never recorded; {how}")
+            self._outcome.notes.append(f"live [{heard.row.number}] {message.name} was never recorded; {how}")
             if refused:
-                raise BrokeOffError(f"nothing recorded answers [{heard.row.number}] {message.name}; {how}")
+                raise BrokeOffError(
+                    f"nothing recorded answers live [{heard.row.number}] {message.name}; {how}"
+                )
         recorded = exchange.reply if exchange else None
         if recorded and owed(message, heard.row.context) is not Owed.NO:
             self._reply(recorded)

@@ -1,11 +1,12 @@
 """Passed descriptors made anew from what was recorded of them."""
 
 import os
+import resource
 import socket
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vutrace.capture import CaptureError
 from vutrace.dissection.message import Message
 from vutrace.records import FdInfo, FdKind
 
@@ -29,6 +30,12 @@ class Made:
             os.close(self.fleeting.pop())
 
 
+def allow_many() -> None:
+    """As many descriptors as the system lets us have: a recording may have thousands of eventfds."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 class Descriptors:
     """Makes and keeps them: one eventfd for each that was recorded, one memory for each file.
 
@@ -39,22 +46,28 @@ class Descriptors:
     def __init__(self) -> None:
         self._kept: dict[tuple[int, ...], int] = {}
         self._loose: list[int] = []
+        self._ends: list[socket.socket] = []
 
-    def make(self, message: Message, infos: Sequence[FdInfo] | None = None) -> Made:
-        """The descriptors of a message as they were recorded, or those of `infos`."""
+    def make(self, message: Message) -> Made:
+        """The descriptors of a message as they were recorded; CaptureError where the system cannot."""
         made = Made()
         try:
-            for place, info in enumerate(message.frame.fds if infos is None else infos):
+            for place, info in enumerate(message.frame.fds):
                 self._one(info, needed(message, place), made)
-        except OSError:
+        except (OSError, OverflowError) as error:
             made.sent()
-            raise
+            why = f"{message.name}: a descriptor cannot be made anew: {error}"
+            raise CaptureError(why) from None
+        self._ends += made.ends
         return made
 
     def close(self) -> None:
         """Give all back."""
         for fd in (*self._kept.values(), *self._loose):
             os.close(fd)
+        for end in self._ends:
+            end.close()
+        self._ends.clear()
         self._kept.clear()
         self._loose.clear()
 

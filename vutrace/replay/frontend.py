@@ -184,7 +184,8 @@ class FrontendPlay:
         reply = recorded.reply if recorded else None
         made = self._descriptors.make(reply) if reply else None
         data = reply.frame.data if reply else encode_reply(message.spec, Ack(status=0))
-        self._talk.send(message.channel, data, made.fds if made else ())
+        with contextlib.suppress(PeerError):  # that channel alone may be gone
+            self._talk.send(message.channel, data, made.fds if made else ())
         if made:
             made.sent()
 
