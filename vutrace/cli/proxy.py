@@ -13,6 +13,7 @@ EXAMPLES = """\b
 Examples:
   vutrace proxy front.sock back.sock                   QEMU connects to front.sock, DPDK listens on back.sock
   vutrace proxy front.sock back.sock -w start.pcapng -q      only record
+  vutrace proxy front.sock back.sock --board           every ring as it stands now
   vutrace proxy connect:qemu.sock listen:dpdk.sock     QEMU has server=on, DPDK client=1
   vutrace proxy --pair f0 b0 --pair f1 b1 -w two.pcapng      two devices in one capture
   vutrace proxy front.sock back.sock -w - | tshark -r -      the capture on stdout
@@ -39,6 +40,7 @@ def proxy(
     ] = 0,
     write: Annotated[str, typer.Option("-w", "--write", metavar="FILE", help="Record; - is stdout.")] = "",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no rows.")] = False,
+    board: Annotated[bool, typer.Option("--board", help="The live board of rings, instead of rows.")] = False,
     count: Annotated[str, typer.Option("-c", "--count", metavar="N", help="Stop after N messages.")] = "",
     autostop: Annotated[
         str, typer.Option("-a", "--autostop", metavar="duration:S", help="Stop after S seconds.")
@@ -58,7 +60,8 @@ def proxy(
     sources = open_pairs(pairs, mode)
     from vutrace.proxy.relay import Options, Relay, Show
 
-    show = Show.BYTES if write == "-" else Show.NOTHING if quiet else Show.ROWS
+    rows = Show.BOARD if board else Show.ROWS
+    show = Show.BYTES if write == "-" else Show.NOTHING if quiet else rows
     file = "" if write == "-" else write
     relay = Relay(Options(pairs, file, show, patience, mode, messages, seconds), sources)
     relay.own_process()

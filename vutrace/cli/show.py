@@ -12,7 +12,7 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.records import Channel, Side
-from vutrace.views.colour import When
+from vutrace.views.colour import When, painter
 
 if TYPE_CHECKING:
     from vutrace.dissection.registry import Registry
@@ -28,6 +28,7 @@ EXAMPLES = """Examples:
   vutrace show start.pcapng --ring 0 -t d               one ring; time since the record before
   vutrace show start.pcapng --json | jq .name           one object per line
   vutrace show start.pcapng --follow                    while it is being written
+  vutrace show start.pcapng --follow --board            every ring as it stands now
   gunzip -c start.pcapng.gz | vutrace show -            from a pipe
 """
 TIME = (
@@ -50,6 +51,7 @@ def show(
     follow: Annotated[
         bool, typer.Option("--follow", help="Go on while the capture grows, until Ctrl-C.")
     ] = False,
+    board: Annotated[bool, typer.Option("--board", help="The live board of rings, instead of rows.")] = False,
     time: Annotated[str, typer.Option("-t", "--time", metavar="STYLE", help=TIME)] = "r",
     count: Annotated[
         int | None, typer.Option("-c", "--count", min=1, help="Stop after so many rows.", show_default=False)
@@ -80,6 +82,7 @@ def show(
     done_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Show a capture: one row per message."""
+    from vutrace.cli.board import board_of
     from vutrace.cli.filtering import seekable, wanted
     from vutrace.cli.reading import chosen, is_live, load_dissectors, open_capture, rows_of
     from vutrace.views.sight import Onlooker
@@ -88,7 +91,12 @@ def show(
     registry = load_dissectors(dissector)
     pick = picked(registry, message, ring, channel, sender)
     printer = json_printer(secrets) if json else text_printer(tree, dump, time, color, secrets)
+    if board and (tree or dump or json or count or display_filter or not pick.all):
+        raise UsageError("--board shows rings, not rows: nothing that chooses or formats rows goes with it")
     try:
+        if board:
+            live, paint = is_live(name, follow), painter(color, os.environ, sys.stdout.isatty())
+            return board_of(name, open_capture(name, follow, done_fd), registry, device, live, paint)
         with seekable(name, display_filter) as path:
             reader = open_capture(path, follow, done_fd)
             lets = wanted(display_filter, path, reader, registry, device, follow)

@@ -32,6 +32,7 @@ class Show(StrEnum):
     """What happens with the capture while it grows."""
 
     ROWS = "rows"  # shown on stdout by a child
+    BOARD = "board"  # the same, as the board of rings
     BYTES = "bytes"  # copied to stdout by a child
     NOTHING = "nothing"
 
@@ -66,8 +67,10 @@ class Relay:
             raise
         self._notes = Notes()
         self._writer = Writer(self._fd, self._recording_failed) if self._fd is not None else None
-        self._loop = Loop()
-        self._recorder = Recorder(self._writer, self._loop.remind, options.messages, self._loop.stop)
+        self._loop = Loop(self._notes.tell)
+        self._recorder = Recorder(
+            self._writer, self._loop.remind, options.messages, self._loop.stop, self._notes.tell
+        )
         numbers = count()
         self._pairs = [
             Pair(
@@ -120,10 +123,10 @@ class Relay:
         if self._fd is None or self._options.show is Show.NOTHING:
             return None
         # Imported here, when it listens already: the child takes its time anyway.
-        from vutrace.proxy.viewer import Viewer, copy_command, show_command
+        from vutrace.proxy.viewer import Viewer, board_command, copy_command, show_command
 
-        command = copy_command if self._options.show is Show.BYTES else show_command
-        return Viewer(command, self._fd)
+        commands = {Show.ROWS: show_command, Show.BOARD: board_command, Show.BYTES: copy_command}
+        return Viewer(commands[self._options.show], self._fd)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signal = number
@@ -160,8 +163,8 @@ class Relay:
     def _close_writer(self, writer: Writer) -> None:
         if not writer.close(WRITE_SECONDS):
             self._notes.tell("the capture's disk is too slow: the end of the capture is missing")
-        elif writer.lost:
-            self._notes.tell(f"{writer.lost} records are not in the capture")
+        elif lost := writer.lost + self._recorder.lost:
+            self._notes.tell(f"{lost} records are not in the capture")
 
 
 def _allow_many_descriptors() -> None:

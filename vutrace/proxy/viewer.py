@@ -27,6 +27,11 @@ def show_command(path: str, done_fd: int) -> Sequence[str]:
     return [sys.executable, "-m", "vutrace.cli", "show", "--follow", "--done-fd", str(done_fd), path]
 
 
+def board_command(path: str, done_fd: int) -> Sequence[str]:
+    """The board, as `vutrace show --follow --board` shows it."""
+    return [*show_command(path, done_fd), "--board"]
+
+
 def copy_command(path: str, done_fd: int) -> Sequence[str]:
     """The bytes of the capture, on stdout."""
     return [sys.executable, "-c", _COPIER, path, str(done_fd)]

@@ -1,0 +1,126 @@
+"""The board on a terminal: drawn in place on the other screen until nothing more comes, then for good.
+
+Rows are read by a thread, so that a reply that does not come is told although nothing happens.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
+
+from vutrace.views.colour import Paint
+
+if TYPE_CHECKING:
+    from vutrace.capture import Reader
+    from vutrace.dissection.registry import Registry
+    from vutrace.session.row import Row
+    from vutrace.views.board import Board
+
+PICTURES = 0.1  # seconds between two pictures
+# xterm's control sequences: the other screen and no cursor; and back
+ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+HOME, END_OF_LINE, END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+USUAL_SIZE = os.terminal_size((100, 24))
+ENDLESS = os.terminal_size((100_000, 100_000))  # where it is not a terminal that it goes to
+
+
+def board_of(
+    file: str, reader: "Reader", registry: "Registry", device: str, live: bool, paint: Paint
+) -> None:
+    """Show the board of the capture in `file`, `live` while it grows."""
+    from vutrace.cli.reading import noting
+    from vutrace.session.tracker import Tracker
+    from vutrace.views.board import Board
+
+    tracker = Tracker(registry, device)
+    show_board(
+        noting(file, reader, tracker.rows(reader)), Board(tracker.connections), live, paint, sys.stdout
+    )
+
+
+class Feeder:
+    """Feeds a board with rows in a thread; what ends it before its time is raised in `finish`."""
+
+    def __init__(self, rows: "Iterable[Row]", board: "Board") -> None:
+        self.rows, self.board = rows, board
+        self.lock = threading.Lock()
+        self.done = threading.Event()
+        self._error: BaseException | None = None
+        threading.Thread(target=self._feed, daemon=True).start()
+
+    def _feed(self) -> None:
+        try:
+            for row in self.rows:
+                with self.lock:
+                    self.board.feed(row)
+        except BaseException as error:  # every one has to reach the user, from whichever thread
+            self._error = error
+        finally:
+            self.done.set()
+
+    def finish(self) -> None:
+        """Raise what went wrong."""
+        if self._error:
+            raise self._error
+
+
+def show_board(rows: "Iterable[Row]", board: "Board", live: bool, paint: Paint, out: TextIO) -> None:
+    """Show the board while rows come; on anything but a terminal only as it stands at the end."""
+    from vutrace.views.board_text import board_lines
+
+    feeder = Feeder(rows, board)
+
+    def lines(size: os.terminal_size, cut: bool) -> list[str]:
+        with feeder.lock:
+            now_ns = time.time_ns() if live else board.now_ns
+            return board_lines(board, now_ns, size.columns, size.lines, cut, paint)
+
+    try:
+        if live and out.isatty():
+            redraw(feeder.done, lines, out)
+        else:
+            feeder.done.wait()
+    finally:
+        size = size_of(out) if out.isatty() else ENDLESS
+        out.write("".join(f"{line}\n" for line in lines(size, False)))
+        out.flush()
+    feeder.finish()
+
+
+def redraw(done: threading.Event, lines: Callable[[os.terminal_size, bool], list[str]], out: TextIO) -> None:
+    """Draw in place until `done`, also when the terminal changes its size."""
+    with other_screen(out):
+        while not done.wait(PICTURES):
+            body = "\n".join(line + END_OF_LINE for line in lines(size_of(out), True))
+            out.write(HOME + body + END_OF_SCREEN)
+            out.flush()
+
+
+@contextmanager
+def other_screen(out: TextIO) -> Iterator[None]:
+    """The alternate screen; however this ends, the terminal is as it was."""
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        out.write(ENTER)
+        yield
+    finally:
+        out.write(LEAVE)
+        out.flush()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def size_of(out: TextIO) -> os.terminal_size:
+    """How large the terminal is now."""
+    try:
+        return os.get_terminal_size(out.fileno())
+    except OSError:
+        return USUAL_SIZE

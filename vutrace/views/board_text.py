@@ -1,0 +1,180 @@
+"""The board as lines for a screen: a table of rings below the facts of each session."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from vutrace.protocol.bits import DEVICE_STATUS, bit_names
+from vutrace.records import connection_letter
+from vutrace.session.ring_states import RingState
+from vutrace.session.rings import Ring
+from vutrace.views.board import Board, Standing, Waiting
+from vutrace.views.colour import Paint, bare
+from vutrace.views.masks import protocol_names, virtio_names
+from vutrace.views.queues import enabled, fd, known
+from vutrace.views.speakers import CHANNELS, SIDES
+from vutrace.views.text import count, joined, printable
+from vutrace.views.timeline_text import duration
+
+COLUMNS = ("ring", "name", "size", "set up", "started", "enabled", "kick", "call", "last change")
+STATE_STYLES = {RingState.RUNNING: "<", RingState.STARTED: "fds"}
+STALLED_NS = 1_000_000_000  # who owes a reply for so long is told in red
+FOLDED_FROM = 3
+INDENT = "   "
+
+
+class Line(NamedTuple):
+    """A line and its style."""
+
+    text: str
+    style: str = ""
+
+
+def board_lines(
+    board: Board, now_ns: int, width: int, height: int, cut: bool = True, paint: Paint = bare
+) -> list[str]:
+    """The board at `now_ns` (since the epoch) for a screen of `width` and `height`.
+
+    Rings that are alike are folded where it would be too high; if it still is, its end is `cut` off.
+    """
+    lines = [*all_lines(board, now_ns, fold=False)]
+    if len(lines) > height:
+        lines = [*all_lines(board, now_ns, fold=True)]
+    if cut and len(lines) > height:
+        lines[height - 1 :] = [Line(f"… {len(lines) - height + 1} more lines than this terminal has", "=")]
+    return [paint(clipped(line.text, width), line.style) for line in lines]
+
+
+def clipped(text: str, width: int) -> str:
+    """Text that fits."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def all_lines(board: Board, now_ns: int, fold: bool) -> Iterator[Line]:
+    """Every connection, an empty line between them."""
+    found = False
+    for standing in board.standing():
+        if found:
+            yield Line("")
+        found = True
+        yield from session_lines(board, standing, now_ns, fold)
+    if not found:
+        yield Line("nothing is connected yet", "=")
+
+
+def session_lines(board: Board, standing: Standing, now_ns: int, fold: bool) -> Iterator[Line]:
+    """One session: what it is, what is negotiated, who owes what, its rings, what happened last."""
+    yield Line(headline(board, standing), "heading")
+    yield from (Line(f"{INDENT}{name:<10}{printable(text)}") for name, text in negotiated(standing))
+    for each in standing.waiting.values():
+        stalled = now_ns - each.time_ns >= STALLED_NS
+        yield Line(f"{INDENT}{'waiting':<10}{waiting(each, now_ns)}", "problem" if stalled else "fds")
+    yield from ring_lines(standing, fold)
+    for number, event in standing.events:
+        yield Line(f"{INDENT}[{number}] {event.kind}: {printable(event.text)}", "=")
+
+
+def headline(board: Board, standing: Standing) -> str:
+    """Who, which session, what, in which phase, how much."""
+    ends = board.endpoints.get(standing.connection)
+    words = [
+        f"{connection_letter(standing.connection)}  session {standing.number}"
+        f"{' (closed)' if standing.closed else ''}",
+        standing.context.device.name if standing.context.reason else "device unknown",
+        f"phase {standing.phase}" if standing.phase else "no message yet",
+        count(standing.rows, "row"),
+    ]
+    if standing.problems:
+        words.append(f"{standing.problems} with problems")
+    if ends:
+        words.append(f"{printable(ends.frontend)} ⇄ {printable(ends.backend)}")
+    return ", ".join(words)
+
+
+def negotiated(standing: Standing) -> Iterator[tuple[str, str]]:
+    """What both ends agreed on so far."""
+    context = standing.context
+    if context.features is not None:
+        yield "features", f"{context.features:#x} {joined(virtio_names(context.device)(context.features))}"
+    if context.protocol_features is not None:
+        names = joined(protocol_names(context.protocol_features))
+        yield "protocol", f"{context.protocol_features:#x} {names}"
+    if context.status is not None:
+        yield "status", f"{context.status:#x} {joined(bit_names(context.status, DEVICE_STATUS))}"
+
+
+def waiting(request: Waiting, now_ns: int) -> str:
+    """Who owes what, and for how long."""
+    passed = duration(max(0, now_ns - request.time_ns))
+    who, where = SIDES[request.debtor], CHANNELS[request.channel]
+    return f"for {passed}: the {who} owes the reply to {request.name} [{request.number}] on the {where}"
+
+
+def ring_lines(standing: Standing, fold: bool) -> Iterator[Line]:
+    """The table of rings; where it is to be short, neighbours that are alike have one line."""
+    rings = standing.rings.values()
+    if not rings:
+        return
+    rows = [
+        row
+        for _, group in groupby(rings, key=lambda ring: alike(ring) if fold else (ring.index,))
+        for row in ring_rows(standing, list(group))
+    ]
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *(cells for cells, _ in rows), strict=True)]
+    yield Line(aligned(COLUMNS, widths), "heading")
+    for cells, state in rows:
+        yield Line(aligned(cells, widths), STATE_STYLES.get(state, ""))
+
+
+def alike(ring: Ring) -> tuple[object, ...]:
+    """What rings that are folded have in common."""
+    return ring.size, ring.configured, ring.state, ring.enable_sent, ring.kick_sent
+
+
+def ring_rows(standing: Standing, rings: list[Ring]) -> Iterator[tuple[tuple[str, ...], RingState]]:
+    """A row for each of them, or one for all where they are many."""
+    if len(rings) >= FOLDED_FROM:
+        yield folded_row(standing, rings), rings[0].state
+        return
+    for ring in rings:
+        yield cells_of(ring, fd_of(standing, ring, "kick"), fd_of(standing, ring, "call")), ring.state
+
+
+def folded_row(standing: Standing, rings: list[Ring]) -> tuple[str, ...]:
+    """Many rings: the first and the last, how many descriptors there are, and the last change of all."""
+    latest = max(rings, key=lambda ring: ring.changed)
+    counts = (
+        f"{sum(fd_of(standing, ring, role) != '-' for ring in rings)} of {len(rings)}"
+        for role in ("kick", "call")
+    )
+    _, _, *rest = cells_of(latest, *counts)
+    ends = rings[0], rings[-1]
+    index, name = ("–".join(words) for words in ([str(e.index) for e in ends], [e.name for e in ends]))
+    return index, printable(name), *rest
+
+
+def cells_of(ring: Ring, kick: str, call: str) -> tuple[str, ...]:
+    """A ring's row."""
+    return (
+        str(ring.index),
+        printable(ring.name),
+        known(ring.size),
+        "yes" if ring.configured else "no",
+        "yes" if ring.state.started else "no",
+        enabled(ring),
+        kick,
+        call,
+        f"[{ring.changed}] {ring.changed_by} at {ring.changed_ns / 1e9:.6f}",
+    )
+
+
+def fd_of(standing: Standing, ring: Ring, role: str) -> str:
+    """A ring's descriptor."""
+    return fd(standing.fds.of_ring(ring.index, role))
+
+
+def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """A row of the table; the first column is of numbers."""
+    first, *rest = zip(cells, widths, strict=True)
+    words = [first[0].rjust(first[1]), *(cell.ljust(width) for cell, width in rest)]
+    return f"{INDENT}{'  '.join(words)}".rstrip()
