@@ -8,7 +8,7 @@ import pytest
 from lab import dpdk
 from lab.captures import DIRECTORY
 from lab.guest import Guest
-from lab.messages import captured, requests
+from lab.messages import captured, frames, requests
 from lab.needs import GUEST, STORAGE, TESTPMD, needs
 from lab.process import Lab, Program, run
 from lab.proxy import VUTRACE
@@ -21,7 +21,7 @@ from vutrace.records import Frame
 pytestmark = pytest.mark.live
 READY = "virtio is now ready for processing"
 DPDK_FAILS = "VHOST_CONFIG: .*(?:fail|error|invalid).*"
-SET_STATUS = 39
+SET_STATUS, DRIVER_OK = 39, 0xF
 
 
 def act(lab: Lab, capture: str | Path, role: str, to: str | Path, *options: str | Path) -> Program:
@@ -100,17 +100,30 @@ def test_features_that_are_not_offered_are_named_when_testpmd_breaks_off(lab: La
 
 
 @needs(*GUEST)
-def test_a_guest_boots_on_a_recorded_back_end_to_driver_ok(lab: Lab, guest: Guest) -> None:
+def test_a_guest_boots_on_a_recorded_back_end_that_goes_and_comes_back(lab: Lab, guest: Guest) -> None:
+    """The driver sets DRIVER_OK; the recorded back-end was killed then, and QEMU finds its second session."""
     path = lab.path("vhost.sock")
-    played = act(lab, "qemu-7.2-testpmd", "backend", path)
+    played = act(lab, "qemu-7.2-testpmd-restart", "backend", path)
     played.wait_until(path.exists, 30, f"listens on {path}")
-    qemu = start_qemu(lab, guest, f"path={path}", network(queues=2))
+    qemu = start_qemu(lab, guest, f"path={path},reconnect=1", network(queues=2))
     qemu.wait_boot()
+    played.wait_for("open: session 2", 60)
     qemu.power_off()
-    assert played.wait_exit(20) in (0, 1), played.tail()
+    assert played.wait_exit(20) == 0, played.tail()
+    assert "the connection was closed, as the recorded back-end had done" in played.output
     assert captured(lab.path("again.pcapng")) == qemu.messages()
-    assert SET_STATUS in requests(qemu.messages())
-    assert READY in played.output
+    for session in (1, 2):
+        assert DRIVER_OK in statuses(lab.path("again.pcapng"), session)
+    assert played.output.count(READY) == 2
+
+
+def statuses(capture: Path, session: int) -> list[int]:
+    """What the driver set the status to."""
+    return [
+        frame.data[12]
+        for frame in frames(capture)
+        if frame.session == session and frame.data[0] == SET_STATUS
+    ]
 
 
 @needs(*TESTPMD, cpus=2)

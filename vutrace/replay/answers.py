@@ -46,10 +46,18 @@ class Answers:
             self._left[meaning(exchange.message, exchange.row.context)].append(exchange)
         for left in self._left.values():
             left.reverse()
+        self._unasked = set(self._left)
+
+    @property
+    def all_asked(self) -> bool:
+        """Whether everything that was recorded has been asked at least once."""
+        return not self._unasked
 
     def find(self, message: Message, context: Context) -> Exchange | None:
         """The recorded exchange for a live request; None where nothing like it was recorded."""
-        left = self._left.get(meaning(message, context))
+        asked = meaning(message, context)
+        self._unasked.discard(asked)
+        left = self._left.get(asked)
         if not left:
             return None
         return left.pop() if len(left) > 1 else left[0]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from vutrace.dissection.message import Message
 from vutrace.peers import DPDK_22_11, BackEnd, Offer
 from vutrace.peers.state import RefusedError
-from vutrace.records import Channel
+from vutrace.records import Channel, Side
 from vutrace.replay.answers import Answers
 from vutrace.replay.compare import differences
 from vutrace.replay.descriptors import Descriptors
@@ -18,6 +18,8 @@ from vutrace.replay.outcome import Finding, Outcome
 from vutrace.replay.script import Exchange, Script
 from vutrace.replay.talk import CHANNELS, Heard, Talk
 from vutrace.session.exchanges import Owed, owed
+
+QUIET = 1.0  # seconds without a request, once all was asked, after which a recorded back-end closes if it did
 
 
 class BackendPlay:
@@ -33,6 +35,7 @@ class BackendPlay:
     ) -> None:
         self._talk, self._descriptors, self._outcome, self._idle = talk, descriptors, outcome, idle
         self._answers = Answers(script.main)
+        self._closes = script.closed_by is Side.BACKEND
         self._side = list(script.side)
         self._waiting: dict[int, Exchange] = {}
         self._heard: list[str] = []
@@ -60,9 +63,13 @@ class BackendPlay:
             )
 
     def _next(self) -> Heard | None:
+        ends = self._closes and self._answers.all_asked
         try:
-            return self._talk.hear(time.monotonic() + self._idle)
+            return self._talk.hear(time.monotonic() + min(self._idle, QUIET if ends else self._idle))
         except TimeoutError:
+            if ends:
+                self._outcome.notes.append("the connection was closed, as the recorded back-end had done")
+                return None
             last = self._heard[-1] if self._heard else "it said nothing at all"
             awaited = f"the next request was awaited from the front-end for {self._idle:g} s"
             raise BrokeOffError(f"{awaited}; its last: {last}") from None
@@ -92,25 +99,30 @@ class BackendPlay:
             self._talk.open_side(channel, socket.socket(fileno=os.dup(heard.fds[0])))
 
     def _answer(self, heard: Heard, exchange: Exchange | None) -> None:
-        message, refused = heard.message, ""
-        try:
-            answer = self._model.handle(message, heard.fds)
-        except (RefusedError, OverflowError) as error:
-            answer, refused = None, str(error)
+        answer, refused = self._modelled(heard)
         if exchange is None:
-            self._outcome.unrecorded += 1
-            how = f"the model back-end refuses it: {refused}" if refused else "the model back-end answers"
-            self._outcome.notes.append(f"live [{heard.row.number}] {message.name} was never recorded; {how}")
-            if refused:
-                raise BrokeOffError(
-                    f"nothing recorded answers live [{heard.row.number}] {message.name}; {how}"
-                )
+            self._tell_unrecorded(heard, refused)
         recorded = exchange.reply if exchange else None
-        if recorded and owed(message, heard.row.context) is not Owed.NO:
+        if recorded and owed(heard.message, heard.row.context) is not Owed.NO:
             self._reply(recorded)
         elif answer is not None:
             self._outcome.replies += 1
             self._talk.send(Channel.MAIN, answer)
+
+    def _modelled(self, heard: Heard) -> tuple[bytes | None, str]:
+        """What the model answers, or why it refuses."""
+        try:
+            return self._model.handle(heard.message, heard.fds), ""
+        except (RefusedError, OverflowError) as error:
+            return None, str(error)
+
+    def _tell_unrecorded(self, heard: Heard, refused: str) -> None:
+        told = f"live [{heard.row.number}] {heard.message.name}"
+        how = f"the model back-end refuses it: {refused}" if refused else "the model back-end answers"
+        self._outcome.unrecorded += 1
+        self._outcome.notes.append(f"{told} was never recorded; {how}")
+        if refused:
+            raise BrokeOffError(f"nothing recorded answers {told}; {how}")
 
     def _reply(self, recorded: Message) -> None:
         made = self._descriptors.make(recorded)
