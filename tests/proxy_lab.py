@@ -27,7 +27,8 @@ def send(peer: socket.socket, data: bytes, fds: Sequence[int] = ()) -> None:
     """All of it; the descriptors with its first byte."""
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     sent = peer.sendmsg([data], rights)
-    peer.sendall(data[sent:])
+    if sent < len(data):
+        peer.sendall(data[sent:])
 
 
 def receive(peer: socket.socket, size: int) -> tuple[bytes, list[int]]:

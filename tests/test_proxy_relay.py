@@ -26,7 +26,10 @@ from proxy_lab import (
     wait_for,
 )
 
-from vutrace.records import Channel, EventKind, FdKind, FrameFlag, Side
+from vutrace.capture import record_block
+from vutrace.proxy import recorder
+from vutrace.proxy.flow import Flow
+from vutrace.records import Channel, Event, EventKind, FdKind, Frame, FrameFlag, Side
 
 
 @pytest.fixture
@@ -442,3 +445,35 @@ def test_messages_written_together_with_descriptors_in_between(lab: Lab) -> None
             close_all(fds)
         assert counts == [0, 0, 0, 1, 0]
     os.close(event)
+
+
+def test_a_record_that_cannot_be_encoded_harms_no_other(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    front, back = lab.session()
+    wait_for(lab.items)
+
+    def fail_for_pings(record: Frame | Event, interface: int) -> bytes:
+        if isinstance(record, Frame) and record.data == message(50):
+            raise RuntimeError("unlucky")
+        return record_block(record, interface)
+
+    monkeypatch.setattr(recorder, "record_block", fail_for_pings)
+    send(front, message(1) + message(50) + message(2))
+    assert receive(back, 36)[0] == message(1) + message(50) + message(2)
+    time.sleep(0.05)
+    send(front, message(3))
+    assert receive_message(back)[0] == message(3)
+    assert [frame.data for frame in frames(lab.stop())] == [message(1), message(2), message(3)]
+
+
+def test_a_fault_of_ours_ends_one_session_only(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    other_front, other_back = lab.session()
+    front, back = lab.session()
+
+    def fail(self: Flow, data: bytes, ancillary: object, flags: int) -> None:
+        raise RuntimeError("unlucky")
+
+    monkeypatch.setattr(Flow, "_take", fail)
+    send(front, message(8, bytes(8))[:5])
+    assert receive(front, 1)[0] == receive(back, 1)[0] == b""
+    send(other_front, message(1))
+    assert receive_message(other_back)[0] == message(1)

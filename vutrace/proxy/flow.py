@@ -15,7 +15,8 @@ from time import time_ns as _now
 from vutrace.framing import HEADER_SIZE, MAX_FDS, RECORD_BOUND, Framer, Message, Part
 from vutrace.proxy.outlet import SEND, Outlet, shut
 from vutrace.proxy.passed import Ancillary, Passed, descriptors
-from vutrace.proxy.recorder import Origin, Recorder
+from vutrace.proxy.pending import Origin
+from vutrace.proxy.recorder import Recorder
 from vutrace.records import FrameFlag
 
 _WORD = struct.Struct("=I")

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from vutrace.proxy.flow import Flow, Substitution
-from vutrace.proxy.loop import GONE, READ, WRITE, Loop, Timer
+from vutrace.proxy.loop import BROKEN, GONE, READ, WRITE, Loop, Timer
 from vutrace.proxy.outlet import Outlet
-from vutrace.proxy.recorder import Origin, Recorder
+from vutrace.proxy.pending import Origin
+from vutrace.proxy.recorder import Recorder
 from vutrace.records import Channel, Event, EventKind, Side
 
 NONE = Substitution()
@@ -108,9 +109,12 @@ class Link:
         pump, drain = self._flows[side].pump, self._flows[side.peer].outlet.drain
 
         def ready(mask: int) -> None:
+            if mask == BROKEN:
+                self._masks[side] = None
+                self.close("an error in vutrace")
             if mask & WRITE:
                 drain()
-            if mask != WRITE:
+            if mask & ~WRITE:
                 pump()
             if mask & GONE:
                 self._hung_up(side)

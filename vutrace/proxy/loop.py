@@ -13,6 +13,7 @@ from vutrace.proxy.alarm import Alarm
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 GONE = select.EPOLLHUP | select.EPOLLERR
+BROKEN = 0  # given to a handler whose descriptor is not watched any more, because it raised
 MANY = 32  # events taken at once: keeps the array that epoll_wait fills small
 TICK = 0.002  # seconds from a reminder to the first look whether there is the time
 
@@ -43,7 +44,8 @@ class Timer:
 class Loop:
     """Calls handlers with the epoll mask of their descriptor, timers, and deferred work in between."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self._epoll = select.epoll()
         self._pumps: dict[int, Callable[[], object]] = {}
         self._others: dict[int, Callable[[int], object]] = {}
@@ -97,26 +99,44 @@ class Loop:
     def run(self) -> None:
         """Serve until `stop`."""
         poll, pumps, others = self._epoll.poll, self._pumps, self._others
+        fd = -1
         while not self._stopped:
-            while self._calm:
-                for fd, mask in poll(-1, MANY):
-                    # It is gone if an earlier event of this turn closed it.
-                    if mask == READ and fd in pumps:
-                        pumps[fd]()
-                    elif fd in others:
-                        others[fd](mask)
+            try:
+                while self._calm:
+                    for fd, mask in poll(-1, MANY):
+                        # It is gone if an earlier event of this turn closed it.
+                        if mask == READ and fd in pumps:
+                            pumps[fd]()
+                        elif fd in others:
+                            others[fd](mask)
+            except Exception as error:
+                self._fail(fd, error)
             self._work_in_between()
+
+    def _fail(self, fd: int, error: Exception) -> None:
+        # A fault of ours: it ends one session, and neither the others nor the process.
+        self._tell(f"an error that should not happen: {error!r}")
+        other = self._others.get(fd)
+        self.forget(fd)
+        if other:
+            other(BROKEN)
 
     def _work_in_between(self) -> None:
         deferred, self._deferred = self._deferred, None
         while deferred and not self._stopped:
             events = self._epoll.poll(0, MANY)
             for fd, mask in events:
-                if fd in self._others:
-                    self._others[fd](mask)
+                self._handle(fd, mask)
             if not deferred.work(bool(events)):
                 break
         self._calm = not self._stopped
+
+    def _handle(self, fd: int, mask: int) -> None:
+        try:
+            if fd in self._others:
+                self._others[fd](mask)
+        except Exception as error:
+            self._fail(fd, error)
 
     def _rang(self, _mask: int = READ) -> None:
         self._alarm.rang()

@@ -7,16 +7,16 @@ a load that never pauses, once the oldest record is 5 ms old, so that it is in t
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import overload
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from vutrace.capture import connection_block, record_block, section_block
 from vutrace.framing import Message
 from vutrace.proxy import names
-from vutrace.proxy.passed import FD_SIZE, Ancillary, Passed, descriptors
+from vutrace.proxy.passed import FD_SIZE, Ancillary, Passed
+from vutrace.proxy.pending import Burst, Fresh, Item, Origin, Single, time_of, with_descriptors
 from vutrace.proxy.writer import Writer
-from vutrace.records import Channel, Connection, Event, FdInfo, Frame, FrameFlag, Record, Side
+from vutrace.records import Connection, Event, FdInfo, Frame, FrameFlag, Record
 
 LATEST_NS = 5_000_000  # a record older than this is written although the relay is busy
 SLICE_NS = 200_000  # the longest that forwarding waits for the recorder
@@ -24,58 +24,17 @@ WIDE_SLICE_NS = 2_000_000  # the same when the queue is about to eat the memory
 QUIET_NS = 1_000_000  # without a message: the relay is idle
 FLUSH_NS = 2_000_000
 MANY_BYTES = 16 << 20  # queued bytes of bursts from which on slices are wide
-MANY_ITEMS = 10_000  # or as many items, of 64 KiB at most
+MANY_ITEMS = 2_000  # or as many items, of 64 KiB at most
 MANY_HELD = 256  # descriptors kept open to be looked at later
 MANY_NAMES = 64  # descriptors at once from which on nobody looks for their numbers
 BIG_ENDIAN = sys.byteorder == "big"
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where messages of one direction come from, and the two processes (0 where unknown)."""
-
-    connection: int
-    session: int
-    channel: Channel
-    sender: Side
-    frontend_pid: int = 0
-    backend_pid: int = 0
-
-
-_Fresh = tuple[int, Origin, bytes, Ancillary]
-"""A whole message as it was read, with descriptors that went on already: the cheapest thing to keep."""
-
-
-@dataclass(slots=True)
-class _Burst:
-    """Whole messages without descriptors; `ends` tells where each ends."""
-
-    time_ns: int
-    origin: Origin
-    data: bytes
-    ends: list[int]
-
-
-@dataclass(slots=True)
-class _Single:
-    """One message, or a piece of what is not one."""
-
-    time_ns: int
-    origin: Origin
-    data: bytes
-    fds: Sequence[Passed]
-    flags: FrameFlag
-    wire_size: int
-
-
-_Item = _Burst | _Single | Event
 
 
 class Recorder:
     """Turns what the relay forwarded into blocks for `writer`; without one it only counts.
 
     `remind` is called with it when there is something to do: `work` is to be called soon. `limit` is how many
-    messages are recorded; `on_limit` is called when that is reached.
+    messages are recorded; `on_limit` is called when that is reached. `lost` counts what could not be encoded.
     """
 
     def __init__(
@@ -84,6 +43,7 @@ class Recorder:
         remind: Callable[["Recorder"], None],
         limit: int | None = None,
         on_limit: Callable[[], None] = lambda: None,
+        tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._writer = writer
         self._remind = remind
@@ -91,8 +51,9 @@ class Recorder:
         self._urgent = False
         self._limit = limit
         self._on_limit = on_limit
-        self._pending: deque[_Fresh | _Item] = deque()
-        self._batch: deque[_Item] = deque()
+        self._tell = tell
+        self._pending: deque[Fresh | Item] = deque()
+        self._batch: deque[Item] = deque()
         self._bytes = 0
         self._held: deque[Passed] = deque()
         self._fresh = 0
@@ -102,6 +63,7 @@ class Recorder:
         self._interfaces: dict[int, int] = {}
         self._started_ns = time.time_ns()
         self.messages = 0
+        self.lost = 0
         if writer:
             writer.put(section_block(), 0)
 
@@ -120,17 +82,17 @@ class Recorder:
     def burst(self, time_ns: int, origin: Origin, data: bytes, ends: list[int]) -> None:
         """Whole messages, back to back, none with descriptors."""
         self._bytes += len(data)
-        self._queue(_Burst(time_ns, origin, data, ends))
+        self._queue(Burst(time_ns, origin, data, ends))
 
     def single(self, time_ns: int, origin: Origin, message: Message[Passed]) -> None:
         """One message, perhaps not all of it."""
-        self._queue(_Single(time_ns, origin, message.data, message.fds, message.flags, message.wire_size))
+        self._queue(Single(time_ns, origin, message.data, message.fds, message.flags, message.wire_size))
 
     def event(self, event: Event) -> None:
         """Something that happened; in order with the messages."""
         self._queue(event)
 
-    def _queue(self, item: _Item) -> None:
+    def _queue(self, item: Item) -> None:
         self._pending.append(item)
         if not self._reminded:
             self._call_for_work()
@@ -196,17 +158,17 @@ class Recorder:
 
     def _is_late(self, now: int) -> bool:
         oldest = self._batch[0] if self._batch else self._pending[0]
-        return not 0 <= now - _time_of(oldest) < LATEST_NS or self._is_much()
+        return not 0 <= now - time_of(oldest) < LATEST_NS or self._is_much()
 
     def _is_busy(self, now: int) -> bool:
-        return bool(self._pending) and now - _time_of(self._pending[-1]) < QUIET_NS
+        return bool(self._pending) and now - time_of(self._pending[-1]) < QUIET_NS
 
     def _is_much(self) -> bool:
         return self._bytes > MANY_BYTES or len(self._pending) > MANY_ITEMS
 
     def _work_in_rounds(self) -> Iterator[None]:
         while True:
-            self._batch.extend(map(_with_descriptors, self._pending))
+            self._batch.extend(map(with_descriptors, self._pending))
             self._pending.clear()
             self._fresh = 0
             yield from self._find_names()
@@ -225,12 +187,12 @@ class Recorder:
         self._fresh = 0
         for index, item in enumerate(self._pending):
             if isinstance(item, tuple):
-                self._pending[index] = single = _with_descriptors(item)
+                self._pending[index] = single = with_descriptors(item)
                 for passed in single.fds:
                     passed.inspect()
 
     def _find_names(self) -> Iterator[None]:
-        singles = [item for item in self._batch if isinstance(item, _Single) and item.fds]
+        singles = [item for item in self._batch if isinstance(item, Single) and item.fds]
         if not 0 < sum(len(item.fds) for item in singles) <= MANY_NAMES:
             return
         wanted: dict[int, set[names.Key]] = {}
@@ -247,22 +209,22 @@ class Recorder:
 
     # Blocks.
 
-    def _encode(self, item: _Item) -> Iterator[None]:
-        if isinstance(item, _Burst):
+    def _encode(self, item: Item) -> Iterator[None]:
+        if isinstance(item, Burst):
             yield from self._encode_burst(item)
-        elif isinstance(item, _Single):
+        elif isinstance(item, Single):
             self._encode_single(item)
         else:
             self._put(item)
         yield
 
-    def _encode_single(self, item: _Single) -> None:
+    def _encode_single(self, item: Single) -> None:
         fds = tuple([passed.inspect() for passed in item.fds])
         while self._held and self._held[0].info is not None:
             self._held.popleft()
         self._put_frame(item.time_ns, item.origin, item.data, fds, item.flags, item.wire_size)
 
-    def _encode_burst(self, item: _Burst) -> Iterator[None]:
+    def _encode_burst(self, item: Burst) -> Iterator[None]:
         self._bytes -= len(item.data)
         begin = 0
         for end in item.ends:
@@ -294,8 +256,14 @@ class Recorder:
             self._on_limit()
 
     def _put(self, record: Record) -> None:
-        if self._writer:
+        if not self._writer:
+            return
+        try:
             self._blocks.append(record_block(record, self._interfaces[record.connection]))
+        except Exception as error:  # whatever is wrong with one record, the others and the relay go on
+            self.lost += 1
+            if self.lost == 1:
+                self._tell(f"a record cannot be written: {error!r}")
 
     def _flush(self) -> None:
         if self._blocks and self._writer:
@@ -303,27 +271,7 @@ class Recorder:
         self._blocks.clear()
 
 
-def _time_of(item: _Fresh | _Item) -> int:
-    return item[0] if isinstance(item, tuple) else item.time_ns
-
-
-@overload
-def _with_descriptors(item: _Fresh) -> _Single: ...
-
-
-@overload
-def _with_descriptors(item: _Fresh | _Item) -> _Item: ...
-
-
-def _with_descriptors(item: _Fresh | _Item) -> _Item:
-    if not isinstance(item, tuple):
-        return item
-    time_ns, origin, data, ancillary = item
-    fds = [Passed(fd, forwarded=True) for fd in descriptors(ancillary)] if ancillary else ()
-    return _Single(time_ns, origin, data, fds, FrameFlag.NONE, len(data))
-
-
-def _name(item: _Single, found: dict[int, dict[names.Key, int]]) -> None:
+def _name(item: Single, found: dict[int, dict[names.Key, int]]) -> None:
     frontend, backend = found.get(item.origin.frontend_pid, {}), found.get(item.origin.backend_pid, {})
     for passed in item.fds:
         info = passed.inspect()

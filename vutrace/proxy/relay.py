@@ -67,8 +67,10 @@ class Relay:
             raise
         self._notes = Notes()
         self._writer = Writer(self._fd, self._recording_failed) if self._fd is not None else None
-        self._loop = Loop()
-        self._recorder = Recorder(self._writer, self._loop.remind, options.messages, self._loop.stop)
+        self._loop = Loop(self._notes.tell)
+        self._recorder = Recorder(
+            self._writer, self._loop.remind, options.messages, self._loop.stop, self._notes.tell
+        )
         numbers = count()
         self._pairs = [
             Pair(
@@ -161,8 +163,8 @@ class Relay:
     def _close_writer(self, writer: Writer) -> None:
         if not writer.close(WRITE_SECONDS):
             self._notes.tell("the capture's disk is too slow: the end of the capture is missing")
-        elif writer.lost:
-            self._notes.tell(f"{writer.lost} records are not in the capture")
+        elif lost := writer.lost + self._recorder.lost:
+            self._notes.tell(f"{lost} records are not in the capture")
 
 
 def _allow_many_descriptors() -> None:
