@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vutrace.cli.errors import UsageError
-from vutrace.records import Connection, Record, Side, connection_letter
+from vutrace.records import Connection, Record, Side
 from vutrace.views.colour import When
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vutrace.replay.paced import Window
     from vutrace.replay.script import Script
     from vutrace.session.row import Row
+    from vutrace.session.tracker import Tracker
 
 EXAMPLES = """Examples:
 
@@ -87,6 +88,8 @@ def replay(
 ) -> None:
     """Show a capture at its pace, or act one side of it out against a live peer."""
     from vutrace.cli.reading import chosen, load_dissectors
+    from vutrace.replay.act import Actor
+    from vutrace.session.tracker import Tracker
 
     name, registry = chosen(file, read), load_dissectors(dissector)
     if role is not Side.FRONTEND and mutate is not None:
@@ -94,11 +97,12 @@ def replay(
     show = shower(quiet or write == "-", color)
     with interruptible(), writing(write) as sink:
         if role is None:
-            show_paced(name, registry, device, window(start, to), factor(speed or "1x"), sink, show)
+            part, tracker = part_of(start, to), Tracker(registry, device)
+            show_paced(name, tracker, part, speed_of(speed or "1x"), sink, show)
             return
         recorded = recordings(name, registry, device, connection, session)
         stage = stage_of(role, to, speed, timeout, idle, mutate is not None)
-        with closing(actor_of(stage, registry, recorded, sink, show)) as actor:
+        with closing(Actor(stage, registry, recorded[0].device, sink, show)) as actor:
             status = acted(actor, recorded) if mutate is None else fuzzed(actor, recorded, mutate, runs)
     raise typer.Exit(status)
 
@@ -112,20 +116,18 @@ def recordings(
     """The sessions to act out."""
     from vutrace.cli.reading import open_capture, rows_of
     from vutrace.replay.act import foreign
-    from vutrace.replay.script import scripts
+    from vutrace.replay.script import chosen, connections, scripts
 
     found = scripts(rows_of(name, open_capture(name, False, None), registry, device))
-    letters = sorted({connection_letter(each.connection) for each in found})
+    letters = connections(found)
     if len(letters) > 1 and not letter:
         raise UsageError(f"{name} has connections {', '.join(letters)}: --connection chooses one")
-    wanted = letter or "".join(letters)
-    found = [each for each in found if connection_letter(each.connection) == wanted]
-    found = [each for each in found if session in (None, each.session)]
-    if not found:
+    wanted = chosen(found, letter, session)
+    if not wanted:
         raise UsageError(f"{name} has no such session with messages")
-    for why in foreign(found):
+    for why in foreign(wanted):
         raise UsageError(f"{name}: {why}")
-    return found
+    return wanted
 
 
 def stage_of(role: Side, to: str, speed: str, timeout: float, idle: float, often: bool) -> "Stage":
@@ -141,29 +143,17 @@ def stage_of(role: Side, to: str, speed: str, timeout: float, idle: float, often
     except ValueError as error:
         raise UsageError(str(error)) from None
     settle = SETTLE / 20 if often else SETTLE
-    return Stage(role, endpoint, timeout, idle, settle, factor(speed or "max"))
+    return Stage(role, endpoint, timeout, idle, settle, speed_of(speed or "max"))
 
 
-def factor(speed: str) -> float:
-    """2 of "2x", 0 of "max"."""
-    if speed == "max":
-        return 0.0
+def speed_of(speed: str) -> float:
+    """How often as fast; 0 for no waiting."""
+    from vutrace.replay.pace import factor
+
     try:
-        value = float(speed.removesuffix("x"))
+        return factor(speed)
     except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise UsageError(f"--speed {speed}: 2x, 0.5x or max")
-    return value
-
-
-def actor_of(
-    stage: "Stage", registry: "Registry", recorded: "list[Script]", sink: Sink, show: Show
-) -> "Actor":
-    """Who acts it out."""
-    from vutrace.replay.act import Actor
-
-    return Actor(stage, registry, recorded[0].device, sink, show)
+        raise UsageError(f"--speed {speed}: 2x, 0.5x or max") from None
 
 
 def acted(actor: "Actor", recorded: "list[Script]") -> int:
@@ -198,42 +188,35 @@ def fuzzed(actor: "Actor", recorded: "list[Script]", seed: int, runs: int) -> in
     return 0
 
 
-def show_paced(
-    name: str,
-    registry: "Registry",
-    device: str,
-    part: "Window",
-    speed: float,
-    sink: Sink,
-    show: Show,
-) -> None:
+def show_paced(name: str, tracker: "Tracker", part: "Window", speed: float, sink: Sink, show: Show) -> None:
     """Show it at its pace; with a terminal, keys pause and step."""
-    from vutrace.cli.reading import note, open_capture
+    from vutrace.cli.reading import note, noting, open_capture
     from vutrace.replay.keyboard import keyboard
     from vutrace.replay.pace import KEYS, Pace
     from vutrace.replay.paced import paced
-    from vutrace.session.tracker import Tracker
 
-    tracker = Tracker(registry, device)
+    reader = open_capture(name, False, None)
     with keyboard(name == "-") as keys:
+
+        def rows() -> "Iterator[Row]":
+            for item, due in paced(reader, Pace(speed), keys, part):
+                sink(item)
+                yield from (row for row in tracker.rows([item]) if due)
+
         if keys.fd >= 0:
             note(KEYS)
-        for item, due in paced(open_capture(name, False, None), Pace(speed), keys, part):
-            sink(item)
-            for row in tracker.rows([item]):
-                if due:
-                    show(row)
+        for row in noting(name, reader, rows()):
+            show(row)
 
 
-def window(start: float, to: str) -> "Window":
+def part_of(start: float, to: str) -> "Window":
     """The part between --from and --to."""
-    from vutrace.replay.paced import Window
+    from vutrace.replay.paced import window
 
     try:
-        end = float(to) if to else None
+        return window(start, to)
     except ValueError:
         raise UsageError(f"--to {to}: a second to end at, or an endpoint together with --as") from None
-    return Window(int(start * 1e9), None if end is None else int(end * 1e9))
 
 
 @contextmanager

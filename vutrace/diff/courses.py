@@ -47,8 +47,9 @@ class Account:
 
 
 def accounts(rows: Iterable[Row], connections: Mapping[int, Connection]) -> list[Account]:
-    """The sessions of a capture, in order."""
-    builder, kept, latencies = TimelineBuilder(), {}, defaultdict[tuple[int, int], dict[str, list[int]]](dict)
+    """The sessions of a capture, in order; `connections` may fill while the rows pass."""
+    builder, kept = TimelineBuilder(), dict[int, Row]()
+    latencies = defaultdict[tuple[int, int], dict[str, list[int]]](dict)
 
     def watched() -> Iterator[Row]:
         for row in rows:
@@ -58,21 +59,20 @@ def accounts(rows: Iterable[Row], connections: Mapping[int, Connection]) -> list
             yield row
 
     found = {(script.connection, script.session): script for script in scripts(watched())}
-    timeline = builder.value(connections)
     return [
-        Account(
-            connection.number,
-            session.number,
-            session.device,
-            len(script.main),
-            list(courses(session, script)),
-            latencies[connection.number, session.number],
-            kept,
-        )
-        for connection in timeline.connections
+        account(session, script, latencies[key], kept)
+        for connection in builder.value(connections).connections
         for session in connection.sessions
-        if (script := found.get((connection.number, session.number)))
+        if (script := found.get(key := (connection.number, session.number)))
     ]
+
+
+def account(
+    session: SessionTimeline, script: Script, latencies: Mapping[str, list[int]], rows: Mapping[int, Row]
+) -> Account:
+    """One session laid out."""
+    place = script.connection, script.session
+    return Account(*place, session.device, len(script.main), list(courses(session, script)), latencies, rows)
 
 
 def note_latency(latencies: dict[tuple[int, int], dict[str, list[int]]], row: Row) -> None:

@@ -19,6 +19,7 @@ from vutrace.replay.script import Exchange, Script
 from vutrace.replay.talk import CHANNELS, Heard, Talk
 from vutrace.session.context import Context
 from vutrace.session.exchanges import Owed, owed
+from vutrace.session.row import Row
 
 SETTLE = 0.2  # seconds in which a back-end may still break off after the last message
 ASKED_SHOWN = 4
@@ -85,20 +86,8 @@ class FrontendPlay:
         return closed and not any(exchange.reply for exchange in left)
 
     def _exchange(self, exchange: Exchange) -> None:
-        message, name = exchange.message, exchange.message.name
-        made = self._descriptors.make(message)
-        try:
-            self._rings.follow(message, made.fds, exchange.row.context)
-            self._sent.append(exchange)
-            row, sent = self._talk.send(Channel.MAIN, message.frame.data, made.fds)
-        except PeerError as error:
-            raise self._broke_off(str(error)) from None
-        finally:
-            made.sent()
+        row, sent = self._send(exchange)
         self._outcome.requests += 1
-        for end in made.ends:
-            if name in CHANNELS:
-                self._talk.open_side(CHANNELS[name], end)
         self._doubt(exchange, row.context)
         due = owed(sent, row.context)
         if exchange.reply or due is not Owed.NO:
@@ -108,6 +97,21 @@ class FrontendPlay:
         elif exchange.reply:  # nobody has to answer, so it is no break if nobody does
             with contextlib.suppress(TimeoutError):
                 self._await(row.number, exchange, self._settle)
+
+    def _send(self, exchange: Exchange) -> tuple[Row, Message]:
+        message = exchange.message
+        made = self._descriptors.make(message)
+        self._rings.follow(message, made.fds, exchange.row.context)
+        self._sent.append(exchange)
+        try:
+            sent = self._talk.send(Channel.MAIN, message.frame.data, made.fds)
+        except PeerError as error:
+            raise self._broke_off(str(error)) from None
+        finally:
+            made.sent()
+        if made.ends and message.name in CHANNELS:
+            self._talk.open_side(CHANNELS[message.name], made.ends[0])
+        return sent
 
     def _await(self, number: int, exchange: Exchange, timeout: float) -> None:
         """Wait for the reply to the request of live row `number`."""

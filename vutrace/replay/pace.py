@@ -5,6 +5,17 @@ from dataclasses import dataclass
 FASTER, SLOWER = 2.0, 0.5
 KEYS = "space pauses and goes on, s or Enter steps, + faster, - slower, q ends"
 UNTIL_A_KEY = None
+FASTEST = 1e6
+
+
+def factor(speed: str) -> float:
+    """2 of "2x", 0 of "max"; ValueError where it is neither."""
+    if speed == "max":
+        return 0.0
+    value = float(speed.removesuffix("x"))
+    if not 0 < value < FASTEST:
+        raise ValueError(speed)
+    return value
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from vutrace.replay.keyboard import Keyboard
 from vutrace.replay.pace import Pace
 
 Item = Connection | Record
+SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,13 @@ class Window:
     end_ns: int | None = None
 
 
-def paced(items: Iterable[Item], pace: Pace, keys: Keyboard, window: Window) -> Iterator[tuple[Item, bool]]:
-    """Each item when it is due, and whether it is to be shown; what comes before the window is due now."""
+def window(start: float, end: str) -> Window:
+    """The part from one second to another, "" for the end; ValueError where that is no number."""
+    return Window(int(start * SECOND), int(float(end) * SECOND) if end else None)
+
+
+def paced(items: Iterable[Item], pace: Pace, keys: Keyboard, part: Window) -> Iterator[tuple[Item, bool]]:
+    """Each item when it is due, and whether it is to be shown; what comes before the part is due now."""
     first_ns: int | None = None
     began = False
     for item in items:
@@ -29,18 +35,16 @@ def paced(items: Iterable[Item], pace: Pace, keys: Keyboard, window: Window) -> 
             continue
         first_ns = item.time_ns if first_ns is None else first_ns
         since = item.time_ns - first_ns
-        if window.end_ns is not None and since > window.end_ns:
+        if part.end_ns is not None and since > part.end_ns:
             return
-        if since < window.start_ns:
-            yield item, False
-            continue
-        if not began:
-            pace.begin(max(first_ns + window.start_ns, 0), time.monotonic())
+        if since >= part.start_ns:
+            if not began:
+                pace.begin(first_ns + part.start_ns, time.monotonic())
             began = True
-        wait_due(item.time_ns, pace, keys)
-        if pace.ended:
-            return
-        yield item, True
+            wait_due(item.time_ns, pace, keys)
+            if pace.ended:
+                return
+        yield item, since >= part.start_ns
         pace.shown(item.time_ns, time.monotonic())
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.messages import sender_of
-from vutrace.records import Channel, Event, EventKind, FrameFlag, Side
+from vutrace.records import Channel, Event, EventKind, FrameFlag, Side, connection_letter
 from vutrace.session.row import Row
 
 
@@ -73,3 +73,17 @@ def add(script: Script, row: Row, message: Message, asked: dict[int, Exchange]) 
     elif message.frame.sender is sender_of(message.channel, reply=False):
         exchange = asked[row.number] = Exchange(row, message, after=len(script.main))
         (script.main if message.channel is Channel.MAIN else script.side).append(exchange)
+
+
+def connections(found: Iterable[Script]) -> list[str]:
+    """The letters of the connections that have sessions."""
+    return sorted({connection_letter(each.connection) for each in found})
+
+
+def chosen(found: Iterable[Script], letter: str, session: int | None) -> list[Script]:
+    """The sessions of a connection ("" for any), or one of them."""
+    return [
+        each
+        for each in found
+        if letter in ("", connection_letter(each.connection)) and session in (None, each.session)
+    ]
