@@ -2,7 +2,7 @@
 //
 // {session, axis, fixed, rings, layout, from, to, width, height, scroll, colours, matches, selected, hover}
 
-const GUTTER = 104, RIGHT = 10, BOX = 17, GLYPH_ROOM = 9.5, FADED = 0.13;
+const GUTTER = 104, RIGHT = 10, BOX = 17, GLYPH_ROOM = 8, FADED = 0.13;
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
 const BOLD = `600 ${FONT}`, LETTERS = '600 10px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace';
 const NAMES = [

@@ -71,6 +71,7 @@ function drawLoop(pen, scene, loop) {
     const [from, to] = edges(scene, turn[1], turn[2]);
     widest = Math.max(widest, to - from);
     if (to < GUTTER || from > scene.width) return;
+    pen.fillStyle = colours.select; // a caption changed it
     if (n % 2 === 0) pen.fillRect(from, top + 1, Math.max(0.7, to - from), LOOPS - 2);
     if (to - from > 40) caption(pen, turn[0], Math.max(from, GUTTER) - 2, to, top + LOOPS / 2 + 0.5, colours.text);
   });
