@@ -71,8 +71,9 @@ class PhaseSpans:
             self._take(self._open, row, message, ring, news)
         else:
             self._open.turns.touch(at)
-        for problem in (*row.problems, *refusal(message)):
-            self._open.turns.trouble(f"[{row.number}] {problem}")
+        if message.channel is Channel.MAIN:  # loops are made of its messages; the others' are no part of them
+            for problem in (*row.problems, *refusal(message)):
+                self._open.turns.trouble(f"[{row.number}] {problem}")
 
     def end(self, time_ns: int, running: bool) -> None:
         """The session is over, or the capture."""
