@@ -50,7 +50,7 @@ def tshark(capture: Path, lua: Path, *arguments: str) -> str:
 
 def from_tshark(capture: Path, lua: Path, kinds: dict[str, str], *options: str) -> list[Facts]:
     """What tshark says of each packet."""
-    options = ("-2", "-T", "json", "-J", "vhost_user", "-o", "vhost_user.secrets:TRUE", *options)
+    options = ("-T", "json", "-J", "vhost_user", "-o", "vhost_user.secrets:TRUE", *(options or ["-2"]))
     text = tshark(capture, lua, *options)
     assert "Lua Error" not in text, text[text.index("Lua Error") :][:500]
     packets = json.loads(text or "[]", object_pairs_hook=list)

@@ -5,19 +5,7 @@ local interface_name = Field.new("frame.interface_name")
 local names = { { 0, "auto", 0 } }
 for i, device in ipairs(DEVICES) do names[i + 1] = { i, device.name, i } end
 vhost_user.prefs.device = Pref.enum("Device", 0, "The virtio device; auto finds out", names, false)
-vhost_user.prefs.interfaces = Pref.bool("Look at interfaces on the first pass", false,
-  "Tells connections of merged captures apart, and sockets of a QEMU with several; slows every file down")
 vhost_user.prefs.secrets = Pref.bool("Show keys and host pointers", false, "They are redacted otherwise")
-
--- Without a listener that has a filter, a first pass has no fields of the frame to look at.
-local listener
-function vhost_user.prefs_changed()
-  if vhost_user.prefs.interfaces and not listener then listener = Listener.new("frame", NAME) end
-  if listener and not vhost_user.prefs.interfaces then
-    listener:remove()
-    listener = nil
-  end
-end
 
 local function copy(context)
   local new = {}
@@ -32,6 +20,7 @@ local function adopt(context, device, reason, weight)
   return new
 end
 
+-- A first pass of two has no fields of the frame: then the sockets are not known.
 -- The sockets in an interface's name, "A FRONTEND ⇄ BACKEND", without listen: or connect:.
 local function sockets()
   local found, paths = interface_name(), {}

@@ -2,11 +2,44 @@
 -- first pass over the packets; what it said of each packet is kept for every later look at it.
 
 local sessions, packets = {}, {}
+local numbers, taken, shown, openings = {}, {}, {}, {}
 local MOST_WAITING = 4096
 local interface_id = Field.new("frame.interface_id")
 
 function vhost_user.init()
   sessions, packets = {}, {}
+  numbers, taken, shown, openings = {}, {}, {}, {}
+end
+
+local function allot(wanted)
+  local number = taken[wanted] and 0 or wanted
+  while taken[number] do number = number + 1 end
+  taken[number] = true
+  return number
+end
+
+-- What tells a connection from others: interface and number, and, because a first pass of two does not
+-- know interfaces, that a session which was there already opens again: another capture of a merged file.
+local function connection_key(record)
+  local found = interface_id()
+  local key = string.format("%s:%d", found and tostring(found.value) or "", record.connection)
+  local opened = openings[key] or { times = 0, session = 0 }
+  if record.kind == EVENT and record.event == "open" and record.channel == "main" then
+    if record.session <= opened.session then opened.times = opened.times + 1 end
+    opened.session = record.session
+  end
+  openings[key] = opened
+  return string.format("%s:%d", key, opened.times)
+end
+
+-- Of two connections with one number the later goes by the next that is free.
+local function settle_connection(pinfo, record)
+  if not pinfo.visited then
+    local key = connection_key(record)
+    numbers[key] = numbers[key] or allot(record.connection)
+    shown[pinfo.number] = numbers[key]
+  end
+  record.connection = shown[pinfo.number]
 end
 
 -- The device of an earlier session of the connection is still there in the next.
@@ -21,15 +54,13 @@ local function new_session(earlier)
   return session
 end
 
--- One session at a time on a connection; connections are told apart by interface and number.
+-- One session at a time on a connection.
 local function session_of(record)
-  local found = interface_id()
-  local key = string.format("%s:%d", found and tostring(found.value) or "", record.connection)
-  local known = sessions[key]
+  local known = sessions[record.connection]
   if not known or known.number ~= record.session then
     known = new_session(known)
     known.number = record.session
-    sessions[key] = known
+    sessions[record.connection] = known
   end
   return known
 end

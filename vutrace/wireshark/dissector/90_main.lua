@@ -67,6 +67,7 @@ function vhost_user.dissector(buffer, pinfo, root)
     pinfo.cols.info = reason
     return
   end
+  settle_connection(pinfo, record)
   put_addresses(pinfo, record)
   add_record(tree, tvb, record)
   if record.kind == MESSAGE then
