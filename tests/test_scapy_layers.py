@@ -86,7 +86,10 @@ def test_rdpcap_gives_the_layers_and_the_records(capture: Path) -> None:
         assert isinstance(packet.record, type(record))
         if isinstance(record, Event):
             continue
-        assert (packet.record.data, packet.record.fds) == (record.data, record.fds)
+        assert packet.record.fds == record.fds
+        # scapy reads no more than 65,535 bytes of a packet
+        assert packet.record.data == record.data or len(packet.original) == 0xFFFF
+        assert record.data.startswith(packet.record.data)
         header = packet[HEADERS[record.channel]]
         assert header.request == DISSECT(record).request
 
