@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.messages import sender_of
+from vutrace.protocol.spec import HEADER_SIZE
 from vutrace.records import Channel, Event, EventKind, FrameFlag, Side, connection_letter
 from vutrace.session.row import Row
+
+BROKEN = FrameFlag.CUT | FrameFlag.PARTIAL | FrameFlag.RAW
 
 
 @dataclass(slots=True)
@@ -64,7 +67,7 @@ def scripts(rows: Iterable[Row]) -> list[Script]:
 
 def add(script: Script, row: Row, message: Message, asked: dict[int, Exchange]) -> None:
     """Put a message where it belongs; what is no whole message cannot be acted out and is counted."""
-    if message.frame.flags & (FrameFlag.CUT | FrameFlag.PARTIAL | FrameFlag.RAW):
+    if message.frame.flags & BROKEN or len(message.frame.data) < HEADER_SIZE:
         script.omitted += 1
     elif message.reply:
         exchange = asked.get(row.reply_to or 0)
