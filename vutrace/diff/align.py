@@ -10,6 +10,7 @@ from vutrace.diff.tokens import Fact, Token
 
 # How often it comes in a row is the interrupts' doing: a guest masks and unmasks them.
 UNCOUNTED = "SET_VRING_CALL"
+NAMED = 12  # steps of a stretch that are told by name
 LONG = 5000  # steps from which on difflib may take frequent ones for noise, else it takes too long
 
 
@@ -30,14 +31,9 @@ class Edit:
 def edits(a: Sequence[Token], b: Sequence[Token]) -> Iterator[Edit]:
     """The differences in order."""
     a, b = folded(a), folded(b)
-    keys_a, keys_b = [each.key for each in a], [each.key for each in b]
-    if [each.facts for each in a] == [each.facts for each in b] and keys_a == keys_b:
-        yield from counts(a, b)
-        return
-    matcher = SequenceMatcher(None, keys_a, keys_b, autojunk=max(len(a), len(b)) > LONG)
     gone: list[Lone] = []
     come: list[Lone] = []
-    for tag, a1, a2, b1, b2 in matcher.get_opcodes():
+    for tag, a1, a2, b1, b2 in opcodes([each.key for each in a], [each.key for each in b]):
         if tag == "equal":
             for old, new in zip(a[a1:a2], b[b1:b2], strict=True):
                 yield from told(old, new)
@@ -49,6 +45,20 @@ def edits(a: Sequence[Token], b: Sequence[Token]) -> Iterator[Edit]:
         yield Edit(words(a, first, last), "sent", "", a[first.place].row, row_before(b, first.missing))
     for first, last in stretches(come):
         yield Edit(words(b, first, last), "", "sent", row_before(a, first.missing), b[first.place].row)
+
+
+def opcodes(a: list[str], b: list[str]) -> Iterator[tuple[str, int, int, int, int]]:
+    """As difflib's: what is equal, and what is not. What both begin and end with is cheap."""
+    shorter = min(len(a), len(b))
+    head = next((place for place in range(shorter) if a[place] != b[place]), shorter)
+    rest = shorter - head
+    tail = next((place for place in range(rest) if a[-1 - place] != b[-1 - place]), rest)
+    inner_a, inner_b = a[head : len(a) - tail], b[head : len(b) - tail]
+    yield "equal", 0, head, 0, head
+    matcher = SequenceMatcher(None, inner_a, inner_b, autojunk=max(len(inner_a), len(inner_b)) > LONG)
+    for tag, a1, a2, b1, b2 in matcher.get_opcodes():
+        yield tag, head + a1, head + a2, head + b1, head + b2
+    yield "equal", len(a) - tail, len(a), len(b) - tail, len(b)
 
 
 def folded(tokens: Sequence[Token]) -> list[Token]:
@@ -97,15 +107,14 @@ def moves(a: list[Token], b: list[Token], gone: list[Lone], come: list[Lone]) ->
     places = defaultdict[str, deque[Lone]](deque)
     for lone in come:
         places[b[lone.place].key].append(lone)
-    for lone in list(gone):
-        old = a[lone.place]
-        if places[old.key]:
-            twin = places[old.key].popleft()
-            gone.remove(lone)
-            come.remove(twin)
-            new = b[twin.place]
-            yield Edit(f"place of {old.key}", where(a, lone.place), where(b, twin.place), old.row, new.row)
-            yield from told(old, new)
+    pairs = [(lone, places[key].popleft()) for lone in gone if places[key := a[lone.place].key]]
+    moved, found = {old for old, _ in pairs}, {new for _, new in pairs}
+    gone[:] = [lone for lone in gone if lone not in moved]
+    come[:] = [lone for lone in come if lone not in found]
+    for lone, twin in pairs:
+        old, new = a[lone.place], b[twin.place]
+        yield Edit(f"place of {old.key}", where(a, lone.place), where(b, twin.place), old.row, new.row)
+        yield from told(old, new)
 
 
 def stretches(lones: list[Lone]) -> Iterator[tuple[Lone, Lone]]:
@@ -123,11 +132,13 @@ def stretches(lones: list[Lone]) -> Iterator[tuple[Lone, Lone]]:
 
 def words(tokens: list[Token], first: Lone, last: Lone) -> str:
     """Steps in one line."""
-    return ", ".join(
+    told = [
         token.key if token.count == 1 else f"{token.key} × {token.count}"
         for token in tokens[first.place : last.place + 1]
         if not token.mark
-    )
+    ]
+    more = [f"… {len(told) - NAMED} more"] if len(told) > NAMED else []
+    return ", ".join(told[:NAMED] + more)
 
 
 def where(tokens: list[Token], place: int) -> str:
