@@ -67,7 +67,9 @@ def fuzz(capture: str, path: Path, seed: int, runs: int) -> subprocess.Completed
 
 
 @pytest.mark.parametrize(("capture", "runs"), [(NAMES[0], 900), (NAMES[1], 100)])
-def test_a_thousand_damaged_replays(capture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thousand_damaged_replays(
+    capture: str, runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, failures = tmp_path / "s", list[str]()
     monkeypatch.setattr(threading, "excepthook", lambda failed: failures.append(failed.exc_type.__name__))
     with Server(str(path)):
