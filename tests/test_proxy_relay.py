@@ -310,7 +310,7 @@ def test_what_a_closed_receiver_did_not_take_is_told(lab: Lab) -> None:
     wait_for(lambda: len(events(lab.items(), EventKind.CLOSE)) == 1)  # type: ignore[arg-type]
     records = lab.stop()
     assert len(frames(records)) == 1
-    assert "20 bytes of the frontend could not be delivered" in events(records, EventKind.ERROR)[0].text
+    assert "20 bytes of the front-end could not be delivered" in events(records, EventKind.ERROR)[0].text
 
 
 def test_the_back_end_channel_is_relayed_and_recorded(lab: Lab) -> None:

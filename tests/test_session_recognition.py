@@ -87,12 +87,13 @@ def recognised(command: str, path: str, side: str) -> Row:
 def test_a_command_line_tells_the_device(command: str, path: str, device: str, side: str) -> None:
     row = recognised(command, path, side)
     assert row.context.device.name == device
-    assert row.context.reason.startswith(f"the {side}'s command line has '") == (device != "unknown")
+    said = row.context.reason.startswith(f"the {Side(side).words}'s command line has '")
+    assert said == (device != "unknown")
 
 
 def test_the_reason_shows_what_was_seen() -> None:
     row = recognised(QEMU, SOCKET, "frontend")
-    assert row.context.reason == ("the frontend's command line has 'vhost-user,id=n0,chardev=c0,queues=4'")
+    assert row.context.reason == ("the front-end's command line has 'vhost-user,id=n0,chardev=c0,queues=4'")
 
 
 def test_each_sides_command_is_read_with_that_sides_path() -> None:

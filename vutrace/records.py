@@ -20,6 +20,11 @@ class Side(StrEnum):
         """The other side."""
         return Side.BACKEND if self is Side.FRONTEND else Side.FRONTEND
 
+    @property
+    def words(self) -> str:
+        """As the spec writes it."""
+        return "front-end" if self is Side.FRONTEND else "back-end"
+
 
 class Channel(StrEnum):
     """Which socket: the main one, the one SET_BACKEND_REQ_FD passed, or GPU_SET_SOCKET's."""

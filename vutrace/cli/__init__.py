@@ -9,6 +9,7 @@ import typer
 from vutrace.cli import demo, diff, export, list_, proxy, queues, replay, show, timeline, wireshark
 from vutrace.cli import explain as explain_verb
 from vutrace.cli.errors import explain
+from vutrace.cli.quick import QuickCommand, QuickGroup
 
 EPILOG = (
     "Exit status: 0 fine, 1 the answer is no (verbs that judge), 2 usage, 3 input unreadable, "
@@ -16,6 +17,7 @@ EPILOG = (
 )
 
 app = typer.Typer(
+    cls=QuickGroup,
     help="Trace, dissect and draw vhost-user.",
     epilog=EPILOG,
     no_args_is_help=True,
@@ -25,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
-app.command("proxy")(proxy.proxy)
+app.command("proxy", cls=QuickCommand)(proxy.proxy)
 app.command("show")(show.show)
 app.command("timeline")(timeline.timeline)
 app.command("queues")(queues.queues)

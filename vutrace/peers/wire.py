@@ -39,7 +39,7 @@ class Wire:
         self._end = end
         self._peer = peer
         self._timeout = timeout
-        self._name = "front-end" if peer is Side.FRONTEND else "back-end"
+        self._name = peer.words
         self._framer: Framer[int] = Framer()
 
     def send(self, data: bytes, fds: Iterable[int], what: str) -> None:

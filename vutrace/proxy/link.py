@@ -163,8 +163,8 @@ class Link:
             self._first = side.peer if refused else side
         if flow.lost and side not in self._lost:
             self._lost.add(side)
-            text = f"framing lost: {flow.lost} cannot be one; the {side}'s bytes are passed on as they come"
-            self.tell(EventKind.ERROR, text, side)
+            rest = f"the {side.words}'s bytes are passed on as they come"
+            self.tell(EventKind.ERROR, f"framing lost: {flow.lost} cannot be one; {rest}", side)
         if flow.holds:
             self._hold(side)
         self._refresh()
@@ -201,11 +201,11 @@ class Link:
             timer.cancel()
         flow.close()
         if flow.outlet.undelivered:
-            text = f"{flow.outlet.undelivered} bytes of the {side} could not be delivered"
+            text = f"{flow.outlet.undelivered} bytes of the {side.words} could not be delivered"
             self.tell(EventKind.ERROR, text, side)
 
     def _tell_end(self, text: str) -> None:
         first = self._first
         why = next(filter(None, (flow.why or flow.outlet.why for flow in self._flows.values())), "")
-        reason = f"the {first} closed" + (f" ({why})" if why else "") if first else text
+        reason = f"the {first.words} closed" + (f" ({why})" if why else "") if first else text
         self.tell(EventKind.CLOSE, reason, first)

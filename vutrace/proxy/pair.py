@@ -16,7 +16,6 @@ from vutrace.records import Connection, Event, EventKind, Side
 RETRY_SECONDS = 0.05  # between attempts to reach the other side while somebody waits
 RECONNECT_SECONDS = 0.25  # the same while nobody does
 GOODBYE_SECONDS, GOODBYES = 0.002, 25  # how long, and how often, a session that ends is waited for
-_NAMES = {Side.FRONTEND: "front-end", Side.BACKEND: "back-end"}
 
 
 @dataclass(slots=True)
@@ -149,9 +148,13 @@ class Pair:
         return {side: end for side, end in kept.items() if end.fileno() >= 0}
 
     def _make_wait(self, side: Side, why: str) -> None:
-        """`side` cannot be reached: the other one waits a little, or is turned away."""
-        if not any(source.pressing for source in self._sources.values()):
-            self._note_once(f"the {_NAMES[side]} at {self._name(side)} cannot be reached: {why}")
+        """`side` cannot be reached: the other one waits a little, or is turned away.
+
+        Only a front-end has to be: its guest stands still. A back-end waits for one as it always does; DPDK's,
+        when it is turned away, comes straight back, thousands of times a second.
+        """
+        if side is Side.FRONTEND or not any(source.pressing for source in self._sources.values()):
+            self._note_once(f"the {side.words} at {self._name(side)} cannot be reached: {why}")
             self._loop.later(RECONNECT_SECONDS, self._attempt)
             return
         now = time.monotonic()
@@ -171,8 +174,8 @@ class Pair:
             source.take().close()
         hint = "" if self._wait else " (--wait S keeps it waiting)"
         self._note(
-            f"the {_NAMES[side]} at {self._name(side)} cannot be reached: {why};"
-            f" the {_NAMES[side.peer]} was turned away{hint}"
+            f"the {side.words} at {self._name(side)} cannot be reached: {why};"
+            f" the {side.peer.words} was turned away{hint}"
         )
         self._arm(source)
         self._check_spent()

@@ -103,7 +103,7 @@ class Session:
         place = replace(self._place, channel=channel, attributes={})
         link = Link(self._loop, self._recorder, place, ends, lambda: self._side_links.remove(link))
         self._side_links.append(link)
-        link.start(text)
+        self._loop.later(0, lambda: link.start(text))  # the message that passes it is recorded first
 
 
 def _place(connection: int, session: int, ends: Mapping[Side, socket.socket]) -> Place:

@@ -55,7 +55,7 @@ def from_event(event: Event, devices: Iterable[Device], endpoints: Connection | 
         for device in devices:
             for pattern in device.evidence.commands:
                 if found := re.search(pattern, words):
-                    yield Guess(device, f"the {side}'s command line has '{found[0]}'", COMMAND)
+                    yield Guess(device, f"the {side.words}'s command line has '{found[0]}'", COMMAND)
 
 
 def path_of(endpoint: str) -> str:

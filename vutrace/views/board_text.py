@@ -12,7 +12,7 @@ from vutrace.views.board import Board, Standing, Waiting
 from vutrace.views.colour import Paint, bare
 from vutrace.views.masks import protocol_names, virtio_names
 from vutrace.views.queues import enabled, fd, known
-from vutrace.views.speakers import CHANNELS, SIDES
+from vutrace.views.speakers import CHANNELS
 from vutrace.views.text import count, joined, printable
 from vutrace.views.timeline_text import duration
 
@@ -106,7 +106,7 @@ def negotiated(standing: Standing) -> Iterator[tuple[str, str]]:
 def waiting(request: Waiting, now_ns: int) -> str:
     """Who owes what, and for how long."""
     passed = duration(max(0, now_ns - request.time_ns))
-    who, where = SIDES[request.debtor], CHANNELS[request.channel]
+    who, where = request.debtor.words, CHANNELS[request.channel]
     return f"for {passed}: the {who} owes the reply to {request.name} [{request.number}] on the {where}"
 
 

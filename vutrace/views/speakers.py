@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-from vutrace.records import Channel, Side
+from vutrace.records import Channel
 
 CHANNELS: Mapping[Channel, str] = {
     Channel.MAIN: "main channel",
     Channel.BACKEND: "back-end channel",
     Channel.GPU: "GPU channel",
 }
-SIDES: Mapping[Side, str] = {Side.FRONTEND: "front-end", Side.BACKEND: "back-end"}

@@ -9,7 +9,6 @@ from vutrace.dissection.message import Message
 from vutrace.protocol.payloads import Ack
 from vutrace.records import Channel, Event, EventKind, FrameFlag, Side, connection_letter
 from vutrace.session.row import Row
-from vutrace.views.explain.facts import SIDES
 from vutrace.views.rows import Rows
 from vutrace.views.sight import Onlooker, Sight
 from vutrace.views.text import status
@@ -71,7 +70,7 @@ def reasons(sight: Sight) -> Iterator[str]:
             yield "the back-end closed the connection: it ended, or it failed"
     elif refused(what):
         code = what.number_in("status") or 0
-        yield f"the {SIDES[what.frame.sender]} refused {what.name}: {status(code)}"
+        yield f"the {what.frame.sender.words} refused {what.name}: {status(code)}"
 
 
 def refused(message: Message) -> bool:
@@ -81,7 +80,7 @@ def refused(message: Message) -> bool:
 
 def ending(event: Event, last: Row | None) -> str:
     """How a session ended: who closed, and what was the last message."""
-    who = f"closed by the {SIDES[event.sender]}" if event.sender else "closed"
+    who = f"closed by the {event.sender.words}" if event.sender else "closed"
     text = f"connection {connection_letter(event.connection)}, session {event.session}: {who}"
     if last is None or not isinstance(last.what, Message):
         return text

@@ -7,10 +7,9 @@ from vutrace.protocol.layers import Layer, Listed, Tail, size_of, title
 from vutrace.protocol.messages import PREFIX, REQUESTER, heading
 from vutrace.protocol.shows import Kind, Show
 from vutrace.protocol.spec import FdRule, MessageSpec, Payload, ReplyRule
-from vutrace.records import Channel, Side
+from vutrace.records import Channel
 from vutrace.views.fields import FieldShow, shows_of
 
-SIDES = {Side.FRONTEND: "front-end", Side.BACKEND: "back-end"}
 DOCUMENTS = {Channel.GPU: "vhost-user-gpu.rst"}
 NAMES_SHOWN = 4
 
@@ -32,7 +31,7 @@ KINDS = {
 def message(channel: Channel, spec: MessageSpec) -> Iterator[str]:
     """The message in lines: its name first, what is to be known of it below."""
     sender = REQUESTER[channel]
-    yield f"{spec.name}: request {spec.number}, {SIDES[sender]} to {SIDES[sender.peer]} ({channel} channel)"
+    yield f"{spec.name}: request {spec.number}, {sender.words} to {sender.peer.words} ({channel} channel)"
     for name, texts in sections(channel, spec):
         for number, text in enumerate(texts):
             yield f"  {'' if number else name:<9} {text}".rstrip()

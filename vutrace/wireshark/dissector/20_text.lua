@@ -1,5 +1,6 @@
 -- Numbers and bytes in words, as `vutrace show` writes them.
 
+local PARTIES = { frontend = "front-end", backend = "back-end" }
 local UNITS = { "KiB", "MiB", "GiB", "TiB", "PiB" }
 local BYTES_SHOWN = 16
 local LONG = 100000 -- a size of so many units is told roughly

@@ -116,7 +116,7 @@ local function guess_from_event(context, record)
     for _, device in ipairs(DEVICES) do
       for _, pattern in ipairs(device.commands) do
         local from, to = search(pattern, words)
-        local reason = from and string.format("the %s's command line has '%s'", side, words:sub(from, to))
+        local reason = from and string.format("the %s's command line has '%s'", PARTIES[side], words:sub(from, to))
         if from then context = adopt(context, device, reason, WEIGHTS.command) end
       end
     end

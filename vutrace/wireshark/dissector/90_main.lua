@@ -1,6 +1,5 @@
 -- One packet: a message or an event.
 
-local PARTIES = { frontend = "front-end", backend = "back-end" }
 local PEERS = { frontend = "backend", backend = "frontend" }
 
 local function put_addresses(pinfo, record)
