@@ -2,8 +2,11 @@
 
 import os
 import pty
+import select
+import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -161,3 +164,34 @@ def test_what_makes_no_sense_is_said(words: list[str], why: str) -> None:
 def test_the_kept_capture_has_what_these_tests_count_on() -> None:
     items = [item for item in read(CAPTURE) if isinstance(item, Frame | Event)]
     assert items[-1].time_ns - items[0].time_ns > 12 * SECOND
+
+
+def test_the_board_stands_as_it_stood_at_that_moment() -> None:
+    """Until DRIVER_OK, of a capture whose rings are stopped at its end."""
+    board = shown(CAPTURE, "--speed", "max", "--from", "12", "--to", "12.25", "--board")
+    rings = [line.split()[:6] for line in board if line.split()[1:2] in (["rx0"], ["rx1"])]
+    assert rings == [["0", "rx0", "256", "yes", "yes", "yes"], ["2", "rx1", "256", "yes", "yes", "no"]]
+    assert "phase running" in board[0]
+
+
+def test_on_a_terminal_the_board_is_drawn_in_place_and_left_in_order() -> None:
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    command = [*VUTRACE, str(CAPTURE), "--speed", "0.001x", "--board"]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE)
+    try:
+        assert process.stderr
+        assert b"space pauses" in process.stderr.readline()
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        seen = b""
+        while process.poll() is None or select.select([ours], [], [], 0)[0]:
+            seen += os.read(ours, 65536) if select.select([ours], [], [], 0.05)[0] else b""
+        assert process.returncode == 130
+        assert termios.tcgetattr(theirs) == before
+        assert seen.count(b"\x1b[?1049h") == seen.count(b"\x1b[?1049l") == 1
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+        os.close(theirs)

@@ -1,5 +1,6 @@
 """`vutrace replay`: a capture at its own pace, or acted out against a live peer. Only wiring."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ from vutrace.views.colour import When
 
 if TYPE_CHECKING:
     from vutrace.dissection.registry import Registry
-    from vutrace.replay.act import Actor, Stage
+    from vutrace.replay.act import Stage
+    from vutrace.replay.pace import Pace
     from vutrace.replay.paced import Window
     from vutrace.replay.script import Script
     from vutrace.session.row import Row
@@ -26,16 +28,17 @@ EXAMPLES = """Examples:
 \b
   vutrace replay start.pcapng                           the rows at their own pace; space pauses, s steps
   vutrace replay start.pcapng --speed 10x --from 2 --to 5
+  vutrace replay start.pcapng --board                   every ring as it stands at that moment
   vutrace replay start.pcapng -w live.pcapng            a capture that grows, for any view with --follow
   vutrace replay start.pcapng --as frontend --to vhost.sock      act QEMU for a DPDK that listens
   vutrace replay start.pcapng --as backend --to qemu.sock        act DPDK for a QEMU that connects
   vutrace replay start.pcapng --as frontend --to listen:s -w again.pcapng
   vutrace replay start.pcapng --as frontend --to vhost.sock --mutate 1 --runs 1000
 """
-EXIT_DIFFERENT, EXIT_PEER = 1, 4
 
 Sink = Callable[[Connection | Record], None]
 Show = Callable[["Row"], None]
+Take = Callable[["Iterator[Row]"], None]
 
 
 def replay(
@@ -61,6 +64,9 @@ def replay(
     write: Annotated[
         str, typer.Option("-w", "--write", metavar="FILE", help="Record the replay itself.")
     ] = "",
+    board: Annotated[
+        bool, typer.Option("--board", help="The board of rings, instead of rows (not with --as).")
+    ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no rows.")] = False,
     connection: Annotated[
         str, typer.Option(metavar="LETTER", help="Which connection to act out, if there are several.")
@@ -88,22 +94,27 @@ def replay(
 ) -> None:
     """Show a capture at its pace, or act one side of it out against a live peer."""
     from vutrace.cli.reading import chosen, load_dissectors
-    from vutrace.replay.act import Actor
+    from vutrace.replay.act import Actor, perform
+    from vutrace.replay.fuzz import fuzz
+    from vutrace.replay.pace import Pace
     from vutrace.session.tracker import Tracker
 
     name, registry = chosen(file, read), load_dissectors(dissector)
     if role is not Side.FRONTEND and mutate is not None:
         raise UsageError("--mutate needs --as frontend and --to ENDPOINT")
-    show = shower(quiet or write == "-", color)
+    quiet = quiet or write == "-"
     with interruptible(), writing(write) as sink:
         if role is None:
-            part, tracker = part_of(start, to), Tracker(registry, device)
-            show_paced(name, tracker, part, speed_of(speed or "1x"), sink, show)
-            return
+            tracker, pace = Tracker(registry, device), Pace(speed_of(speed or "1x"))
+            take = on_board(tracker, color) if board else on_rows(quiet, color)
+            return show_paced(name, tracker, part_of(start, to), pace, sink, take, board)
         recorded = recordings(name, registry, device, connection, session)
         stage = stage_of(role, to, speed, timeout, idle, mutate is not None)
-        with closing(Actor(stage, registry, recorded[0].device, sink, show)) as actor:
-            status = acted(actor, recorded) if mutate is None else fuzzed(actor, recorded, mutate, runs)
+        with closing(Actor(stage, registry, recorded[0].device, sink, shower(quiet, color))) as actor:
+            if mutate is None:
+                status = perform(actor, recorded, say)
+            else:
+                status = fuzz(actor, recorded, range(mutate, mutate + runs), say)
     raise typer.Exit(status)
 
 
@@ -156,57 +167,42 @@ def speed_of(speed: str) -> float:
         raise UsageError(f"--speed {speed}: 2x, 0.5x or max") from None
 
 
-def acted(actor: "Actor", recorded: "list[Script]") -> int:
-    """Act it out, tell what came of it; the exit status."""
-    from vutrace.peers import PeerError
-    from vutrace.replay.outcome import Outcome, lines
-
-    outcome, broke = Outcome(), ""
-    try:
-        actor.act(recorded, outcome)
-    except PeerError as error:
-        broke = str(error)
-    for line in lines(outcome):
-        typer.echo(line, err=True)
-    if broke:
-        typer.echo(f"vutrace: {broke}", err=True)
-        return EXIT_PEER
-    return EXIT_DIFFERENT if outcome.different else 0
+def say(line: str) -> None:
+    """A line on stderr."""
+    typer.echo(line, err=True)
 
 
-def fuzzed(actor: "Actor", recorded: "list[Script]", seed: int, runs: int) -> int:
-    """Act it out damaged, a line for each run; the exit status tells whether the back-end is still there."""
-    from vutrace.peers import PeerError
-    from vutrace.replay.fuzz import run
-
-    try:
-        for number in range(seed, seed + runs):
-            typer.echo(run(actor, recorded, number), err=True)
-    except PeerError as error:
-        typer.echo(f"vutrace: seed {number}: {error}", err=True)
-        return EXIT_PEER
-    return 0
-
-
-def show_paced(name: str, tracker: "Tracker", part: "Window", speed: float, sink: Sink, show: Show) -> None:
-    """Show it at its pace; with a terminal, keys pause and step."""
+def show_paced(
+    name: str, tracker: "Tracker", part: "Window", pace: "Pace", sink: Sink, take: Take, all_rows: bool
+) -> None:
+    """Show the rows at their pace, of the part or all; with a terminal, keys pause and step."""
     from vutrace.cli.reading import note, noting, open_capture
     from vutrace.replay.keyboard import keyboard
-    from vutrace.replay.pace import KEYS, Pace
+    from vutrace.replay.pace import KEYS
     from vutrace.replay.paced import paced
 
     reader = open_capture(name, False, None)
     with keyboard(name == "-") as keys:
 
         def rows() -> "Iterator[Row]":
-            for item, due in paced(reader, Pace(speed), keys, part):
+            for item, due in paced(reader, pace, keys, part):
                 sink(item)
-                yield from (row for row in tracker.rows([item]) if due)
+                yield from (row for row in tracker.rows([item]) if due or all_rows)
 
         if keys.fd >= 0:
             note(KEYS)
-        for row in noting(name, reader, rows()):
-            show(row)
+        take(noting(name, reader, rows()))
+
+
+def on_board(tracker: "Tracker", color: When) -> Take:
+    """Shows how the rings stand while rows come."""
+    from vutrace.cli.board import show_board
+    from vutrace.replay.paced import as_now
+    from vutrace.views.board import Board
+    from vutrace.views.colour import painter
+
+    paint, board = painter(color, os.environ, sys.stdout.isatty()), Board(tracker.connections)
+    return lambda rows: show_board(map(as_now, rows), board, True, paint, sys.stdout)
 
 
 def part_of(start: float, to: str) -> "Window":
@@ -247,6 +243,17 @@ def shower(quiet: bool, color: When) -> Show:
             print(line, flush=True)
 
     return show
+
+
+def on_rows(quiet: bool, color: When) -> Take:
+    """Prints each row when it comes."""
+
+    def take(rows: "Iterator[Row]") -> None:
+        show = shower(quiet, color)
+        for row in rows:
+            show(row)
+
+    return take
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from vutrace.dissection.registry import Registry
+from vutrace.peers import PeerError
 from vutrace.proxy.endpoints import Endpoint, open_source
 from vutrace.records import Connection, Record, Side
 from vutrace.replay.backend import BackendPlay
@@ -14,7 +15,7 @@ from vutrace.replay.descriptors import Descriptors, allow_many
 from vutrace.replay.frontend import SETTLE, FrontendPlay
 from vutrace.replay.link import Place
 from vutrace.replay.meet import meet
-from vutrace.replay.outcome import Outcome
+from vutrace.replay.outcome import Outcome, lines
 from vutrace.replay.script import Script
 from vutrace.replay.talk import Talk
 from vutrace.session.row import Row
@@ -22,6 +23,11 @@ from vutrace.session.tracker import Tracker
 
 Sink = Callable[[Connection | Record], None]
 Show = Callable[[Row], None]
+SAME, DIFFERENT, BROKE = (
+    0,
+    1,
+    4,
+)  # exit statuses: the live peer does as the recorded one, otherwise, or not at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,18 @@ class Actor:
         row = self._tracker.feed(record)
         self._show(row)
         return row
+
+
+def perform(actor: Actor, recorded: Iterable[Script], say: Callable[[str], None]) -> int:
+    """Act the sessions out and tell what came of it, line by line; the exit status."""
+    outcome, broke = Outcome(), ""
+    try:
+        actor.act(recorded, outcome)
+    except PeerError as error:
+        broke = f"vutrace: {error}"
+    for line in (*lines(outcome), *([broke] if broke else [])):
+        say(line)
+    return BROKE if broke else DIFFERENT if outcome.different else SAME
 
 
 def play(

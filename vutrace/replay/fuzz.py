@@ -1,8 +1,9 @@
-"""One mutated replay, told by its seed: the same seed does the same to the same recording."""
+"""Mutated replays, each told by its seed: the same seed does the same to the same recording."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from vutrace.replay.act import Actor
+from vutrace.peers import PeerError
+from vutrace.replay.act import BROKE, SAME, Actor
 from vutrace.replay.frontend import BrokeOffError
 from vutrace.replay.mutate import mutated
 from vutrace.replay.outcome import Outcome, summary
@@ -23,3 +24,14 @@ def run(actor: Actor, recorded: Sequence[Script], seed: int) -> str:
         end = str(error)
     done = "; ".join(str(mutation) for _, mutations in damaged for mutation in mutations)
     return f"seed {seed}: {done} => {end} ({summary(outcome)})"
+
+
+def fuzz(actor: Actor, recorded: Sequence[Script], seeds: Iterable[int], say: Callable[[str], None]) -> int:
+    """A run for each seed, a line for each run; the exit status tells whether a back-end is still there."""
+    for seed in seeds:
+        try:
+            say(run(actor, recorded, seed))
+        except PeerError as error:
+            say(f"vutrace: seed {seed}: {error}")
+            return BROKE
+    return SAME

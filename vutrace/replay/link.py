@@ -60,7 +60,7 @@ class Link:
                 self._wait_writable(deadline, timeout)
             except (BrokenPipeError, ConnectionResetError):
                 self.closed = True
-                raise PeerError(f"the {name_of(self.side.peer)} has closed the connection") from None
+                raise PeerError(f"the {self.side.peer.words} has closed the connection") from None
         return frame
 
     def read(self) -> list[Came]:
@@ -88,7 +88,7 @@ class Link:
         parts = self._framer.feed(data, fds) if data else self._framer.finish()
         if self._framer.lost:
             close_all(fds)
-            raise PeerError(f"the {name_of(self.side.peer)} sent {self._framer.lost}")
+            raise PeerError(f"the {self.side.peer.words} sent {self._framer.lost}")
         return [self._came(part.message) for part in parts if part.message]
 
     def _came(self, message: Message[int]) -> Came:
@@ -113,12 +113,7 @@ class Link:
         poll = select.poll()
         poll.register(self._end, select.POLLOUT)
         if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise PeerError(f"the {name_of(self.side.peer)} has not read for {timeout:g} s")
-
-
-def name_of(side: Side) -> str:
-    """A side in the spec's words."""
-    return "front-end" if side is Side.FRONTEND else "back-end"
+            raise PeerError(f"the {self.side.peer.words} has not read for {timeout:g} s")
 
 
 def close_all(fds: list[int]) -> None:

@@ -7,7 +7,6 @@ import time
 from vutrace.peers import PeerError
 from vutrace.proxy.endpoints import Endpoint, How, Source
 from vutrace.records import Side
-from vutrace.replay.link import name_of
 
 RETRY = 0.05
 
@@ -29,7 +28,7 @@ def meet(source: Source, endpoint: Endpoint, peer: Side, timeout: float) -> sock
         time.sleep(0 if endpoint.how is How.LISTEN else RETRY)
     else:
         why = "its one connection is used up"
-    raise PeerError(f"a {name_of(peer)} was awaited at {endpoint} for {timeout:g} s: {why}")
+    raise PeerError(f"a {peer.words} was awaited at {endpoint} for {timeout:g} s: {why}")
 
 
 def wait_arrival(source: Source, listener: socket.socket, deadline: float) -> None:

@@ -70,7 +70,8 @@ def worse(value: int, bits: int, random: Random) -> int:
     """Another number of so many bits: an edge, a neighbour, a flipped bit, or anything."""
     top = (1 << bits) - 1
     choices = [0, 1, top, top >> 1, value + 1, value - 1, value ^ 1 << random.randrange(bits)]
-    return random.choice([*choices, random.getrandbits(bits)]) & top
+    found = random.choice([*choices, random.getrandbits(bits)]) & top
+    return found if found != value & top else found ^ top
 
 
 def need_reply(main: list[Exchange], place: int, random: Random) -> str:

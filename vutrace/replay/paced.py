@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vutrace.records import Connection, Record
+from vutrace.records import Connection, Event, Record
 from vutrace.replay.keyboard import Keyboard
 from vutrace.replay.pace import Pace
+from vutrace.session.row import Row
 
 Item = Connection | Record
 SECOND = 1_000_000_000
@@ -55,3 +56,11 @@ def wait_due(recorded_ns: int, pace: Pace, keys: Keyboard) -> None:
         if wait == 0.0:
             return
         pace.press(keys.wait(wait), time.monotonic())
+
+
+def as_now(row: Row) -> Row:
+    """A row whose message is of this moment, for a view that tells how long something takes."""
+    now, what = time.time_ns(), row.what
+    if isinstance(what, Event):
+        return replace(row, what=replace(what, time_ns=now))
+    return replace(row, what=what._replace(frame=replace(what.frame, time_ns=now)))

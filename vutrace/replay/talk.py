@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from vutrace.dissection.message import Message
 from vutrace.records import Channel, Event, EventKind, Record, Side
-from vutrace.replay.link import Came, Link, Place, close_all, name_of
+from vutrace.replay.link import Came, Link, Place, close_all
 from vutrace.session.row import Row
 
 Log = Callable[[Record], Row]
@@ -153,6 +153,3 @@ def proc(pid: int, file: str) -> str:
             return text.read(4096).decode(errors="replace")
     except OSError:
         return ""
-
-
-__all__ = ["CHANNELS", "Heard", "Log", "Talk", "name_of"]
