@@ -1,11 +1,11 @@
 """`vutrace diff`: two captures by meaning. Only wiring."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vutrace.cli.errors import UsageError
+from vutrace.cli.options import Dissectors
 from vutrace.records import connection_letter
 
 if TYPE_CHECKING:
@@ -38,10 +38,7 @@ def diff(
     latency: Annotated[bool, typer.Option("--latency", help="Compare how long replies took, too.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     device: Annotated[str, typer.Option(metavar="NAME", help="What was traced (net, blk, ...).")] = "",
-    dissector: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
-    ] = None,
+    dissector: Dissectors = None,
 ) -> None:
     """Compare two captures by meaning: blind to descriptors, addresses, times, and rings' interleaving."""
     from vutrace.cli.reading import load_dissectors

@@ -1,12 +1,12 @@
 """`vutrace explain`: only wiring. What is said is in `vutrace.views.explain`."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vutrace.cli.errors import UsageError
+from vutrace.cli.options import Dissectors
 
 EXAMPLES = """Examples:
 
@@ -34,10 +34,7 @@ def explain(
         typer.Option("-r", "--read", metavar="FILE", help="Where it went wrong here.", show_default=False),
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="Whose feature bits, and what is traced.")] = "",
-    dissector: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
-    ] = None,
+    dissector: Dissectors = None,
 ) -> None:
     """Say what a message, a feature bit, a mask, a status or an error text means."""
     from vutrace.cli.reading import load_dissectors, open_capture, rows_of

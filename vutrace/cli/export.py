@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vutrace.cli.errors import UsageError
-from vutrace.records import Channel, Connection, Side
+from vutrace.cli.options import (
+    CaptureFile,
+    Device,
+    DisplayFilter,
+    Dissectors,
+    Messages,
+    OneChannel,
+    OneRing,
+    Output,
+    ReadFile,
+    Secrets,
+    Sender,
+)
+from vutrace.records import Connection
 
 if TYPE_CHECKING:
     from vutrace.views.sight import Sight
@@ -51,40 +64,20 @@ Sights = Iterable["Sight | Connection"]
 
 
 def export(
-    file: Annotated[
-        str | None, typer.Argument(metavar="FILE", help="A capture; - is stdin.", show_default=False)
-    ] = None,
-    read: Annotated[
-        str | None, typer.Option("-r", "--read", metavar="FILE", help="The same.", show_default=False)
-    ] = None,
-    output: Annotated[
-        str, typer.Option("-o", "--output", metavar="OUT", help="Where to; - is stdout.")
-    ] = "-",
+    file: CaptureFile = None,
+    read: ReadFile = None,
+    output: Output = "-",
     format_: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help="wireshark, json, jsonl or csv.")
     ] = "",
-    display_filter: Annotated[
-        str, typer.Option("-Y", metavar="FILTER", help="Only what a Wireshark display filter lets through.")
-    ] = "",
-    message: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Only this message; may be repeated.", show_default=False),
-    ] = None,
-    ring: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Only this ring.", show_default=False)
-    ] = None,
-    channel: Annotated[Channel | None, typer.Option(help="Only this socket.", show_default=False)] = None,
-    sender: Annotated[
-        Side | None, typer.Option("--from", help="Only what this side sent.", show_default=False)
-    ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="What is traced (net, blk, ...), instead of finding out.")
-    ] = "",
-    dissector: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
-    ] = None,
-    secrets: Annotated[bool, typer.Option("--secrets", help="Show keys and host pointers too.")] = False,
+    display_filter: DisplayFilter = "",
+    message: Messages = None,
+    ring: OneRing = None,
+    channel: OneChannel = None,
+    sender: Sender = None,
+    device: Device = "",
+    dissector: Dissectors = None,
+    secrets: Secrets = False,
 ) -> None:
     """Write a capture for other programs: Wireshark without a plug-in, JSON, CSV."""
     from vutrace.cli.filtering import filtered

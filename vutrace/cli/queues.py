@@ -2,12 +2,12 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vutrace.cli.errors import UsageError
+from vutrace.cli.options import CaptureFile, Color, Device, Dissectors, ReadFile
 from vutrace.views.colour import When, painter
 
 EXAMPLES = """Examples:
@@ -23,24 +23,15 @@ descriptor that the ring was given in its place.
 
 
 def queues(
-    file: Annotated[
-        str | None, typer.Argument(metavar="FILE", help="A capture; - is stdin.", show_default=False)
-    ] = None,
-    read: Annotated[
-        str | None, typer.Option("-r", "--read", metavar="FILE", help="The same.", show_default=False)
-    ] = None,
+    file: CaptureFile = None,
+    read: ReadFile = None,
     session: Annotated[
         str, typer.Option(metavar="N|last|all", help="Which session of each connection.")
     ] = "last",
     json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="What is traced (net, blk, ...), instead of finding out.")
-    ] = "",
-    dissector: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
-    ] = None,
-    color: Annotated[When, typer.Option(help="Colour; NO_COLOR is honoured.")] = When.AUTO,
+    device: Device = "",
+    dissector: Dissectors = None,
+    color: Color = When.AUTO,
 ) -> None:
     """Show every ring: set up, started, enabled (as sent, in effect, and why), descriptors, last change."""
     from vutrace.cli.reading import chosen, load_dissectors

@@ -5,12 +5,24 @@ import sys
 from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from itertools import chain, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vutrace.cli.errors import UsageError
+from vutrace.cli.options import (
+    CaptureFile,
+    Color,
+    Device,
+    DisplayFilter,
+    Dissectors,
+    Messages,
+    OneChannel,
+    OneRing,
+    ReadFile,
+    Secrets,
+    Sender,
+)
 from vutrace.records import Channel, Side
 from vutrace.views.colour import When, painter
 
@@ -39,12 +51,8 @@ INTERRUPTED = 130
 
 
 def show(
-    file: Annotated[
-        str | None, typer.Argument(metavar="FILE", help="A capture; - is stdin.", show_default=False)
-    ] = None,
-    read: Annotated[
-        str | None, typer.Option("-r", "--read", metavar="FILE", help="The same.", show_default=False)
-    ] = None,
+    file: CaptureFile = None,
+    read: ReadFile = None,
     tree: Annotated[bool, typer.Option("-V", "--tree", help="Everything about each message.")] = False,
     dump: Annotated[bool, typer.Option("-x", "--hex", help="The bytes of each message.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
@@ -56,29 +64,15 @@ def show(
     count: Annotated[
         int | None, typer.Option("-c", "--count", min=1, help="Stop after so many rows.", show_default=False)
     ] = None,
-    message: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Only this message; may be repeated.", show_default=False),
-    ] = None,
-    ring: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Only this ring.", show_default=False)
-    ] = None,
-    channel: Annotated[Channel | None, typer.Option(help="Only this socket.", show_default=False)] = None,
-    sender: Annotated[
-        Side | None, typer.Option("--from", help="Only what this side sent.", show_default=False)
-    ] = None,
-    display_filter: Annotated[
-        str, typer.Option("-Y", metavar="FILTER", help="Only what a Wireshark display filter lets through.")
-    ] = "",
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="What is traced (net, blk, ...), instead of finding out.")
-    ] = "",
-    dissector: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
-    ] = None,
-    secrets: Annotated[bool, typer.Option("--secrets", help="Show keys and host pointers too.")] = False,
-    color: Annotated[When, typer.Option(help="Colour; NO_COLOR is honoured.")] = When.AUTO,
+    message: Messages = None,
+    ring: OneRing = None,
+    channel: OneChannel = None,
+    sender: Sender = None,
+    display_filter: DisplayFilter = "",
+    device: Device = "",
+    dissector: Dissectors = None,
+    secrets: Secrets = False,
+    color: Color = When.AUTO,
     done_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Show a capture: one row per message."""

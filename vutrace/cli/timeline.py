@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vutrace.cli.errors import UsageError
+from vutrace.cli.options import CaptureFile, Color, Device, DisplayFilter, Dissectors, Output, ReadFile
 from vutrace.views.colour import When, bare, painter
 
 if TYPE_CHECKING:
@@ -42,15 +43,9 @@ SUFFIXES = {
 
 
 def timeline(
-    file: Annotated[
-        str | None, typer.Argument(metavar="FILE", help="A capture; - is stdin.", show_default=False)
-    ] = None,
-    read: Annotated[
-        str | None, typer.Option("-r", "--read", metavar="FILE", help="The same.", show_default=False)
-    ] = None,
-    output: Annotated[
-        str, typer.Option("-o", "--output", metavar="OUT", help="Where to; - is stdout.")
-    ] = "-",
+    file: CaptureFile = None,
+    read: ReadFile = None,
+    output: Output = "-",
     format_: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help="text, json, svg, mermaid, html or perfetto.")
     ] = "",
@@ -69,17 +64,10 @@ def timeline(
         int | None,
         typer.Option(min=20, metavar="N", help="Columns; else the terminal's.", show_default=False),
     ] = None,
-    display_filter: Annotated[
-        str, typer.Option("-Y", metavar="FILTER", help="Only what a Wireshark display filter lets through.")
-    ] = "",
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="What is traced (net, blk, ...), instead of finding out.")
-    ] = "",
-    dissector: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
-    ] = None,
-    color: Annotated[When, typer.Option(help="Colour; NO_COLOR is honoured.")] = When.AUTO,
+    display_filter: DisplayFilter = "",
+    device: Device = "",
+    dissector: Dissectors = None,
+    color: Color = When.AUTO,
 ) -> None:
     """Draw what happened: the phases with their loops, and each ring's states and messages."""
     from vutrace.cli.filtering import matching

@@ -1,0 +1,38 @@
+"""The parameters that several verbs share, each spelled once; see the verbs for the others."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vutrace.records import Channel, Side
+from vutrace.views.colour import When
+
+CaptureFile = Annotated[
+    str | None, typer.Argument(metavar="FILE", help="A capture; - is stdin.", show_default=False)
+]
+ReadFile = Annotated[
+    str | None, typer.Option("-r", "--read", metavar="FILE", help="The same.", show_default=False)
+]
+Output = Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="Where to; - is stdout.")]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="What is traced (net, blk, ...), instead of finding out.")
+]
+Dissectors = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
+]
+Color = Annotated[When, typer.Option(help="Colour; NO_COLOR is honoured.")]
+Secrets = Annotated[bool, typer.Option("--secrets", help="Show keys and host pointers too.")]
+
+# What is let through.
+DisplayFilter = Annotated[
+    str, typer.Option("-Y", metavar="FILTER", help="Only what a Wireshark display filter lets through.")
+]
+Messages = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Only this message; may be repeated.", show_default=False),
+]
+OneRing = Annotated[int | None, typer.Option(min=0, metavar="N", help="Only this ring.", show_default=False)]
+OneChannel = Annotated[Channel | None, typer.Option(help="Only this socket.", show_default=False)]
+Sender = Annotated[Side | None, typer.Option("--from", help="Only what this side sent.", show_default=False)]
