@@ -4,12 +4,17 @@ import re
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from replay_stage import CAPTURES, recorded
+from replay_stage import CAPTURES, REGISTRY, recorded
 
 from vutrace.peers import Server
+from vutrace.proxy.endpoints import Endpoint, How
+from vutrace.records import Side
+from vutrace.replay.act import BROKE, Actor, Stage
+from vutrace.replay.fuzz import fuzz
 from vutrace.replay.mutate import WAYS, mutated
 
 NAMES = ["virtio-user-testpmd", "qemu-7.2-testpmd"]
@@ -52,7 +57,7 @@ def test_a_mutated_message_is_framed() -> None:
             assert int.from_bytes(data[8:12], sys.byteorder) == len(data) - 12
 
 
-def fuzz(capture: str, path: Path, seed: int, runs: int) -> subprocess.CompletedProcess[str]:
+def fuzzed(capture: str, path: Path, seed: int, runs: int) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,
         "-m",
@@ -73,7 +78,7 @@ def test_a_thousand_damaged_replays(
     path, failures = tmp_path / "s", list[str]()
     monkeypatch.setattr(threading, "excepthook", lambda failed: failures.append(failed.exc_type.__name__))
     with Server(str(path)):
-        ran = fuzz(capture, path, seed=1, runs=runs)
+        ran = fuzzed(capture, path, seed=1, runs=runs)
     lines = ran.stderr.splitlines()
     assert ran.returncode == 0, lines[-1:]
     assert [int(line.split(":")[0].removeprefix("seed ")) for line in lines] == list(range(1, runs + 1))
@@ -82,7 +87,20 @@ def test_a_thousand_damaged_replays(
     assert set(failures) <= {"OverflowError"}
 
 
-def test_a_back_end_that_is_gone_is_told_with_the_seed(tmp_path: Path) -> None:
-    ran = fuzz(NAMES[0], tmp_path / "nobody", seed=7, runs=3)
-    assert ran.returncode == 4
-    assert ran.stderr.startswith("vutrace: seed 7: a back-end was awaited at connect:")
+def test_a_back_end_that_is_gone_is_told_with_the_last_seed(tmp_path: Path) -> None:
+    path, said = str(tmp_path / "s"), list[str]()
+    stage = Stage(Side.FRONTEND, Endpoint(How.CONNECT, path=path), timeout=0.2, settle=0.01)
+    script = recorded(NAMES[0])
+    with (
+        Server(path) as server,
+        closing(Actor(stage, REGISTRY, "net", lambda _: None, lambda _: None)) as actor,
+    ):
+
+        def say(line: str) -> None:
+            said.append(line)
+            if len(said) == 2:
+                server.stop()
+
+        assert fuzz(actor, script, range(7, 12), say) == BROKE
+    assert [line.split(":")[0] for line in said] == ["seed 7", "seed 8", "vutrace"]
+    assert said[-1].startswith("vutrace: after seed 8, a back-end was awaited at connect:")

@@ -28,10 +28,12 @@ def run(actor: Actor, recorded: Sequence[Script], seed: int) -> str:
 
 def fuzz(actor: Actor, recorded: Sequence[Script], seeds: Iterable[int], say: Callable[[str], None]) -> int:
     """A run for each seed, a line for each run; the exit status tells whether a back-end is still there."""
+    last = ""
     for seed in seeds:
         try:
             say(run(actor, recorded, seed))
         except PeerError as error:
-            say(f"vutrace: seed {seed}: {error}")
+            say(f"vutrace: {last}{error}")
             return BROKE
+        last = f"after seed {seed}, "
     return SAME
