@@ -5,12 +5,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vutrace.cli.errors import UsageError
+from vutrace.cli.options import CaptureFile, Color, Dissectors, ReadFile
 from vutrace.records import Connection, Record, Side
 from vutrace.views.colour import When
 
@@ -42,12 +42,8 @@ Take = Callable[["Iterator[Row]"], None]
 
 
 def replay(
-    file: Annotated[
-        str | None, typer.Argument(metavar="FILE", help="A capture; - is stdin.", show_default=False)
-    ] = None,
-    read: Annotated[
-        str | None, typer.Option("-r", "--read", metavar="FILE", help="The same.", show_default=False)
-    ] = None,
+    file: CaptureFile = None,
+    read: ReadFile = None,
     role: Annotated[Side | None, typer.Option("--as", help="Act this side out.", show_default=False)] = None,
     to: Annotated[
         str,
@@ -86,11 +82,8 @@ def replay(
     ] = None,
     runs: Annotated[int, typer.Option(min=1, help="So many mutated replays, SEED, SEED + 1, …")] = 1,
     device: Annotated[str, typer.Option(metavar="NAME", help="What was traced (net, blk, ...).")] = "",
-    dissector: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
-    ] = None,
-    color: Annotated[When, typer.Option(help="Colour; NO_COLOR is honoured.")] = When.AUTO,
+    dissector: Dissectors = None,
+    color: Color = When.AUTO,
 ) -> None:
     """Show a capture at its pace, or act one side of it out against a live peer."""
     from vutrace.cli.reading import chosen, load_dissectors

@@ -29,7 +29,7 @@ class BackEnd:
         """
         try:
             reply = self._carry_out(message, fds)
-        except (RefusedError, OSError, ValueError) as error:
+        except (RefusedError, OSError, ValueError, OverflowError) as error:  # mmap of absurd sizes
             why = f"{message.name} failed: {error}"
             if not message.need_reply:
                 raise RefusedError(why) from None
