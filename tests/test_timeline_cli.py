@@ -35,6 +35,16 @@ def test_text_to_stdout(capture: Path) -> None:
     assert b"\x1b" not in ran.stdout
 
 
+def test_a_ring_or_session_that_is_not_there_is_told(capture: Path) -> None:
+    ran = run("timeline", capture, "--ring", "99")
+    assert (ran.returncode, ran.stderr) == (
+        0,
+        b"vutrace: no ring is among those that --ring and --pair name\n",
+    )
+    ran = run("queues", capture, "--session", "3")
+    assert (ran.returncode, ran.stderr) == (0, b"vutrace: there is no session 3\n")
+
+
 def test_a_capture_on_stdin(capture: Path) -> None:
     assert (
         run("timeline", "-", "--width", "100", stdin=capture.read_bytes()).stdout

@@ -34,12 +34,14 @@ def queues(
     color: Color = When.AUTO,
 ) -> None:
     """Show every ring: set up, started, enabled (as sent, in effect, and why), descriptors, last change."""
-    from vutrace.cli.reading import chosen, load_dissectors
+    from vutrace.cli.reading import chosen, load_dissectors, note
     from vutrace.cli.timeline import put, read_timeline
-    from vutrace.views.queues import objects, text
+    from vutrace.views.queues import objects, sessions_of, text
 
     wanted = which(session)
     timeline = read_timeline(chosen(file, read), load_dissectors(dissector), device)
+    if wanted and not any(sessions_of(connection, wanted) for connection in timeline.connections):
+        note(f"there is no session {wanted}")
     if json:
         put("-", [objects(timeline, wanted) + "\n"])
         return

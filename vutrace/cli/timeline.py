@@ -71,7 +71,7 @@ def timeline(
 ) -> None:
     """Draw what happened: the phases with their loops, and each ring's states and messages."""
     from vutrace.cli.filtering import matching
-    from vutrace.cli.reading import chosen, load_dissectors
+    from vutrace.cli.reading import chosen, load_dissectors, note
     from vutrace.views.timeline import FORMATS, READ_AGAIN, Options, Scale, only, renderer
 
     name = format_ or SUFFIXES.get(Path(output).suffix, "text")
@@ -85,12 +85,19 @@ def timeline(
     paint = bare if plain else painter(color, os.environ, sys.stdout.isatty())
     with readable(chosen(file, read), again=name in READ_AGAIN or bool(display_filter)) as path:
         frames = matching(path, display_filter, registry, device)
-        drawn = only(read_timeline(path, registry, device, frames), wanted(ring, pair))
+        drawn = only(whole := read_timeline(path, registry, device, frames), wanted(ring, pair))
+        if lanes(whole) and not lanes(drawn):
+            note("no ring is among those that --ring and --pair name")
         options = Options(lambda: rows(path, registry, device, frames), Scale(scale), columns, paint)
         put(output, renderer(name).render(drawn, options))
 
 
 timeline.__doc__ = f"{timeline.__doc__}\n\n{EXAMPLES}"
+
+
+def lanes(timeline: "Timeline") -> int:
+    """How many there are."""
+    return sum(len(session.rings) for connection in timeline.connections for session in connection.sessions)
 
 
 def wanted(rings: list[int] | None, pairs: list[int] | None) -> "Callable[[RingLane], bool]":
@@ -126,15 +133,13 @@ def read_timeline(path: str, registry: "Registry", device: str, frames: "Frames"
     """The capture's timeline, and a note on stderr when the capture is cut."""
     from vutrace.capture import read
     from vutrace.cli.filtering import let_through
-    from vutrace.cli.reading import note
+    from vutrace.cli.reading import noting
     from vutrace.session.timeline import timeline as build
     from vutrace.session.tracker import Tracker
 
     reader, tracker = read(path), Tracker(registry, device)
-    built = build(let_through(reader, frames, tracker.rows(reader)), tracker.connections)
-    if reader.cut:
-        note("the capture is cut: it ends within a block; everything before it is drawn")
-    return built
+    rows = noting(path, reader, tracker.rows(reader))
+    return build(let_through(reader, frames, rows), tracker.connections)
 
 
 def put(output: str, pieces: Iterable[str] | Iterable[bytes]) -> None:
