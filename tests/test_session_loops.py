@@ -1,6 +1,7 @@
 """The loops within the phases: who comes how often, what is sent once, and what differs."""
 
 from sessions import (
+    BLK_OFFER,
     NUMBERS,
     QEMU_2_10,
     QEMU_7_2,
@@ -152,6 +153,34 @@ def test_messages_for_the_whole_device_stand_before_a_loop_without_heads() -> No
 def test_cloud_hypervisor_loops_three_times_over_its_rings() -> None:
     (session,) = sessions_of(cloud_hypervisor(2))
     assert [loop.count for loop in phase(session, "start").loops] == [2, 2, 2]
+
+
+def scsi_in_the_bios() -> Script:
+    """Three rings of which the BIOS sets up only the last; all are enabled."""
+    script = Script()
+    script.open()
+    script.get("GET_FEATURES", BLK_OFFER)
+    script.set("SET_FEATURES", BLK_OFFER)
+    script.steps(2, "num base addr kick")
+    for ring in range(3):
+        script.steps(ring, "on")
+    return script
+
+
+def test_a_loop_that_goes_back_with_another_message_is_a_new_one() -> None:
+    script = scsi_in_the_bios()
+    loops = phase(sessions_of(script)[0], "start").loops
+    assert [[each.ring for each in loop.iterations] for loop in loops] == [[2], [0, 1, 2]]
+    assert not any(each.anomalies for loop in loops for each in loop.iterations)
+
+
+def test_disabling_the_first_enabled_ring_stops_the_device_though_it_was_never_started() -> None:
+    script = scsi_in_the_bios()
+    for ring in range(3):
+        script.steps(ring, "off")
+    script.steps(2, "halt")
+    names = [each.phase for each in sessions_of(script)[0].phases]
+    assert names[-2:] == ["running", "stop"]
 
 
 def test_a_problem_is_told_with_its_iteration() -> None:

@@ -101,7 +101,8 @@ def test_what_was_never_answered_is_told() -> None:
     script = Script()
     script.frame(Side.FRONTEND, 1, 1, b"")
     (session,) = sessions_of(script)
-    assert [(owing.row, owing.name) for owing in session.owing] == [(1, "GET_FEATURES")]
+    (owing,) = session.owing
+    assert (owing.row, owing.name, owing.debtor) == (1, "GET_FEATURES", Side.BACKEND)
     (answered,) = sessions_of(qemu_net(QEMU_2_10, 2).boot().script)
     assert not answered.owing
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 from sessions import (
+    NUMBERS,
     QEMU_2_10,
     QEMU_7_2,
     Script,
@@ -26,6 +27,7 @@ from sessions import (
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load
+from vutrace.records import Side
 from vutrace.session.model import Timeline
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
@@ -157,6 +159,16 @@ def test_colour_changes_nothing_but_colour() -> None:
     coloured = "".join(map(str, renderer("text").render(built, Options(list, Scale.ORDER, 110, painted))))
     assert ESCAPE.sub("", coloured) == draw(built)
     assert "\x1b[1;31m{SET_OWNER}\x1b[0m" in coloured
+
+
+def test_what_was_agreed_and_who_owes_what_is_told() -> None:
+    script = migrated()
+    script.frame(Side.FRONTEND, NUMBERS["GET_FEATURES"], 1, b"")
+    text = draw(timeline_of(script))
+    assert "3 × features offered 0x144008000, acknowledged 0x140008000 -LOG_ALL  (row 34)" in text
+    assert "SET_MEM_TABLE: +256 MiB at gpa 0" in text
+    assert "27 received, 6 of them in place of another" in text
+    assert "GET_FEATURES was never answered by the back-end" in text
 
 
 def test_json_has_the_shape_that_was_promised() -> None:

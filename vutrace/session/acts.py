@@ -136,8 +136,7 @@ def disable(ring: int | None, known: Known) -> Act:
         return Act.HALT
     if not known.started:
         return Act.SWITCH
-    first = min(known.enabled & known.started, default=None)
-    return Act.HALT if ring == first and ring in known.started else Act.OPERATE
+    return Act.HALT if ring == min(known.enabled, default=None) else Act.OPERATE
 
 
 def status(message: Message, known: Known) -> Act:

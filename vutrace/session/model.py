@@ -7,6 +7,8 @@ counted next to them, never silently gone.
 
 from dataclasses import dataclass
 
+from vutrace.dissection.device import UNKNOWN_DEVICE, Device
+from vutrace.records import Side
 from vutrace.session.fd_ledger import Holding
 from vutrace.session.memory import MemoryChange, Region
 from vutrace.session.negotiation import Round
@@ -156,11 +158,12 @@ class RingLane:
 
 @dataclass(frozen=True, slots=True)
 class Owing:
-    """A request that was never answered."""
+    """A request that `debtor` never answered."""
 
     row: int
     name: str
     channel: str
+    debtor: Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,8 @@ class SessionTimeline:
     """One session: from connect to close, or as far as the capture goes (`closed` is False).
 
     `rows` counts its records, `problems` the rows with something wrong. `phases_omitted` phases were
-    left out between `phases[phases_cut - 1]` and `phases[phases_cut]`.
+    left out between `phases[phases_cut - 1]` and `phases[phases_cut]`. `kind` has the names of the
+    device's features.
     """
 
     number: int
@@ -193,6 +197,7 @@ class SessionTimeline:
     status: int | None
     phases_omitted: int = 0
     phases_cut: int = 0
+    kind: Device = UNKNOWN_DEVICE
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,8 @@ class SessionBuilder:
         if message.reply:
             self._owing.pop(row.reply_to or 0, None)
         elif owed(message, row.context) is Owed.YES and len(self._owing) < OWING_KEPT:
-            self._owing[row.number] = Owing(row.number, message.name, str(message.channel))
+            debtor = message.frame.sender.peer
+            self._owing[row.number] = Owing(row.number, message.name, str(message.channel), debtor)
 
     def value(self) -> SessionTimeline:
         """The session so far; the builder is used up."""
@@ -121,6 +122,7 @@ class SessionBuilder:
             status=self.context.status,
             phases_omitted=phases.omitted,
             phases_cut=phases.cut,
+            kind=device,
         )
 
     def _lane(self, ring: Ring) -> RingLane:

@@ -1,9 +1,10 @@
 """Finds the loops of a phase while its messages pass by.
 
 A turn is what is sent for one queue pair (or one ring); a loop is turns for one pair after another. A
-pair that comes again, or a message that comes again for the same ring, begins a new loop. Messages about
-the device belong to the turn that they precede where each turn has such a head, as in QEMU's loops;
-otherwise they stand between the loops.
+pair that comes again, or a message that comes again for the same ring, begins a new loop; so does a pair
+before the last one, unless its turn begins with the same message. Messages about the device belong to
+the turn that they precede where each turn has such a head, as in QEMU's loops; otherwise they stand
+between the loops.
 """
 
 from dataclasses import dataclass, field
@@ -136,7 +137,7 @@ class Turns:
         if turn and turn.unit == unit and not self._again(turn, name, ring):
             if self._loose:
                 turn.join(self._loose)
-        elif turn and unit not in self._turns:
+        elif turn and unit not in self._turns and (unit > turn.unit or self._begins_as(turn, name)):
             turn = self._open(at, unit)
         else:
             self._close_loop()
@@ -172,6 +173,10 @@ class Turns:
         last = turn.steps[-1]
         just_now = not self._loose and (last.name, last.ring) == (name, self._offset(ring))
         return (name, ring) in turn.seen and not just_now
+
+    def _begins_as(self, turn: Turn, name: str) -> bool:
+        """Whether a turn that opens with `name`, and what precedes it, is like `turn` so far."""
+        return turn.steps[0].name == (self._loose.steps[0].name if self._loose else name)
 
     def _offset(self, ring: int) -> int:
         return ring % 2 if self.paired else 0

@@ -15,6 +15,7 @@ from vutrace.session.model import (
     SessionTimeline,
     Timeline,
 )
+from vutrace.views.agreed import facts, owing_words
 from vutrace.views.lane_text import LEGEND, by_order, by_time
 from vutrace.views.loop_text import ONCE, words_of
 from vutrace.views.text import printable
@@ -53,11 +54,10 @@ def session_lines(session: SessionTimeline, options: Options) -> Iterator[str]:
         if session.phases_omitted and i == session.phases_cut:
             yield f"  … {session.phases_omitted} phases between are not drawn"
         yield from phase_lines(phase, options)
-    for owing in session.owing:
-        yield from said(f"[{owing.row}] {owing.name} was never answered", options, 2, "problem")
     if any(phase.once for phase in session.phases):
         name = options.paint("{NAME}", ONCE)
         yield from said(f"{name} goes out once per device, however many queue pairs it has", options, 2)
+    yield from fact_lines(session, options)
     if session.rings:
         yield ""
         lanes = by_order if options.scale is Scale.ORDER else by_time
@@ -91,6 +91,16 @@ def phase_lines(phase: PhaseSpan, options: Options) -> Iterator[str]:
         yield from anomaly_lines(part, options)
     if phase.parts_omitted:
         yield f"    … {phase.parts_omitted} parts between are not drawn"
+
+
+def fact_lines(session: SessionTimeline, options: Options) -> Iterator[str]:
+    """What the ends agreed on, and who still owes what."""
+    for fact in facts(session):
+        yield from said(f"{fact.about:9} {fact.summary}", options, 2)
+        for line in fact.lines:
+            yield from said(line, options, INDENT)
+    for owing in session.owing:
+        yield from said(owing_words(owing), options, 2, "problem")
 
 
 def anomaly_lines(part: Part, options: Options) -> Iterator[str]:

@@ -21,6 +21,7 @@ from vutrace.session.model import (
     Timeline,
 )
 from vutrace.session.row import Row
+from vutrace.views.agreed import facts, owing_words
 from vutrace.views.html.columns import KINDS, Columns, Texts
 from vutrace.views.lane_text import GLYPHS, SETTINGS
 from vutrace.views.loop_text import words_of
@@ -107,7 +108,8 @@ def session_data(session: SessionTimeline) -> Json:
         "phases": [phase_data(each) for each in session.phases],
         "phases_omitted": session.phases_omitted,
         "rings": [ring_data(each, fds) for each in session.rings],
-        "owing": [[each.row, each.name] for each in session.owing],
+        "owing": [owing_words(each) for each in session.owing],
+        "agreed": [[each.about, "\n".join((each.summary, *each.lines))] for each in facts(session)],
     }
 
 
