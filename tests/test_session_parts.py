@@ -90,6 +90,20 @@ def test_the_ledger_tells_what_is_where_and_what_it_replaced() -> None:
     assert session.fds_received == 5
 
 
+def test_what_backed_a_region_goes_with_it() -> None:
+    script = Script()
+    script.memory()
+    script.ask("ADD_MEM_REG", region(1 << 32), fds="memfd")
+    script.ask("ADD_MEM_REG", region(2 << 32), fds="memfd")
+    script.ask("REM_MEM_REG", region(1 << 32))
+    (session,) = sessions_of(script)
+    assert [holding.slot.region for holding in session.fds] == [0, 2 << 32]
+    script.memory()
+    assert [holding.slot.region for holding in sessions_of(script)[0].fds] == [0]
+    script.ask("RESET_OWNER")
+    assert not sessions_of(script)[0].fds
+
+
 def test_a_stopped_ring_has_no_kick_descriptor() -> None:
     script = Script()
     script.steps(0, "kick call halt")

@@ -1,6 +1,6 @@
 """The ledger of descriptors: which message brought which one, for what, and what it replaced."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from vutrace.dissection.message import Message
@@ -25,6 +25,13 @@ ROLES: Mapping[tuple[Channel, str, bool], str] = {
     (Channel.BACKEND, "BACKEND_VRING_HOST_NOTIFIER_MSG", False): "host notifier",
 }
 RING_FDS = ("kick", "call", "err")
+
+# Whether a region goes: is it named, and came descriptors along (postcopy's last table has none)?
+UNMAPPING: Mapping[str, Callable[[bool, bool], bool]] = {
+    "SET_MEM_TABLE": lambda named, fds: fds and not named,
+    "REM_MEM_REG": lambda named, _fds: named,
+    "RESET_OWNER": lambda _named, _fds: True,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,8 @@ class FdLedger:
         self.received += len(fds)
         if message.name == "GET_VRING_BASE" and not message.reply:
             self._release(message.ring)
+        if message.name in UNMAPPING and message.channel is Channel.MAIN and not message.reply:
+            self._unmap(message)
         for slot, fd in entries(message):
             self._put(slot, fd, number, time_ns, message.name)
 
@@ -84,6 +93,13 @@ class FdLedger:
     def _release(self, ring: int | None) -> None:
         """A stopped ring's kick descriptor starts nothing any more ("Ring states")."""
         self.slots.pop(Slot("kick", ring), None)
+
+    def _unmap(self, message: Message) -> None:
+        """What backed a region goes with it."""
+        named = set(places(message))
+        for slot in [slot for slot in self.slots if slot.region is not None]:
+            if UNMAPPING[message.name](slot.region in named, bool(message.frame.fds)):
+                del self.slots[slot]
 
 
 def entries(message: Message) -> Iterator[tuple[Slot, FdInfo | None]]:

@@ -68,7 +68,7 @@ class SessionBuilder:
         self.negotiation.feed(number, message)
         if spec.name in MAPPING:
             self.memory.feed(number, time_ns, message)
-        if frame.fds or ring is not None:
+        if frame.fds or ring is not None or spec.name in MAPPING:
             self.fds.feed(number, time_ns, message)
         self._note_owed(row, message)
 

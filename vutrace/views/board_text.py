@@ -84,6 +84,9 @@ def headline(board: Board, standing: Standing) -> str:
         f"phase {standing.phase}" if standing.phase else "no message yet",
         count(standing.rows, "row"),
     ]
+    if rings := standing.rings.values():
+        running = sum(ring.state is RingState.RUNNING for ring in rings)
+        words.insert(-1, f"{running} of {count(len(rings), 'ring')} running")
     if standing.problems:
         words.append(f"{standing.problems} with problems")
     if ends:
