@@ -78,3 +78,9 @@ def test_a_wrong_wish_is_one_line(options: list[str], words: str) -> None:
     assert ran.returncode == 2
     assert ran.stderr.startswith(words)
     assert ran.stderr.count("\n") == 1
+
+
+def test_a_capture_that_cannot_be_kept_is_one_line() -> None:
+    ran = demo("--queues", "1", "-w", "/nowhere/demo.pcapng")
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert ran.stderr == "vutrace: /nowhere/demo.pcapng: No such file or directory\n"

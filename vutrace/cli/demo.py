@@ -36,7 +36,7 @@ def demo(
 ) -> None:
     """See vutrace at work with model ends: real protocol, real sockets, nothing to install."""
     from vutrace.peers import PROFILES, PeerError
-    from vutrace.peers.scene import Play, record
+    from vutrace.peers.scene import Play, ProxyEndedError, record
 
     if front_end not in PROFILES:
         raise UsageError(f"--front-end {front_end}: there are {', '.join(PROFILES)}")
@@ -51,6 +51,8 @@ def demo(
         except PeerError as error:
             typer.echo(f"vutrace: {error}", err=True)
             raise typer.Exit(PEER_ERROR) from None
+        except ProxyEndedError as error:
+            raise typer.Exit(error.args[0]) from None
         raise typer.Exit(_view(capture, rows))
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from vutrace.peers.frontend import FrontEnd
@@ -18,6 +18,11 @@ from vutrace.peers.wire import PeerError
 
 _TIMEOUT = 20.0  # of a loaded machine
 _GLANCE = 0.02
+_SOON = 0.5
+
+
+class ProxyEndedError(Exception):
+    """The proxy ended by itself with exit status `args[0]`; it has said why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,10 @@ class Play:
 
 
 def record(play: Play, directory: str, capture: str) -> None:
-    """Perform a play with its sockets in `directory`; what passed is in `capture` then. Raises PeerError."""
+    """Perform a play with its sockets in `directory`; what passed is in `capture` then.
+
+    Raises PeerError and ProxyEndedError.
+    """
     _allow_many_descriptors()
     front, back = os.path.join(directory, "front.sock"), os.path.join(directory, "back.sock")
     with _proxy(front, back, capture), FrontEnd(play.profile, play.pairs, timeout=_TIMEOUT) as frontend:
@@ -66,6 +74,10 @@ def _proxy(front: str, back: str, capture: str) -> Iterator[None]:
         try:
             _wait_listening(process, front)
             yield
+        except PeerError:
+            with suppress(subprocess.TimeoutExpired):
+                raise ProxyEndedError(process.wait(_SOON)) from None
+            raise
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(_TIMEOUT)
@@ -75,7 +87,7 @@ def _wait_listening(process: subprocess.Popen[bytes], path: str) -> None:
     deadline = time.monotonic() + _TIMEOUT
     while not os.path.exists(path):
         if process.poll() is not None:
-            raise PeerError(f"vutrace proxy ended with exit status {process.returncode}")
+            raise ProxyEndedError(process.returncode)
         if time.monotonic() > deadline:
             raise PeerError(f"vutrace proxy does not listen within {_TIMEOUT:g} s")
         time.sleep(_GLANCE)
