@@ -268,3 +268,12 @@ def test_a_signal_leaves_the_terminal_as_it_was(tmp_path: Path, number: int, sta
         screen.read_until(LEAVE)
         screen.read_until("session 1, blk")
         assert screen.process.wait(10) == status
+
+
+def test_what_is_not_utf_8_gets_escapes() -> None:
+    capture = Path(__file__).parent.parent / "captures" / "qemu-7.2-testpmd.pcapng"
+    command = [sys.executable, "-m", "vutrace", "show", str(capture), "--board"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert shown.isascii()
+    assert "phase features, 0 of 4 rings running" in shown
