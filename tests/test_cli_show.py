@@ -208,6 +208,14 @@ def test_a_reader_that_goes_away_is_nothing_to_talk_about(tmp_path: Path) -> Non
     assert child.stderr.read() == b""
 
 
+@pytest.mark.parametrize("words", [["show", "-V"], ["show", "--json"], ["timeline"], ["queues"]])
+def test_a_full_disk_behind_stdout_is_one_line(capture: Path, words: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*VUTRACE, *words, capture], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 3
+    assert done.stderr == "vutrace: the output cannot be written: No space left on device\n"
+
+
 @dataclass
 class Live:
     """A viewer that follows a file which is being written."""

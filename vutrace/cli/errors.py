@@ -1,5 +1,7 @@
 """Which errors are the user's to mend, and the exit status each has."""
 
+import errno
+
 # By name, so that `vutrace --help` and the relay import no more than they need.
 STATUS = {
     "UsageError": 2,
@@ -10,6 +12,9 @@ STATUS = {
     "CaptureError": 3,
     "EndpointError": 4,
 }
+
+# What only a write can meet: a full disk or a broken terminal behind stdout, which has no name.
+OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 class UsageError(Exception):
@@ -23,4 +28,6 @@ def explain(error: Exception) -> tuple[str, int]:
         return str(error), status
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", 3
+    if isinstance(error, OSError) and error.errno in OUTPUT_ERRORS:
+        return f"the output cannot be written: {error.strerror}", 3
     raise error
