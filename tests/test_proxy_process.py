@@ -119,6 +119,15 @@ def test_a_signal_ends_it_with_a_whole_capture(process: Process, number: int, st
     assert front.recv(1) == back.recv(1) == b""
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_it_starts_leaves_no_socket(process: Process, number: int, status: int) -> None:
+    # `start` returns as soon as the socket is there, when the relay itself is not yet
+    child = process.start("-q")
+    assert process.stop(child, number) == ""
+    assert child.returncode == status
+    assert not (process.place / "front").exists()
+
+
 def test_an_ignored_interrupt_still_ends_it(process: Process) -> None:
     def as_a_shell_does() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

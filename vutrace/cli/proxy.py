@@ -1,5 +1,7 @@
 """`vutrace proxy`: only wiring. The relay is in `vutrace.proxy`."""
 
+import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,6 +9,8 @@ import typer
 from vutrace.cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vutrace.proxy.endpoints import Endpoint
 
 EXAMPLES = """\b
@@ -55,20 +59,31 @@ def proxy(
     from vutrace.proxy.endpoints import open_pairs
 
     pairs, mode = _pairs(endpoints, pair), _mode(socket_mode)
-    messages, seconds, patience = _count(count), _duration(autostop), _seconds("--wait", wait)
-    # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
-    sources = open_pairs(pairs, mode)
-    from vutrace.proxy.relay import Options, Relay, Show
+    messages, seconds, patience = _count(count), _duration(autostop), _seconds("--wait", wait, wait)
+    with _signals_held():
+        # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
+        sources = open_pairs(pairs, mode)
+        from vutrace.proxy.relay import Options, Relay, Show
 
-    rows = Show.BOARD if board else Show.ROWS
-    show = Show.BYTES if write == "-" else Show.NOTHING if quiet else rows
-    file = "" if write == "-" else write
-    relay = Relay(Options(pairs, file, show, patience, mode, messages, seconds), sources)
-    relay.own_process()
+        rows = Show.BOARD if board else Show.ROWS
+        show = Show.BYTES if write == "-" else Show.NOTHING if quiet else rows
+        file = "" if write == "-" else write
+        relay = Relay(Options(pairs, file, show, patience, mode, messages, seconds), sources)
+        relay.own_process()
     raise typer.Exit(relay.run())
 
 
 proxy.__doc__ = f"{proxy.__doc__}\n\n{EXAMPLES}"
+
+
+@contextmanager
+def _signals_held() -> "Iterator[None]":
+    """A signal waits until the relay takes it, and with it the sockets that were made."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _pairs(texts: list[str], words: int) -> "list[tuple[Endpoint, Endpoint]]":
@@ -109,12 +124,12 @@ def _duration(text: str) -> float | None:
     word, _, number = text.partition(":")
     if word != "duration":
         raise UsageError(f"-a {text}: duration:SECONDS is what it takes")
-    return _seconds("-a duration:", number)
+    return _seconds("-a", number, text)
 
 
-def _seconds(option: str, text: str) -> float:
+def _seconds(option: str, number: str, text: str) -> float:
     try:
-        seconds = float(text)
+        seconds = float(number)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < 1e9:
