@@ -221,10 +221,10 @@ def test_the_gpu_channel_answers_its_questions_and_nothing_else() -> None:
 def test_a_request_from_the_wrong_side_is_a_problem_and_waits_for_nothing() -> None:
     wrong = ask("GET_FEATURES", sender=Side.BACKEND)
     assert problems([wrong, CLOSE]) == [
-        "a request from the backend, which sends only replies on this channel"
+        "a request from the back-end, which sends only replies on this channel"
     ]
     wrong = ask("BACKEND_CONFIG_CHANGE_MSG", channel=Channel.BACKEND, sender=Side.FRONTEND)
-    assert problems([wrong]) == ["a request from the frontend, which sends only replies on this channel"]
+    assert problems([wrong]) == ["a request from the front-end, which sends only replies on this channel"]
 
 
 def test_an_unknown_request_may_be_acknowledged() -> None:

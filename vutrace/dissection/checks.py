@@ -37,7 +37,7 @@ def header_problems(channel: Channel, flags: int, reply: bool) -> Iterator[str]:
 def sender_problem(sender: Side, reply: bool) -> str:
     """A message that went the wrong way; the REPLY flag alone tells requests from replies."""
     sent, due = ("reply", "requests") if reply else ("request", "replies")
-    return f"a {sent} from the {sender}, which sends only {due} on this channel"
+    return f"a {sent} from the {sender.words}, which sends only {due} on this channel"
 
 
 def size_problems(announced: int, recorded: int) -> Iterator[str]:

@@ -38,8 +38,9 @@ class Text:
 
     def lines(self, sight: Sight) -> Iterator[str]:
         """The lines of one row."""
-        yield from self.rows.lines(sight)
+        yield self.rows.line(sight)
         if self.tree:
             yield from (INDENT + line for line in self.tree.lines(sight))
         if self.dump and not isinstance(sight.row.what, Event):
             yield from (INDENT + line for line in hexdump(sight.row.what, self.secrets))
+        yield from self.rows.notes(sight)

@@ -32,6 +32,10 @@ class Rows:
     def lines(self, sight: Sight) -> Iterator[str]:
         """The row's line, and one for each note that goes with it."""
         yield self.line(sight)
+        yield from self.notes(sight)
+
+    def notes(self, sight: Sight) -> Iterator[str]:
+        """What the row gave rise to, a line each."""
         for note in notes_of(sight):
             yield self.paint(
                 f"{'':>6} {NOTE} {'':>{self.width}}  {self.letter(sight):<4}        {note}", NOTE

@@ -133,7 +133,7 @@ def place(row: Row, message: Message) -> str:
     """Where the message belongs."""
     words = [
         f"session {message.frame.session}",
-        f"{message.channel} channel, from the {message.frame.sender}",
+        f"{message.channel} channel, from the {message.frame.sender.words}",
     ]
     words += [f"phase {row.phase}"] if row.phase else []
     words += [f"loop {row.loop}"] if row.loop else []
