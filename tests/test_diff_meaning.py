@@ -175,7 +175,7 @@ def test_a_failed_start_beside_a_good_one(tmp_path: Path) -> None:
         failed = act(Side.FRONTEND, recorded(NAME), path)
     found = changes(kept(), failed.records)
     assert found[0].what == "round: features offered"
-    assert ("the end", "end: closed", "by the frontend", "by the backend") in [
+    assert ("the end", "end: closed", "by the front-end", "by the back-end") in [
         (change.subject, change.what, change.a, change.b) for change in found
     ]
 

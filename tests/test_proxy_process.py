@@ -152,6 +152,8 @@ def test_an_ignored_interrupt_still_ends_it(process: Process) -> None:
         ["a", "b", "-c", "0"],
         ["a", "b", "--socket-mode", "rw"],
         ["a", "b", "--wait", "-1"],
+        ["a", "a"],
+        ["a", "b", "--pair", "c", "./a"],
     ],
 )
 def test_usage_errors_are_2_and_clear(words: Words, tmp_path: Path) -> None:

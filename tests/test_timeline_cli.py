@@ -53,7 +53,8 @@ def test_a_capture_on_stdin(capture: Path) -> None:
 
 
 def test_the_format_is_told_by_the_name(capture: Path, tmp_path: Path) -> None:
-    for suffix, start in ((".json", b"{"), (".svg", b"<svg"), (".mmd", b"## "), (".txt", b"connection A")):
+    starts = {".json": b"{", ".svg": b"<svg", ".mmd": b"sequenceDiagram\n", ".txt": b"connection A"}
+    for suffix, start in starts.items():
         out = tmp_path / f"out{suffix}"
         assert run("timeline", capture, "-o", out).returncode == 0
         assert out.read_bytes().startswith(start)

@@ -1,5 +1,6 @@
 """`vutrace proxy`: only wiring. The relay is in `vutrace.proxy`."""
 
+import os
 import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -97,7 +98,15 @@ def _pairs(texts: list[str], words: int) -> "list[tuple[Endpoint, Endpoint]]":
         backs = [parse_endpoint(text, How.CONNECT) for text in texts[1::2]]
     except ValueError as error:
         raise UsageError(str(error)) from None
+    _refuse_circles(fronts + backs)
     return list(zip(fronts, backs, strict=True))
+
+
+def _refuse_circles(endpoints: "list[Endpoint]") -> None:
+    listening = {os.path.realpath(end.path) for end in endpoints if end.how == "listen"}
+    for end in endpoints:
+        if end.how == "connect" and os.path.realpath(end.path) in listening:
+            raise UsageError(f"{end.path} is both listened on and connected to: vutrace would talk to itself")
 
 
 def _mode(text: str) -> int:

@@ -35,7 +35,6 @@ SUFFIXES = {
     ".json": "json",
     ".svg": "svg",
     ".mmd": "mermaid",
-    ".md": "mermaid",
     ".html": "html",
     ".perfetto": "perfetto",
     ".pftrace": "perfetto",

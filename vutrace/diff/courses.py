@@ -181,5 +181,5 @@ def ring_token(ring: Ring) -> Token:
 def end_token(session: SessionTimeline, script: Script) -> Token:
     """Who ended it, and what was left unanswered."""
     owing = ", ".join(each.name for each in session.owing)
-    closed = f"by the {script.closed_by}" if script.closed_by else "not in the capture"
+    closed = f"by the {script.closed_by.words}" if script.closed_by else "not in the capture"
     return Token("end", {"closed": closed, "never answered": owing or "nothing"}, session.last)

@@ -150,8 +150,8 @@ class Pair:
     def _make_wait(self, side: Side, why: str) -> None:
         """`side` cannot be reached: the other one waits a little, or is turned away.
 
-        Only a front-end has to be: its guest stands still. A back-end waits for one as it always does; DPDK's,
-        when it is turned away, comes straight back, thousands of times a second.
+        Only a front-end has to be: its guest stands still. A back-end waits for one as it always does, and
+        DPDK's, when it is turned away, comes straight back, thousands of times a second.
         """
         if side is Side.FRONTEND or not any(source.pressing for source in self._sources.values()):
             self._note_once(f"the {side.words} at {self._name(side)} cannot be reached: {why}")

@@ -95,7 +95,7 @@ class Talk:
         for link in list(self._links.values()):
             link.close()
         self._selector.close()
-        self._event(EventKind.CLOSE, f"the {who} closed", Channel.MAIN, {}, who)
+        self._event(EventKind.CLOSE, f"the {who.words} closed", Channel.MAIN, {}, who)
 
     def _add(self, channel: Channel, end: socket.socket) -> None:
         # requests on the side channels come from the back-end; who we are stays the same
@@ -109,7 +109,7 @@ class Talk:
             self._selector.unregister(link)
             if link.channel is not Channel.MAIN:
                 who = self.role.peer
-                self._event(EventKind.CLOSE, f"the {who} closed", link.channel, {}, who)
+                self._event(EventKind.CLOSE, f"the {who.words} closed", link.channel, {}, who)
                 del self._links[link.channel]
                 link.close()
 

@@ -1,4 +1,4 @@
-"""The timeline as Mermaid sequence diagrams: one per session, loops as loops.
+"""The timeline as a Mermaid sequence diagram: session after session, loops as loops.
 
 What is sent once per device stands in a red rectangle. A reply is drawn where a request always has one.
 """
@@ -20,20 +20,17 @@ PLAIN = {ord(character): " " for character in ';#<>{}":\r\n'}
 
 
 def render(timeline: Timeline, _options: Options) -> Iterator[str]:
-    """Markdown with a Mermaid block for each session, a line with its newline at a time."""
+    """Mermaid's own text, a line with its newline at a time."""
+    yield "sequenceDiagram\n    participant F as front-end\n    participant B as back-end\n"
     for connection in timeline.connections:
         for session in connection.sessions:
             title = f"connection {connection_letter(connection.number)}, session {session.number}"
-            yield f"## {title}, {plain(session.device)}\n\n```mermaid\n"
+            yield f"    Note over F,B: {title}, {plain(session.device)}\n"
             yield from (line + "\n" for line in diagram(session))
-            yield "```\n\n"
 
 
 def diagram(session: SessionTimeline) -> Iterator[str]:
-    """One session."""
-    yield "sequenceDiagram"
-    yield "    participant F as front-end"
-    yield "    participant B as back-end"
+    """One session's phases."""
     for i, phase in enumerate(session.phases):
         if session.phases_omitted and i == session.phases_cut:
             yield f"    Note over F,B: … {session.phases_omitted} phases are not drawn"
