@@ -15,8 +15,9 @@ WRITE = select.EPOLLOUT
 GONE = select.EPOLLHUP | select.EPOLLERR
 BROKEN = 0  # given to a handler whose descriptor is not watched any more, because it raised
 # Looks at what is ready before sleeping, about 1 µs each. To be woken up costs several times as much as to
-# forward a message; where there is one processor, the peer needs it to answer at all.
-LOOKS = 30 if len(os.sched_getaffinity(0)) > 1 else 0
+# forward a message, and an answer mostly comes sooner than that. Where there is one processor, the peer needs
+# it to answer at all.
+LOOKS = 80 if len(os.sched_getaffinity(0)) > 1 else 0
 MANY = 32  # events taken at once: keeps the array that epoll_wait fills small
 TICK = 0.002  # seconds from a reminder to the first look whether there is the time
 
