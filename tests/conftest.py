@@ -1,11 +1,16 @@
 """Options of the test run, and the exact texts that views are held to."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
+
+# A shell starts what it runs in the background with SIGINT ignored, and programs pass that on: those that the
+# tests interrupt would never hear of it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
