@@ -87,4 +87,13 @@ def file_capture() -> Any:
             from pyshark import FileCapture
         except (ImportError, AttributeError) as error:
             raise ToolMissingError(PYSHARK) from error
-    return FileCapture
+
+    class PatientCapture(FileCapture):  # type: ignore[misc]  # pyshark has no types
+        """Lets tshark end by itself: pyshark 0.6 kills it, and takes one that ends just then for crashed."""
+
+        async def _cleanup_subprocess(self, process: asyncio.subprocess.Process) -> None:
+            if self._eof_reached:
+                await process.wait()
+            await super()._cleanup_subprocess(process)
+
+    return PatientCapture
