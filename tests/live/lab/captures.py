@@ -2,18 +2,20 @@
 
 import json
 import re
-import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lab.messages import captured
 from lab.process import Lab
 from lab.proxy import VUTRACE
+from vutrace.capture import Item, Writer, read
+from vutrace.records import Event
 
-DIRECTORY = Path(__file__).parents[3] / "captures"
+CHECKOUT = Path(__file__).parents[3]
+DIRECTORY = CHECKOUT / "captures"
 MANIFEST = DIRECTORY / "manifest.json"
 
 
@@ -29,7 +31,10 @@ class Keeper:
         """Keep `capture` as NAME.pcapng; `packages` took part, and programs of these other `versions`."""
         if not self.update:
             return
-        shutil.copyfile(capture, DIRECTORY / f"{name}.pcapng")
+        items = [anonymous(item) for item in read(capture)]
+        with Writer(DIRECTORY / f"{name}.pcapng") as writer:
+            for item in items:
+                writer.write(item)
         entries = manifest()
         entries[name] = {
             "shows": shows,
@@ -39,6 +44,14 @@ class Keeper:
             "messages": len(captured(capture)),
         }
         MANIFEST.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n")
+
+
+def anonymous(item: Item) -> Item:
+    """A record without this checkout's place in the peers' command lines."""
+    if not isinstance(item, Event):
+        return item
+    facts = {name: text.replace(f"{CHECKOUT}/", "") for name, text in item.attributes.items()}
+    return replace(item, attributes=facts)
 
 
 def manifest() -> dict[str, Any]:
