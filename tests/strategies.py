@@ -126,7 +126,7 @@ def all_layers() -> list[type[Layer]]:
     while left:
         left += (subclasses := left.pop().__subclasses__())
         ours = [each for each in subclasses if each.__module__.split(".")[0] in OURS]
-        found += [each for each in ours if each.__module__ != "vutrace.scapy"]
+        found += [each for each in ours if (each.__module__, each.__name__) != ("vutrace.scapy", "Header")]
     return sorted(filter(is_written, found), key=lambda layer: (layer.__module__, layer.__name__))
 
 

@@ -70,6 +70,7 @@ def so_far(capture: Path) -> list[Message]:
 
 def end(qemu: Qemu, proxy: Proxy) -> None:
     """End QEMU as its user would, then the proxy."""
+    qemu.program.wait_until(lambda: qemu.program.catches(signal.SIGTERM), 30, "can be ended")
     assert qemu.program.stop(signal.SIGTERM) == 0, qemu.program.tail()
     proxy.stop()
 

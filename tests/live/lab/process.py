@@ -83,6 +83,12 @@ class Program:
 
         return until(look_while_it_runs, timeout, f"{self.name} {what}")
 
+    def catches(self, number: signal.Signals) -> bool:
+        """Whether it has a handler for a signal by now: QEMU opens its devices before it has."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+        return bool(int(caught, 16) >> (number - 1) & 1)
+
     def wait_exit(self, timeout: float) -> int:
         """Wait until it ends by itself; its exit code."""
         with suppress(subprocess.TimeoutExpired):
