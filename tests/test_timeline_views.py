@@ -121,6 +121,11 @@ def test_kept_captures(path: Path, golden: Golden) -> None:
 
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
+def test_rings_of_kept_captures_as_a_table(path: Path, golden: Golden) -> None:
+    golden(f"queues/captures/{path.stem}.txt", masked(queues.text(captured(path), None)))
+
+
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
 def test_no_kept_capture_has_an_unknown_course(path: Path) -> None:
     for connection in captured(path).connections:
         for session in connection.sessions:
