@@ -43,9 +43,9 @@ def let_through(reader: "Reader", frames: Frames, rows: "Iterator[Row]") -> "Ite
 
 
 @contextmanager
-def seekable(file: str, display_filter: str) -> Iterator[str]:
-    """The path of a capture that tshark is to read too; what comes on stdin is kept for a while."""
-    if file != "-" or not display_filter:
+def seekable(file: str, again: bool) -> Iterator[str]:
+    """The path of a capture; what comes on stdin is kept for a while to be read `again`, by tshark too."""
+    if file != "-" or not again:
         yield file
         return
     with NamedTemporaryFile(suffix=".pcapng") as kept:
@@ -87,7 +87,7 @@ def filtered(file: str, display_filter: str, registry: "Registry", device: str) 
     from vutrace.capture import read
     from vutrace.cli.reading import rows_of
 
-    with seekable(file, display_filter) as path:
+    with seekable(file, bool(display_filter)) as path:
         reader = read(path)
         through = wanted(display_filter, path, reader, registry, device)
         yield Rows(reader, rows_of(file, reader, registry, device), through)

@@ -91,7 +91,7 @@ def show(
         if board:
             live, paint = is_live(name, follow), painter(color, os.environ, sys.stdout.isatty())
             return board_of(name, open_capture(name, follow, done_fd), registry, device, live, paint)
-        with seekable(name, display_filter) as path:
+        with seekable(name, bool(display_filter)) as path:
             reader = open_capture(path, follow, done_fd)
             lets = wanted(display_filter, path, reader, registry, device, follow)
             rows = rows_of(name, reader, registry, device)

@@ -4,9 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -69,7 +67,7 @@ def timeline(
     color: Color = When.AUTO,
 ) -> None:
     """Draw what happened: the phases with their loops, and each ring's states and messages."""
-    from vutrace.cli.filtering import matching
+    from vutrace.cli.filtering import matching, seekable
     from vutrace.cli.reading import chosen, load_dissectors, note
     from vutrace.views.timeline import FORMATS, READ_AGAIN, Options, Scale, only, renderer
 
@@ -82,7 +80,7 @@ def timeline(
     columns = width or shutil.get_terminal_size().columns
     plain = name != "text" or output != "-"
     paint = bare if plain else painter(color, os.environ, sys.stdout.isatty())
-    with readable(chosen(file, read), again=name in READ_AGAIN or bool(display_filter)) as path:
+    with seekable(chosen(file, read), again=name in READ_AGAIN or bool(display_filter)) as path:
         frames = matching(path, display_filter, registry, device)
         drawn = only(whole := read_timeline(path, registry, device, frames), wanted(ring, pair))
         if lanes(whole) and not lanes(drawn):
@@ -104,18 +102,6 @@ def wanted(rings: list[int] | None, pairs: list[int] | None) -> "Callable[[RingL
     if rings is None and pairs is None:
         return lambda lane: True
     return lambda lane: lane.ring.index in (rings or []) or lane.pair in (pairs or [])
-
-
-@contextmanager
-def readable(file: str, again: bool) -> Iterator[str]:
-    """The path of the capture; what comes through a pipe is kept for a while if it is read `again`."""
-    if file != "-" or not again:
-        yield file
-        return
-    with NamedTemporaryFile(suffix=".pcapng") as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept)
-        kept.flush()
-        yield kept.name
 
 
 def rows(path: str, registry: "Registry", device: str, frames: "Frames") -> "Iterator[Row]":
