@@ -10,13 +10,13 @@ import pytest
 from lab import devices, gpu, newer_qemu
 from lab import guest as guests
 from lab.captures import Keeper
-from lab.devices import GET_CONFIG, MODELS, SET_CONFIG, InputServer, Model, start_firmware
+from lab.devices import DRIVEN, GET_CONFIG, MODELS, SET_CONFIG, InputServer, Model, start_firmware
 from lab.guest import Guest
 from lab.messages import Message, captured, frames, requests
 from lab.needs import GUEST, needs
 from lab.process import Lab
 from lab.proxy import Proxy, start_proxy
-from lab.qemu import Qemu, start_qemu
+from lab.qemu import SYSTEM, Qemu, start_qemu
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load
@@ -77,37 +77,73 @@ def end(qemu: Qemu, proxy: Proxy) -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_qemus_device_talks_to_the_model_back_end(lab: Lab, keep: Keeper, model: Model) -> None:
+    capture = talk(lab, model, (SYSTEM,))
+    shows = f"QEMU's vhost-user-{model.name} without a guest, against the model back-end"
+    keep(capture, f"qemu-7.2-{model.name}-model", shows, ["qemu-system-x86"])
+
+
+@needs_qemu_10
+def test_qemu_10s_sound_device_talks_to_the_model_back_end(lab: Lab, keep: Keeper) -> None:
+    capture = talk(lab, devices.SOUND, devices.qemu_10(lab), "sound")
+    shows = "QEMU 10's vhost-user-snd without a guest, against the model back-end"
+    keep(capture, "qemu-10.0-snd-model", shows, [], qemu=newer_qemu.version(lab.path("qemu-10")))
+
+
+def talk(lab: Lab, model: Model, program: tuple[str, ...], name: str = "") -> Path:
+    """What QEMU's device says to the model back-end before there is a guest: the capture, looked at."""
     front, back = lab.path("qemu.sock"), lab.path("model.sock")
     with Server(str(back), model.offer):
         proxy = start_proxy(lab, front, back)
-        qemu = start_firmware(lab, front, *model.arguments)
+        qemu = start_firmware(lab, front, *model.arguments, program=program)
         wait_requests(proxy, model.last, model.times)
         end(qemu, proxy)
 
     assert captured(proxy.capture) == qemu.messages()
-    assert {row.context.device.name for row in rows(proxy.capture)} == {model.name}
+    assert {row.context.device.name for row in rows(proxy.capture)} == {name or model.name}
     assert problems(proxy.capture) == []
-    shows = f"QEMU's vhost-user-{model.name} without a guest, against the model back-end"
-    keep(proxy.capture, f"qemu-7.2-{model.name}-model", shows, ["qemu-system-x86"])
+    return proxy.capture
+
+
+DRIVERS = ("virtio_pci", "virtio_input", "virtio-rng", "vmw_vsock_virtio_transport")
 
 
 @pytest.fixture(scope="module")
-def input_guest() -> Iterator[Guest]:
-    """A guest with the driver of virtio-input."""
+def device_guest() -> Iterator[Guest]:
+    """A guest with the drivers of these devices."""
     with tempfile.TemporaryDirectory(prefix="vutrace-guest-") as directory:
         try:
-            yield guests.build(Path(directory), ("virtio_pci", "virtio_input", "vmw_vsock_virtio_transport"))
+            yield guests.build(Path(directory), DRIVERS)
         except (subprocess.CalledProcessError, LookupError, StopIteration) as error:
             pytest.skip(f"no kernel for the guest: {error}")
 
 
+@pytest.mark.parametrize("model", DRIVEN, ids=lambda model: model.name)
+def test_a_guest_starts_the_rings_of_a_device(
+    lab: Lab, keep: Keeper, model: Model, device_guest: Guest
+) -> None:
+    front, back = lab.path("qemu.sock"), lab.path("model.sock")
+    with Server(str(back), model.offer):
+        proxy = start_proxy(lab, front, back)
+        qemu = start_qemu(lab, device_guest, f"path={front}", model.arguments)
+        wait_requests(proxy, model.last, model.times)
+        qemu.wait_boot()
+        qemu.power_off()
+        proxy.stop()
+
+    assert captured(proxy.capture) == qemu.messages()
+    assert {row.context.device.name for row in rows(proxy.capture)} == {model.name}
+    assert problems(proxy.capture) == []
+    shows = f"A guest's driver starts QEMU's vhost-user-{model.name} on the model back-end, and powers off"
+    keep(proxy.capture, f"qemu-7.2-{model.name}-model", shows, ["qemu-system-x86"])
+
+
 @needs_qemu_10
-def test_a_guest_asks_an_input_device_what_it_is(lab: Lab, keep: Keeper, input_guest: Guest) -> None:
+def test_a_guest_asks_an_input_device_what_it_is(lab: Lab, keep: Keeper, device_guest: Guest) -> None:
     front, back = lab.path("qemu.sock"), lab.path("model.sock")
     device = ["-device", "vhost-user-input-pci,chardev=c0"]
     with InputServer(str(back)):
         proxy = start_proxy(lab, front, back)
-        qemu = start_qemu(lab, input_guest, f"path={front}", device, devices.qemu_10(lab))
+        qemu = start_qemu(lab, device_guest, f"path={front}", device, devices.qemu_10(lab))
         qemu.wait_boot()
         assert "vutrace tablet" in qemu.run("cat /sys/class/input/*/name")
         qemu.power_off()

@@ -49,14 +49,19 @@ def model(
     return Model(name, f"vhost-user-{name}-pci", offer, last, times)
 
 
-SET_VRING_CALL, SET_VRING_ERR, GET_CONFIG, SET_CONFIG = 13, 14, 24, 25
+SET_VRING_CALL, SET_VRING_ERR, SET_VRING_ENABLE, GET_CONFIG, SET_CONFIG = 13, 14, 18, 24, 25
 MODELS = (
     model("scsi", SET_VRING_CALL, 6, own=0b10, protocol=RESET_DEVICE),  # SeaBIOS starts its disks
-    model("vsock", GET_CONFIG, protocol=CONFIG, config=struct.pack("<Q", 3)),
-    model("rng", SET_VRING_ERR),
     model("i2c", SET_VRING_ERR, own=0b1),
     model("gpio", GET_CONFIG, own=0b1, protocol=CONFIG, config=struct.pack("<HHI", 8, 0, 0)),
 )
+# What the guest's kernel has drivers for: its rings are started.
+DRIVEN = (
+    model("vsock", SET_VRING_ENABLE, 2, protocol=CONFIG, config=struct.pack("<Q", 3)),
+    model("rng", SET_VRING_ENABLE),
+)
+# A jack, two streams, a channel map: QEMU 10's newest front-end. It asks no question of its own.
+SOUND = model("snd", SET_VRING_ERR, 4, protocol=CONFIG, config=struct.pack("<III", 1, 2, 1))
 
 
 def start_firmware(lab: Lab, path: Path, *arguments: str, program: tuple[str, ...] = (SYSTEM,)) -> Qemu:
