@@ -27,7 +27,7 @@ from proxy_lab import (
 )
 
 from vutrace.capture import record_block
-from vutrace.proxy import recorder
+from vutrace.proxy import encoder
 from vutrace.proxy.flow import Flow
 from vutrace.records import Channel, Event, EventKind, FdKind, Frame, FrameFlag, Side
 
@@ -456,7 +456,7 @@ def test_a_record_that_cannot_be_encoded_harms_no_other(lab: Lab, monkeypatch: p
             raise RuntimeError("unlucky")
         return record_block(record, interface)
 
-    monkeypatch.setattr(recorder, "record_block", fail_for_pings)
+    monkeypatch.setattr(encoder, "record_block", fail_for_pings)
     send(front, message(1) + message(50) + message(2))
     assert receive(back, 36)[0] == message(1) + message(50) + message(2)
     time.sleep(0.05)

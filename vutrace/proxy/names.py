@@ -4,15 +4,18 @@ Needs the permission to look (the same user, as a rule); without it there are no
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from vutrace.proxy.inspect import eventfd_id, read_fdinfo
+from vutrace.proxy.pending import Item, Single
 from vutrace.records import FdInfo, FdKind
 
 Key = tuple[int, int]
 """What identifies a descriptor on this machine: device and inode, or (-1, eventfd-id)."""
 
 STEP = 8  # descriptors looked at between two chances to forward
+MANY = 64  # descriptors at once from which on nobody looks for their numbers
 MOST = 1000  # descriptors of one process that are looked at; more would take too long
 _EVENTFD = "anon_inode:[eventfd]"
 _ANONYMOUS = "anon_inode:"
@@ -25,6 +28,32 @@ def key_of(info: FdInfo) -> Key | None:
     if info.kind is FdKind.USERFAULTFD or not info.inode:
         return None
     return info.device, info.inode
+
+
+def find_names(items: Iterable[Item]) -> Iterator[None]:
+    """Put into the descriptors' descriptions what both processes call them; yields between steps."""
+    singles = [item for item in items if isinstance(item, Single) and item.fds]
+    if not 0 < sum(len(item.fds) for item in singles) <= MANY:
+        return
+    wanted: dict[int, set[Key]] = {}
+    for item in singles:
+        for key in filter(None, (key_of(passed.inspect()) for passed in item.fds)):
+            wanted.setdefault(item.origin.frontend_pid, set()).add(key)
+            wanted.setdefault(item.origin.backend_pid, set()).add(key)
+        yield
+    found: dict[int, dict[Key, int]] = {}
+    for pid in filter(None, wanted):
+        yield from search(pid, wanted[pid], found.setdefault(pid, {}))
+    for item in singles:
+        _name(item, found)
+
+
+def _name(item: Single, found: dict[int, dict[Key, int]]) -> None:
+    frontend, backend = found.get(item.origin.frontend_pid, {}), found.get(item.origin.backend_pid, {})
+    for passed in item.fds:
+        info = passed.inspect()
+        if key := key_of(info):
+            passed.info = replace(info, frontend_fd=frontend.get(key), backend_fd=backend.get(key))
 
 
 def search(pid: int, wanted: set[Key], found: dict[Key, int]) -> Iterator[None]:

@@ -11,6 +11,7 @@ from itertools import chain, count
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from vutrace.proxy.encoder import Encoder
 from vutrace.proxy.endpoints import Endpoint, Source, open_pairs
 from vutrace.proxy.loop import Loop
 from vutrace.proxy.notes import Notes
@@ -68,9 +69,8 @@ class Relay:
         self._notes = Notes()
         self._writer = Writer(self._fd, self._recording_failed) if self._fd is not None else None
         self._loop = Loop(self._notes.tell)
-        self._recorder = Recorder(
-            self._writer, self._loop.remind, options.messages, self._loop.stop, self._notes.tell
-        )
+        self._encoder = Encoder(self._writer, options.messages, self._loop.stop, self._notes.tell)
+        self._recorder = Recorder(self._encoder, self._loop.remind)
         numbers = count()
         self._pairs = [
             Pair(
@@ -163,7 +163,7 @@ class Relay:
     def _close_writer(self, writer: Writer) -> None:
         if not writer.close(WRITE_SECONDS):
             self._notes.tell("the capture's disk is too slow: the end of the capture is missing")
-        elif lost := writer.lost + self._recorder.lost:
+        elif lost := writer.lost + self._encoder.lost:
             self._notes.tell(f"{lost} records are not in the capture")
 
 

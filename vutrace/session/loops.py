@@ -6,7 +6,7 @@ from collections.abc import Sequence as Items
 from dataclasses import replace
 
 from vutrace.session.model import Iteration, Loop, Part, Sequence, Step
-from vutrace.session.turns import At, Pass, Run, Turn
+from vutrace.session.runs import At, Pass, Run, Turn
 
 Shape = tuple[tuple[str, int | None, int], ...]
 

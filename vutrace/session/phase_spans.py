@@ -11,7 +11,8 @@ from vutrace.session.model import Mark, PhaseSpan
 from vutrace.session.negotiation import is_barrier
 from vutrace.session.phases import Phase
 from vutrace.session.row import Row
-from vutrace.session.turns import At, Turns
+from vutrace.session.runs import At
+from vutrace.session.turns import Turns
 
 PHASES_KEPT = 256
 # After these the device runs, whether or not anything is said.
