@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from vutrace.dissection.registry import load
-from vutrace.protocol.layers import Array, Fixed, Layer, Listed, Nested, Number
+from vutrace.protocol.layers import Array, Fixed, Layer, Listed, Nested, Number, counted_fields
 from vutrace.protocol.messages import TABLES
 from vutrace.protocol.payloads import Ack
 from vutrace.protocol.spec import FdRule, ReplyRule
@@ -148,14 +148,12 @@ def numbers(code: str) -> st.SearchStrategy[int]:
 
 @st.composite
 def contents(draw: st.DrawFn, layer: type[Layer]) -> Contents:
-    """Values for every field of a layer; lists are as long as they say."""
+    """Values for every field of a layer; lists and bytes are as long as is said."""
     values: Contents = {}
     for field in layer.fields_desc:
-        if isinstance(field, Listed):
-            count = values[field.count] = draw(st.integers(0, 8))
-            values[field.name] = [draw(contents(field.layer)) for _ in range(count)]
-        else:
-            values[field.name] = draw(_content(field))
+        values[field.name] = draw(_content(field))
+    for field in counted_fields(layer):
+        values[field.count] = len(values[field.name])
     if layer.marks:
         values[layer.marks[0]] = draw(st.sampled_from(sorted(layer.marks[1])))
     return values
@@ -164,6 +162,8 @@ def contents(draw: st.DrawFn, layer: type[Layer]) -> Contents:
 def _content(field: Any) -> st.SearchStrategy[Any]:
     if isinstance(field, Nested):
         return contents(field.layer)
+    if isinstance(field, Listed):
+        return st.lists(contents(field.layer), max_size=8)
     if isinstance(field, Array):
         return numbers(field.code).map(lambda first: [first] * field.count)
     if isinstance(field, Number):

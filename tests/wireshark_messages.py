@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from vutrace.dissection.registry import Registry
-from vutrace.protocol.layers import Array, Fixed, Layer, Listed, Nested, Number
+from vutrace.protocol.layers import Array, Fixed, Layer, Listed, Nested, Number, counted_fields
 from vutrace.protocol.messages import REQUESTER, TABLES
 from vutrace.protocol.payloads import Ack
 from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION, FdRule, MessageSpec
@@ -54,10 +54,10 @@ def payloads(draw: st.DrawFn, layer: type[Layer], order: str) -> bytes:
     """The bytes of a layer as a host of that byte order lays it out."""
     data = b""
     counts: dict[str, int] = {}
-    listed = {field.count for field in layer.fields_desc if isinstance(field, Listed)}
+    most = {field.count: 5 if isinstance(field, Listed) else 48 for field in counted_fields(layer)}
     for field in layer.fields_desc:
-        if field.name in listed:
-            counts[field.name] = draw(st.integers(0, 5))
+        if field.name in most:
+            counts[field.name] = draw(st.integers(0, most[field.name]))
             data += struct.pack(order + field.code, counts[field.name])
         else:
             data += draw(values(field, order, counts))
@@ -78,7 +78,8 @@ def values(field: Any, order: str, counts: dict[str, int]) -> st.SearchStrategy[
         return payloads(field.layer, order)
     if isinstance(field, Listed):
         return st.tuples(*[payloads(field.layer, order) for _ in range(counts[field.count])]).map(b"".join)
-    return st.binary(max_size=48)
+    length = counts.get(field.count)
+    return st.binary(max_size=48) if length is None else st.binary(min_size=length, max_size=length)
 
 
 def mangled(data: bytes) -> st.SearchStrategy[bytes]:

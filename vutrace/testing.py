@@ -23,7 +23,17 @@ from vutrace.dissection.device import Device
 from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.registry import Plugin, Registry
 from vutrace.protocol.bits import VIRTIO_FEATURES
-from vutrace.protocol.layers import Array, Fixed, Layer, Listed, Nested, Number, Tail, in_order
+from vutrace.protocol.layers import (
+    Array,
+    Fixed,
+    Layer,
+    Listed,
+    Nested,
+    Number,
+    Tail,
+    counted_fields,
+    in_order,
+)
 from vutrace.protocol.messages import REQUESTER, TABLES
 from vutrace.protocol.spec import REPLY, VERSION, MessageSpec
 from vutrace.records import Channel, Event, EventKind, FdInfo, FdKind, Frame, Side
@@ -180,9 +190,8 @@ def value(layer: type[Layer], field: Any) -> st.SearchStrategy[Any] | None:
 
 
 def counted(layer: type[Layer], fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields, with every count that of its list."""
-    lists = [field for field in layer.fields_desc if isinstance(field, Listed)]
-    return fields | {field.count: len(fields[field.name]) for field in lists}
+    """The fields, with every count that of its list or its bytes."""
+    return fields | {field.count: len(fields[field.name]) for field in counted_fields(layer)}
 
 
 def integers(code: str) -> st.SearchStrategy[int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vutrace.dissection.compiler import Decoder, Fields, compilable, compile_layer, varies
-from vutrace.protocol.layers import Layer, Listed, size_of
+from vutrace.protocol.layers import Layer, Listed, Tail, counted_fields, size_of
 from vutrace.protocol.messages import sender_of
 from vutrace.protocol.payloads import Ack
 from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION, FdRule, MessageSpec, Payload
@@ -22,16 +22,16 @@ class Layout:
     layer: type[Layer]
     decode: Decoder
     size: int | None
-    listed: Listed | None
+    counted: Listed | Tail | None
     other: "Layout | None" = None
 
     def fits(self, payload: bytes, fields: Fields, used: int) -> bool:
         """Whether the payload is exactly this layer: nothing missing, nothing left."""
         if used != len(payload):
             return False
-        if self.listed is not None:
-            items: Any = fields.get(self.listed.name, ())
-            return len(items) == fields.get(self.listed.count)
+        if self.counted is not None:
+            items: Any = fields.get(self.counted.name)
+            return items is not None and len(items) == fields[self.counted.count]
         if not compilable(self.layer):
             return True
         return len(fields) == len(self.layer.fields_desc) or not (payload or size_of(self.layer))
@@ -39,9 +39,10 @@ class Layout:
     @property
     def extent(self) -> str:
         """The sizes of a payload that varies, in words."""
-        if self.listed is None:
+        if self.counted is None:
             return f"{size_of(self.layer)} or more"
-        return f"{size_of(self.layer)} + {size_of(self.listed.layer)} × {self.listed.count}"
+        item = f"{size_of(self.counted.layer)} × " if isinstance(self.counted, Listed) else ""
+        return f"{size_of(self.layer)} + {item}{self.counted.count}"
 
     def chosen(self, payload: bytes, fields: Fields) -> "tuple[Layout, Fields]":
         """This layout with its fields, or the other of its size where that one's marks are found."""
@@ -94,9 +95,8 @@ class Layouts:
 
 def layout_of(layer: type[Layer], big_endian: bool) -> Layout:
     """A layer made ready."""
-    listed = next((field for field in layer.fields_desc if isinstance(field, Listed)), None)
     size = None if varies(layer) or not compilable(layer) else size_of(layer)
-    return Layout(layer, compile_layer(layer, big_endian), size, listed)
+    return Layout(layer, compile_layer(layer, big_endian), size, next(iter(counted_fields(layer)), None))
 
 
 def sized(layouts: Iterable[Layout]) -> dict[int, Layout]:

@@ -105,14 +105,14 @@ class Fixed(Shown, StrFixedLenField):
 
 
 class Tail(Shown, StrField):
-    """All bytes that are left; it is complete at any length."""
+    """All bytes that are left; complete at any length, right at that of the field `count`, if it has one."""
 
-    __slots__ = ["show"]
+    __slots__ = ["count", "show"]
     needs = 0
 
-    def __init__(self, name: str, show: Show = BYTES) -> None:
+    def __init__(self, name: str, show: Show = BYTES, count: str = "") -> None:
         super().__init__(name, b"")
-        self.show = show
+        self.show, self.count = show, count
 
 
 class Nested(PacketField):
@@ -151,6 +151,11 @@ class Listed(PacketListField):
 
 
 OURS = (Shown, Nested, Listed)
+
+
+def counted_fields(layer: "type[Layer]") -> list[Listed | Tail]:
+    """The fields whose length another field, `count`, tells."""
+    return [field for field in layer.fields_desc if isinstance(field, Listed | Tail) and field.count]
 
 
 def size_of(layer: "type[Layer]") -> int:

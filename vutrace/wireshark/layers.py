@@ -65,7 +65,7 @@ class Layers:
         if isinstance(field, Nested | Listed):
             device = key.split(".")[1] if key.count(".") > 1 else ""
             inner = self.add(field.layer, self._inner(field.layer, key, device))
-            counted = {"count": field.count} if isinstance(field, Listed) else {}
+            counted = {"counted_by": field.count} if isinstance(field, Listed) else {}
             return entry | {"type": "listed" if counted else "nested", "layer": inner} | counted
         return entry | shape(field) | meaning(field.show)
 
@@ -98,7 +98,7 @@ def shape(field: Any) -> Entry:
     if isinstance(field, Fixed):
         return {"type": "fixed", "size": field.sz}
     assert isinstance(field, Tail)
-    return {"type": "tail"}
+    return {"type": "tail", "counted_by": field.count or None}
 
 
 def meaning(show: Show) -> Entry:

@@ -12,7 +12,7 @@ class Config(Layer):
         u32("offset"),
         u32("size"),
         u32("flags", enum({0: "guest write", 1: "live migration", 2: "live migration (rust-vmm)"})),
-        Tail("data", CONFIG),
+        Tail("data", CONFIG, count="size"),
     ]
 
 

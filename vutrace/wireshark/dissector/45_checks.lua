@@ -1,5 +1,10 @@
 -- What can be wrong with one message by itself: see vutrace/dissection/checks.py.
 
+-- What the other parts call. (Lua has room for 200 local names in all.)
+local complain, check_record, check
+
+do
+
 local function regions(values)
   if values.nregions then return values.nregions end
   return values.region and 1 or 0
@@ -33,7 +38,7 @@ local FDS_EXPECTED = {
   end,
 }
 
-local function complain(message, kind, ...)
+function complain(message, kind, ...)
   message.problems[#message.problems + 1] = { kind, string.format(...) }
 end
 
@@ -49,7 +54,7 @@ local function check_header(message)
   if flags >= 16 then complain(message, "header", "unknown bits in flags 0x%x", flags) end
 end
 
-local function check_record(message, flags)
+function check_record(message, flags)
   if flags == 0 then return end
   for bit = 0, 3 do
     local text = FRAME_PROBLEMS[math.floor(2 ^ bit)]
@@ -72,7 +77,7 @@ local function check_sender(message, sender)
   complain(message, "sequence", "a %s from the %s, which sends only the others on this channel", role, sender)
 end
 
-local function check(message, record, payload)
+function check(message, record, payload)
   check_record(message, record.flags)
   check_header(message)
   check_sender(message, record.sender)
@@ -89,4 +94,6 @@ local function check(message, record, payload)
   end
   local rule = message.reply and message.spec.reply_fds or message.spec.fds
   check_fds(message, rule, record.nfds)
+end
+
 end

@@ -49,7 +49,7 @@ local READERS = {
     return read_whole(layer, tvb, at, little), at + layer.least
   end,
   listed = function(field, tvb, at, stop, little, values)
-    local layer, items, count = LAYERS[field.layer], {}, tonumber(decimal(values[field.count]))
+    local layer, items, count = LAYERS[field.layer], {}, tonumber(decimal(values[field.counted_by]))
     while #items < count and stop - at >= layer.least do
       items[#items + 1] = read_whole(layer, tvb, at, little)
       at = at + layer.least
@@ -70,10 +70,16 @@ read_layer = function(layer, tvb, at, stop, little)
   return values, at, count
 end
 
+-- Of a list, of bytes, or of no bytes.
+local function length_of(items)
+  return type(items) == "userdata" and items:len() or #items
+end
+
 local function fits(layer, values, count, empty)
   if layer.opaque then return true end
   for _, field in ipairs(layer.fields) do
-    if field.type == "listed" then return same(#(values[field.name] or {}), values[field.count]) end
+    local items = values[field.name]
+    if field.counted_by then return items ~= nil and same(length_of(items), values[field.counted_by]) end
   end
   return count == #layer.fields or (empty and layer.least == 0)
 end
