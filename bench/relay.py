@@ -22,7 +22,7 @@ from pathlib import Path
 TRIPS, BURST = 5_000, 100_000
 ROUND_TRIP_BAR, THROUGHPUT_BAR, LISTEN_BAR = 1.25, 0.7, 0.150
 SOURCE = Path(__file__).parent / "relay_c.c"
-PROXY = [sys.executable, "-m", "vutrace.cli", "proxy"]
+PROXY = [sys.executable, "-m", "vutrace", "proxy"]
 
 
 def main() -> int:

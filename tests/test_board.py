@@ -171,7 +171,7 @@ class Terminal:
         self.done, self._alive = os.pipe()
         self.end, terminal = pty.openpty()
         self.resize(24, 120)
-        command = [sys.executable, "-m", "vutrace.cli", "show", "--follow", "--board"]
+        command = [sys.executable, "-m", "vutrace", "show", "--follow", "--board"]
         self.process = subprocess.Popen(
             [*command, "--done-fd", str(self.done), str(path)],
             stdin=terminal,

@@ -18,7 +18,7 @@ from proxy_lab import SECONDS, frames, message, receive_message, send, wait_for
 from vutrace.capture import read
 from vutrace.records import Connection, Event, Frame
 
-PROXY = [sys.executable, "-m", "vutrace.cli", "proxy"]
+PROXY = [sys.executable, "-m", "vutrace", "proxy"]
 Words = Sequence[str]
 
 

@@ -2,10 +2,11 @@
 
 import signal
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from vutrace import __version__
 from vutrace.cli import demo, diff, export, list_, proxy, queues, replay, show, timeline, wireshark
 from vutrace.cli import explain as explain_verb
 from vutrace.cli.errors import explain
@@ -26,17 +27,40 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
-app.command("proxy", cls=QuickCommand)(proxy.proxy)
-app.command("show")(show.show)
-app.command("timeline")(timeline.timeline)
-app.command("queues")(queues.queues)
-app.command("replay")(replay.replay)
-app.command("diff")(diff.diff)
-app.command("explain", context_settings={"ignore_unknown_options": True})(explain_verb.explain)
-app.command("export")(export.export)
-app.add_typer(list_.app, name="list")
-app.add_typer(wireshark.app, name="wireshark")
+
+
+def print_version(asked: bool) -> None:
+    """The answer to --version."""
+    if asked:
+        typer.echo(f"vutrace {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Trace, dissect and draw vhost-user."""
+
+
+app.command("demo", short_help="See vutrace at work: model ends, real sockets.")(demo.demo)
+app.command("proxy", cls=QuickCommand, short_help="Between the two ends: forward, record, show.")(proxy.proxy)
+app.command("show", short_help="One row per message of a capture.")(show.show)
+app.command("timeline", short_help="Phases with their loops, and each ring's states.")(timeline.timeline)
+app.command("queues", short_help="The state of every ring, and why.")(queues.queues)
+app.command("replay", short_help="A capture at its pace, or acted out against a live peer.")(replay.replay)
+app.command("diff", short_help="Compare two captures by meaning.")(diff.diff)
+app.command(
+    "explain",
+    short_help="What a message, a bit, a mask, a status or an error text means.",
+    context_settings={"ignore_unknown_options": True},
+)(explain_verb.explain)
+app.command("export", short_help="Write a capture for stock Wireshark, as JSON or CSV.")(export.export)
+app.add_typer(list_.app, name="list", short_help="Messages, features, devices, dissectors and fields.")
+app.add_typer(wireshark.app, name="wireshark", short_help="The Wireshark plug-in, and live capture from it.")
 
 
 def main() -> NoReturn:

@@ -33,7 +33,7 @@ Files = Annotated[
 ]
 
 
-@app.command()
+@app.command(short_help="Numbers, layouts, reply and descriptor rules.")
 def messages(json: Json = False, dissector: Files = None) -> None:
     """Every message: number, layouts with their sizes, when it is answered, descriptors, gate, ring.
 
@@ -44,7 +44,7 @@ def messages(json: Json = False, dissector: Files = None) -> None:
     output(listing.messages(registry_of(dissector)), json)
 
 
-@app.command()
+@app.command(short_help="Protocol, virtio and device feature bits.")
 def features(
     device: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Its virtio bits too; may be repeated.")
@@ -59,7 +59,7 @@ def features(
     output(listing.features([registry.device(name) for name in device or []]), json)
 
 
-@app.command()
+@app.command(short_help="What the installed dissectors know.")
 def devices(json: Json = False, dissector: Files = None) -> None:
     """Every device with a dissector: virtio id, feature bits, configuration space, names of rings."""
     from vutrace.views import listing
@@ -67,7 +67,7 @@ def devices(json: Json = False, dissector: Files = None) -> None:
     output(listing.devices(registry_of(dissector)), json)
 
 
-@app.command()
+@app.command(short_help="Where each is from, what it claims, which failed.")
 def dissectors(json: Json = False, dissector: Files = None) -> None:
     """Every dissector: where it is from, what it claims; and those that failed, with the reason."""
     from vutrace.views import listing
@@ -75,7 +75,7 @@ def dissectors(json: Json = False, dissector: Files = None) -> None:
     output(listing.dissectors(registry_of(dissector)), json)
 
 
-@app.command()
+@app.command(short_help="Every field: type, offset, size, meaning.")
 def fields(json: Json = False, dissector: Files = None) -> None:
     """Every field of every layer: type, offset and size in bytes, meaning."""
     from vutrace.views import listing

@@ -24,7 +24,7 @@ copy(sys.argv[1], 1, WriterGone(int(sys.argv[2])))
 
 def show_command(path: str, done_fd: int) -> Sequence[str]:
     """The rows, as `vutrace show --follow` shows them."""
-    return [sys.executable, "-m", "vutrace.cli", "show", "--follow", "--done-fd", str(done_fd), path]
+    return [sys.executable, "-m", "vutrace", "show", "--follow", "--done-fd", str(done_fd), path]
 
 
 def board_command(path: str, done_fd: int) -> Sequence[str]:
