@@ -2,14 +2,16 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from wireshark_json import needs_tshark
+from wireshark_json import needs_tshark, write_plugin
 
 from vutrace.capture import read
+from vutrace.dissection.registry import load
 from vutrace.records import Connection
 
 CAPTURES = sorted((Path(__file__).parents[1] / "captures").glob("*.pcapng"))
@@ -27,9 +29,21 @@ def vutrace(*arguments: str | Path, status: int = 0, stdin: bytes = b"") -> str:
 def stock_tshark(path: Path, *fields: str) -> list[list[str]]:
     """Fields of each packet, by a tshark that does not know vhost-user."""
     names = [word for name in fields for word in ("-e", name)]
-    command = ["tshark", "-n", "-X", "read_format:pcapng", "-r", str(path), "-T", "fields", *names]
-    ran = subprocess.run(command[:2] + command[4:], capture_output=True, text=True, check=True)
-    return [line.split("\t") for line in ran.stdout.splitlines()]
+    return [line.split("\t") for line in tshark(path, "-T", "fields", *names)]
+
+
+def tshark(path: Path, *options: str) -> list[str]:
+    """The lines that tshark prints of a file."""
+    command = ["tshark", "-n", "-r", str(path), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def version() -> tuple[int, ...]:
+    """tshark's own."""
+    said = subprocess.run(["tshark", "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"(\d+)\.(\d+)\.", said)
+    assert found
+    return tuple(map(int, found.groups()))
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +64,23 @@ def test_a_stock_wireshark_reads_rows_as_comments_in_order(plain: Path) -> None:
         assert row["name"] in comment
         assert all(problem in comment for problem in row["problems"])
         assert comment.count("fd ") >= len(row["fds"])
+
+
+@needs_tshark
+def test_a_stock_wireshark_has_the_columns(plain: Path) -> None:
+    comments = stock_tshark(plain, "frame.comment")
+    columns = [line.split(maxsplit=1) for line in tshark(plain, "-o", 'gui.column.format:"P","%p","I","%i"')]
+    assert {each[0] for each in columns} == {"vhost-user"}
+    if version() >= (4, 2):  # an older one knows no tag for it
+        assert all(said.startswith(each[1]) for (said,), each in zip(comments, columns, strict=True))
+
+
+@needs_tshark
+def test_the_plug_in_shows_an_export_as_the_capture(plain: Path, tmp_path: Path) -> None:
+    script = f"lua_script:{write_plugin(load(), tmp_path)}"
+    columns = 'gui.column.format:"T","%t","S","%s","D","%d","P","%p","I","%i"'
+    whole, exported = (tshark(path, "-X", script, "-o", columns) for path in (CAPTURE, plain))
+    assert whole == exported
 
 
 @needs_tshark

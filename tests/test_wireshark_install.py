@@ -120,6 +120,28 @@ def test_extcap_offers_one_interface_with_options() -> None:
     assert "value {arg=2}{value=net}{display=net}{default=false}" in options
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ([], "extcap needs one of --extcap-interfaces"),
+        (["--extcap-interface", "eth0", "--extcap-dlts"], "there is only vhost-user"),
+        (["--extcap-config", "--extcap-interface"], "expected one argument"),
+        (["--capture", "--fifo", "pipe"], "needs --fifo, --listen and --connect"),
+    ],
+)
+def test_an_extcap_call_that_cannot_be_answered_is_one_line(call: list[str], said: str) -> None:
+    command = [sys.executable, "-m", "vutrace", "wireshark", "extcap", *call]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    assert said in ran.stderr
+
+
+def test_extcaps_help_has_the_calls() -> None:
+    text = "\n".join(vutrace("wireshark", "extcap", "--help"))
+    for call in ("--extcap-interfaces", "--extcap-dlts", "--extcap-config", "--capture --fifo PIPE"):
+        assert call in text
+
+
 def wait_for(look: Callable[[], bool]) -> None:
     """Wait until it is true."""
     deadline = time.monotonic() + 20

@@ -16,6 +16,16 @@ EXAMPLES = """Examples:
   vutrace wireshark lua > vhost_user.lua        then: tshark -X lua_script:vhost_user.lua -r start.pcapng
   vutrace proxy front.sock back.sock -w - | wireshark -k -i -
 """
+CALLS = """Wireshark calls it so, once `vutrace wireshark install` was run:
+
+\b
+  --extcap-interfaces                             the interface, "vhost-user proxy"
+  --extcap-interface vhost-user --extcap-dlts     its link type
+  --extcap-interface vhost-user --extcap-config   its options
+  --extcap-interface vhost-user --capture --fifo PIPE --listen FRONTEND --connect BACKEND
+      [--device NAME] [--wait SECONDS] [--socket-mode MODE]
+                                                  a proxy that records into the pipe
+"""
 app = typer.Typer(help="Wireshark: the plug-in that dissects captures, and live capture.", epilog=EXAMPLES)
 
 Dissectors = Annotated[
@@ -49,11 +59,11 @@ def install(
 
 @app.command(
     "extcap",
-    add_help_option=False,
+    epilog=CALLS,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )
 def extcap(context: typer.Context) -> None:
-    """Answer Wireshark's extcap calls (--extcap-interfaces, --extcap-dlts, --extcap-config, --capture)."""
+    """Answer Wireshark, which calls this to offer "vhost-user proxy" among its interfaces."""
     from vutrace.dissection.registry import load
     from vutrace.wireshark.extcap import ExtcapError, answer
 

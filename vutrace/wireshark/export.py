@@ -2,6 +2,8 @@
 
 Each packet has, besides what the capture holds, Wireshark's own tags for the columns (protocol, and
 from 4.2 info), and as packet comments the row as `vutrace show` writes it, its descriptors and problems.
+Wireshark before 4.6 shows those tags only of a PDU that it has a dissector table for, so each names a
+place in one that every Wireshark has: nothing is there until the plug-in comes.
 The direction and, as interface queue, the ring can be filtered: `frame.interface_queue == 3`.
 It reads back in vutrace like any capture.
 """
@@ -21,14 +23,15 @@ from vutrace.capture.blocks import (
 from vutrace.capture.encode import DIRECTIONS
 from vutrace.capture.pseudo_header import encode
 from vutrace.dissection.message import Message
-from vutrace.records import Connection, Event, Frame, Record
+from vutrace.records import Connection, Event, Frame, Record, connection_letter, direction_of
 from vutrace.views.descriptors import facts, identity, short
 from vutrace.views.rows import words_of
 from vutrace.views.sight import Sight, notes_of
 from vutrace.views.text import printable
 
 # epan/exported_pdu.h
-COLUMN_PROTOCOL, COLUMN_INFO = 33, 36
+TABLE_NAME, TABLE_PLACE, COLUMN_PROTOCOL, COLUMN_INFO = 14, 32, 33, 36
+TABLE, PLACE = "wtap_encap", int.from_bytes(b"VUTR", "big")
 END_OF_TAGS = bytes(4)
 COMMENT, FLAGS, QUEUE = 1, 2, 6
 END = struct.pack("<HH", OPT_END, 0)
@@ -67,13 +70,23 @@ def packet_block(sight: Sight, interface: int) -> bytes:
 
 def tags(text: str) -> bytes:
     """What stands before a PDU: its dissector, and the columns for a Wireshark that has none of that name."""
-    values = {EXPORT_NAME_TAG: EXPORT_NAME, COLUMN_PROTOCOL: PROTOCOL, COLUMN_INFO: limited(text)}
-    return b"".join(tag(number, value) for number, value in values.items()) + END_OF_TAGS
+    made = [
+        string_tag(EXPORT_NAME_TAG, EXPORT_NAME),
+        string_tag(TABLE_NAME, TABLE.encode()),
+        tag(TABLE_PLACE, struct.pack(">I", PLACE)),
+        string_tag(COLUMN_PROTOCOL, PROTOCOL),
+        string_tag(COLUMN_INFO, limited(text)),
+    ]
+    return b"".join(made) + END_OF_TAGS
+
+
+def string_tag(number: int, value: bytes) -> bytes:
+    """A tag whose value is filled up to a multiple of 4 with zeros, of which one ends the string."""
+    return tag(number, value + bytes(4 - len(value) % 4))
 
 
 def tag(number: int, value: bytes) -> bytes:
-    """One tag: big-endian, its value filled up to a multiple of 4 with zeros, of which one ends a string."""
-    value += bytes(4 - len(value) % 4)
+    """One tag, big-endian; `value` is a multiple of 4 bytes."""
     return struct.pack(">HH", number, len(value)) + value
 
 
@@ -88,10 +101,16 @@ def options(sight: Sight, record: Record) -> Iterator[bytes]:
 
 
 def info(sight: Sight) -> str:
-    """The info column: name, ring, role, what matters, descriptors, problems."""
+    """The info column, a row of `vutrace show`: who, which way, what, descriptors, problems."""
+    record = record_of(sight)
+    return f"{connection_letter(record.connection)} {direction_of(record).value} {words(sight)}"
+
+
+def words(sight: Sight) -> str:
+    """What a row says: name, ring, role, what matters, descriptors, problems."""
     what = sight.row.what
     if isinstance(what, Event):
-        return f"= {what.kind}: {printable(what.text)}"
+        return f"{what.kind}: {printable(what.text)}"
     role = "reply" if what.reply else "need-reply" if what.need_reply else ""
     fds = f"{{{short(what.frame.fds)}}}" if what.frame.fds else ""
     problem = f"! {printable(sight.problems[0])}" if sight.problems else ""

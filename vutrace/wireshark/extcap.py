@@ -21,6 +21,7 @@ from vutrace.records import Event, EventKind
 
 INTERFACE = "vhost-user"
 LINK_TYPE = "252"
+CALLS = ("--extcap-interfaces", "--extcap-dlts", "--extcap-config", "--capture")
 
 
 class ExtcapError(Exception):
@@ -29,8 +30,8 @@ class ExtcapError(Exception):
 
 def parser() -> argparse.ArgumentParser:
     """The words that Wireshark calls with; it may know more of them than we do."""
-    made = argparse.ArgumentParser(prog="vutrace wireshark extcap", add_help=False)
-    for flag in ("--extcap-interfaces", "--extcap-dlts", "--extcap-config", "--capture"):
+    made = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for flag in CALLS:
         made.add_argument(flag, action="store_true")
     for option in ("--extcap-interface", "--extcap-version", "--fifo", "--listen", "--connect"):
         made.add_argument(option, default="")
@@ -40,9 +41,19 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def understood(arguments: Sequence[str]) -> argparse.Namespace:
+    """What is asked; ExtcapError where a value is missing."""
+    try:
+        return parser().parse_known_args(arguments)[0]
+    except argparse.ArgumentError as error:
+        raise ExtcapError(str(error)) from None
+
+
 def answer(arguments: Sequence[str], registry: Registry) -> Iterator[str]:
     """The lines that answer a call; `--capture` does not return."""
-    asked, _ = parser().parse_known_args(arguments)
+    asked = understood(arguments)
+    if asked.extcap_interface not in ("", INTERFACE):
+        raise ExtcapError(f"--extcap-interface {asked.extcap_interface}: there is only {INTERFACE}")
     if asked.capture:
         capture(asked)
     elif asked.extcap_interfaces:
@@ -51,6 +62,8 @@ def answer(arguments: Sequence[str], registry: Registry) -> Iterator[str]:
         yield f"dlt {{number={LINK_TYPE}}}{{name=WIRESHARK_UPPER_PDU}}{{display=vhost-user}}"
     elif asked.extcap_config:
         yield from config(registry)
+    else:
+        raise ExtcapError(f"extcap needs one of {', '.join(CALLS)}; see its --help")
 
 
 def interfaces() -> Iterator[str]:

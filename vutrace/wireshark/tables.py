@@ -15,7 +15,7 @@ from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel
 from vutrace.session import context, recognition
 from vutrace.views.descriptors import SEALS
-from vutrace.wireshark import names
+from vutrace.wireshark import export, names
 from vutrace.wireshark.layers import Entry, Layers, bits
 from vutrace.wireshark.lua import Value
 from vutrace.wireshark.ring_names import names_of
@@ -42,6 +42,7 @@ def tables(registry: Registry) -> dict[str, Value]:
         "FRAME_PROBLEMS": {int(flag): text for flag, text in FRAME_PROBLEMS.items()},
         "SEALS": bits(SEALS),
         "ERRNO": dict(errno.errorcode),
+        "EXPORTED": {"table": export.TABLE, "place": export.PLACE},
     }
 
 

@@ -75,3 +75,6 @@ function vhost_user.dissector(buffer, pinfo, root)
     show_event(tvb, pinfo, tree, record)
   end
 end
+
+-- Where `vutrace export` looks for us (vutrace/wireshark/export.py); captures say our name.
+DissectorTable.get(EXPORTED.table):add(EXPORTED.place, vhost_user)
