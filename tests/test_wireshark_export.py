@@ -125,8 +125,20 @@ def test_csv_has_a_row_for_each_record(tmp_path: Path) -> None:
     assert any("VERSION_1" in row["detail"] for row in rows)
 
 
-def test_a_format_is_needed() -> None:
+def test_a_format_is_needed(tmp_path: Path) -> None:
     assert "wireshark, json, jsonl, csv" in vutrace("export", CAPTURE, status=2)
+    assert "all.txt does not tell" in vutrace("export", CAPTURE, "-o", tmp_path / "all.txt", status=2)
+    vutrace("export", CAPTURE, "-o", tmp_path / "ALL.CSV")
+
+
+@pytest.mark.parametrize("verb", ["export", "timeline"])
+def test_a_capture_is_not_overwritten_by_what_is_made_of_it(verb: str, tmp_path: Path) -> None:
+    capture, other = tmp_path / "mine.pcapng", tmp_path / "same.pcapng"
+    capture.write_bytes(CAPTURE.read_bytes())
+    other.symlink_to(capture)
+    format_ = ["--format", "json"]
+    assert "the capture itself" in vutrace(verb, capture, "-o", other, *format_, status=2)
+    assert capture.read_bytes() == CAPTURE.read_bytes()
 
 
 @needs_tshark

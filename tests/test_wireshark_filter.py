@@ -94,6 +94,48 @@ def test_a_wrong_filter_without_a_place() -> None:
 
 
 @needs_tshark
+def test_a_request_is_found_by_its_reply() -> None:
+    rows = [json.loads(line) for line in vutrace("show", "--json", str(CAPTURE))[1].splitlines()]
+    assert matching(CAPTURE, "vhost_user.response_in", REGISTRY) == {
+        row["reply_to"] for row in rows if row["reply_to"]
+    }
+
+
+@needs_tshark
+def test_a_cut_capture_is_filtered_as_far_as_it_goes(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.pcapng"
+    cut.write_bytes(CAPTURE.read_bytes()[:3000])
+    status, rows, errors = vutrace("show", str(cut), "-Y", "vhost_user.flags.reply == 1", "--json")
+    assert (status, errors.count("\n"), "cut" in errors) == (0, 1, True)
+    assert all(json.loads(row)["reply"] for row in rows.splitlines())
+    assert len(rows.splitlines()) > 3
+
+
+@needs_tshark
+@pytest.mark.parametrize("verb", [["show"], ["timeline"], ["export", "--format", "json"]])
+@pytest.mark.parametrize("kind", ["missing", "folder", "no capture", "no capture on stdin"])
+def test_what_cannot_be_read_is_one_line(verb: list[str], kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "no capture":
+        path.write_text("root:x:0:0:root:/root:/bin/sh\n")
+    name = "-" if "stdin" in kind else str(path)
+    status, out, errors = vutrace(*verb, name, "-Y", "vhost_user", stdin=b"no capture\n")
+    assert (status, out, errors.count("\n")) == (3, "", 1)
+    assert name in errors
+
+
+def test_a_tshark_that_loads_no_lua_is_told(tmp_path: Path) -> None:
+    fake = tmp_path / "tshark"
+    fake.write_text("#!/bin/sh\necho 'tshark: \"vhost_user\" is not a valid protocol.' >&2\nexit 2\n")
+    fake.chmod(0o755)
+    status, _, errors = vutrace("show", str(CAPTURE), "-Y", "vhost_user.ring == 1", path=str(tmp_path))
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "no Lua" in errors
+
+
+@needs_tshark
 def test_stdin_and_the_users_word_on_the_device() -> None:
     arguments = ["show", "-", "-Y", 'vhost_user.device == "blk"', "--device", "blk", "-c", "2", "--json"]
     status, rows, _ = vutrace(*arguments, stdin=CAPTURE.read_bytes())

@@ -81,15 +81,18 @@ def export(
 ) -> None:
     """Write a capture for other programs: Wireshark without a plug-in, JSON, CSV."""
     from vutrace.cli.filtering import filtered
-    from vutrace.cli.reading import chosen, load_dissectors
+    from vutrace.cli.reading import chosen, load_dissectors, spare
     from vutrace.cli.show import picked
 
-    name = format_ or SUFFIXES.get(Path(output).suffix, "")
+    name = format_ or SUFFIXES.get(Path(output).suffix.lower(), "")
     if name not in WRITERS:
-        raise UsageError(f"--format {name or '?'}: one of {', '.join(WRITERS)} is needed")
+        told = f"--format {format_}" if format_ else f"-o {output} does not tell the format; --format"
+        raise UsageError(f"{told}: one of {', '.join(WRITERS)} is needed")
+    source = chosen(file, read)
+    spare(source, output)
     registry = load_dissectors(dissector)
     pick = picked(registry, message, ring, channel, sender)
-    with filtered(chosen(file, read), display_filter, registry, device) as rows:
+    with filtered(source, display_filter, registry, device) as rows:
         sights = rows.with_connections(pick)
         put(output, WRITERS[name](sights, secrets))
 

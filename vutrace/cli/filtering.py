@@ -48,10 +48,15 @@ def seekable(file: str, again: bool) -> Iterator[str]:
     if file != "-" or not again:
         yield file
         return
+    from vutrace.capture import CaptureError
+
     with NamedTemporaryFile(suffix=".pcapng") as kept:
         shutil.copyfileobj(sys.stdin.buffer, kept)
         kept.flush()
-        yield kept.name
+        try:
+            yield kept.name
+        except CaptureError as error:
+            raise CaptureError(str(error).replace(kept.name, file)) from None
 
 
 def wanted(

@@ -23,6 +23,16 @@ def chosen(file: str | None, read: str | None) -> str:
     return file or read or ""
 
 
+def spare(file: str, output: str) -> None:
+    """UsageError where the output would overwrite the capture that is read."""
+    if (
+        "-" not in (file, output)
+        and all(map(os.path.exists, (file, output)))
+        and os.path.samefile(file, output)
+    ):
+        raise UsageError(f"-o {output}: that is the capture itself, which would be lost")
+
+
 def open_capture(file: str, follow: bool, done_fd: int | None) -> "Reader":
     """The capture, to its end or for as long as it grows."""
     from vutrace import capture

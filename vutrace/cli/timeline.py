@@ -68,7 +68,7 @@ def timeline(
 ) -> None:
     """Draw what happened: the phases with their loops, and each ring's states and messages."""
     from vutrace.cli.filtering import matching, seekable
-    from vutrace.cli.reading import chosen, load_dissectors, note
+    from vutrace.cli.reading import chosen, load_dissectors, note, spare
     from vutrace.views.timeline import FORMATS, READ_AGAIN, Options, Scale, only, renderer
 
     name = format_ or SUFFIXES.get(Path(output).suffix, "text")
@@ -76,11 +76,13 @@ def timeline(
         raise UsageError(f"--format {name}: one of {', '.join(FORMATS)} is needed")
     if scale not in list(Scale):
         raise UsageError(f"--scale {scale}: order or time is needed")
+    source = chosen(file, read)
+    spare(source, output)
     registry = load_dissectors(dissector)
     columns = width or shutil.get_terminal_size().columns
     plain = name != "text" or output != "-"
     paint = bare if plain else painter(color, os.environ, sys.stdout.isatty())
-    with seekable(chosen(file, read), again=name in READ_AGAIN or bool(display_filter)) as path:
+    with seekable(source, again=name in READ_AGAIN or bool(display_filter)) as path:
         frames = matching(path, display_filter, registry, device)
         drawn = only(whole := read_timeline(path, registry, device, frames), wanted(ring, pair))
         if lanes(whole) and not lanes(drawn):

@@ -11,15 +11,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from vutrace.capture import section_block
+from vutrace.capture import CaptureError, section_block
 from vutrace.dissection.registry import Registry
 from vutrace.wireshark import tshark
+from vutrace.wireshark.names import PROTOCOL
 from vutrace.wireshark.plugin import FILE_NAME, plugin
 from vutrace.wireshark.tshark import ToolMissingError
 
 PYSHARK = "pyshark is not installed; pip install pyshark (it needs Python 3.13 or earlier)"
+NO_LUA = (
+    "this tshark loads no Lua plug-in, so that it does not know vhost_user"
+    " (Wireshark 4.4 and later load none as root)"
+)
 # The least that tshark can be made to write of a packet. (pyshark 0.6 loses packets of summaries.)
 FRAME_ONLY = ["-J", "frame"]
+TWO_PASSES = ["-2"]
+KNOWN_LATER = "response_in"  # at a request, only when its reply was read
+CUT = "cut short in the middle of a packet"  # what vutrace itself says of the file
 
 
 class FilterError(Exception):
@@ -29,9 +37,10 @@ class FilterError(Exception):
 def matching(capture: Path | str, display_filter: str, registry: Registry, device: str = "") -> set[int]:
     """The frame numbers (from 1, packets that are not vutrace's counted) that a filter lets through.
 
-    Raises FilterError for a wrong filter and ToolMissingError where tshark or pyshark is missing.
+    Raises FilterError for a wrong filter, ToolMissingError where tshark or pyshark is missing, OSError or
+    CaptureError for a file that cannot be read; one that is cut is read as far as it goes.
     """
-    with plugin_file(registry) as script:
+    with plugin_file(registry) as script, open(capture, "rb"):
         check(display_filter, script)
         return set(numbers(str(capture), display_filter, script, device))
 
@@ -47,12 +56,18 @@ def plugin_file(registry: Registry) -> Iterator[Path]:
 
 def check(display_filter: str, script: Path) -> None:
     """Have tshark compile the filter, before an empty capture; FilterError when it cannot."""
-    empty = script.with_name("empty.pcapng")
-    empty.write_bytes(section_block())
-    arguments = ["-n", "-X", f"lua_script:{script}", "-r", str(empty), "-Y", display_filter]
-    ran = tshark.run(arguments)
+    ran = compiled(display_filter, script)
+    if ran.status and PROTOCOL in display_filter and compiled(PROTOCOL, script).status:
+        raise ToolMissingError(NO_LUA)
     if ran.status:
         raise FilterError(reason(ran.errors, display_filter))
+
+
+def compiled(display_filter: str, script: Path) -> tshark.Ran:
+    """What tshark makes of a filter."""
+    empty = script.with_name("empty.pcapng")
+    empty.write_bytes(section_block())
+    return tshark.run(["-n", "-X", f"lua_script:{script}", "-r", str(empty), "-Y", display_filter])
 
 
 def reason(errors: str, display_filter: str) -> str:
@@ -62,7 +77,8 @@ def reason(errors: str, display_filter: str) -> str:
 
 
 def numbers(capture: str, display_filter: str, script: Path, device: str) -> Iterator[int]:
-    """The numbers of the frames that match, as pyshark reads them from tshark."""
+    """The numbers of the frames that match, as pyshark reads them from tshark; CaptureError."""
+    passes = TWO_PASSES if KNOWN_LATER in display_filter else []
     loop = asyncio.new_event_loop()
     try:
         packets = file_capture()(
@@ -71,10 +87,12 @@ def numbers(capture: str, display_filter: str, script: Path, device: str) -> Ite
             keep_packets=False,
             eventloop=loop,
             override_prefs={"vhost_user.device": device} if device else None,
-            custom_parameters=["-X", f"lua_script:{script}", *FRAME_ONLY],
+            custom_parameters=["-X", f"lua_script:{script}", *FRAME_ONLY, *passes],
         )
         with packets:
             yield from (int(packet.number) for packet in packets)
+        if packets.status and CUT not in packets.last_words:
+            raise CaptureError(packets.last_words)
     finally:
         loop.close()
 
@@ -91,9 +109,17 @@ def file_capture() -> Any:
     class PatientCapture(FileCapture):  # type: ignore[misc]  # pyshark has no types
         """Lets tshark end by itself: pyshark 0.6 kills it, and takes one that ends just then for crashed."""
 
+        status = 0
+
+        @property
+        def last_words(self) -> str:
+            """The last line that tshark wrote on stderr."""
+            return self._last_error_line or f"tshark ended with {self.status}"
+
         async def _cleanup_subprocess(self, process: asyncio.subprocess.Process) -> None:
             if self._eof_reached:
-                await process.wait()
-            await super()._cleanup_subprocess(process)
+                self.status = await process.wait()
+            else:
+                await super()._cleanup_subprocess(process)
 
     return PatientCapture
