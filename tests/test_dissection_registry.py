@@ -33,6 +33,7 @@ BAD = {
     "DEVICE = Device('x', ring_name='rx')": "ring_name and notes",
     "DEVICE = Device('x', evidence=None)": "TypeError: evidence is None",
     "DEVICE = Device('x', evidence=Evidence(commands=('(',)))": "error: ",
+    "class C(Layer):\n  fields_desc = [u8('key', SECRET)]\nDEVICE = Device('x', config=C)": "SECRET is for",
     "class L(Layer):\n  fields_desc = [Listed('items', Layer, 'n')]": "ValueError",
     "DEVICE = Device('x', messages={Channel.MAIN: {7: MessageSpec(7, 'A', ())}})": "IndexError",
 }

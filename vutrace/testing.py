@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from vutrace.dissection.compiler import compile_layer, plain_value, scapy_decoder
 from vutrace.dissection.device import Device
 from vutrace.dissection.dissector import Dissector
-from vutrace.dissection.registry import Plugin, Registry
+from vutrace.dissection.registry import Plugin, Registry, config_layers
 from vutrace.protocol.bits import VIRTIO_FEATURES
 from vutrace.protocol.layers import (
     Array,
@@ -139,9 +139,8 @@ class DeviceConformance:
 
 def layers_of(device: Device) -> list[type[Layer]]:
     """Every layer of a plug-in: its configuration space with variants, and its messages' payloads."""
-    config = [device.config, *device.config.variants] if device.config else []
     payloads = [layer for _, spec in vendor_messages(device) for layer in (*spec.request, *spec.reply)]
-    return list(dict.fromkeys([*config, *payloads]))
+    return list(dict.fromkeys([*config_layers(device), *payloads]))
 
 
 def vendor_messages(device: Device) -> Iterator[tuple[Channel, MessageSpec]]:

@@ -110,11 +110,11 @@ def put(output: str, pieces: Iterable[bytes]) -> None:
         file.writelines(pieces)
 
 
-def wireshark(sights: Sights, _secrets: bool) -> Iterator[bytes]:
+def wireshark(sights: Sights, secrets: bool) -> Iterator[bytes]:
     """pcapng."""
     from vutrace.wireshark.export import exported
 
-    return exported(sights)
+    return exported(sights, secrets)
 
 
 def jsonl(sights: Sights, secrets: bool) -> Iterator[bytes]:

@@ -44,13 +44,14 @@ class Layout:
         item = f"{size_of(self.counted.layer)} × " if isinstance(self.counted, Listed) else ""
         return f"{size_of(self.layer)} + {item}{self.counted.count}"
 
-    def chosen(self, payload: bytes, fields: Fields) -> "tuple[Layout, Fields]":
-        """This layout with its fields, or the other of its size where that one's marks are found."""
-        if self.other is None or self.other.layer.marks is None:
-            return self, fields
-        others, _ = self.other.decode(payload)
-        name, values = self.other.layer.marks
-        return (self.other, others) if others.get(name) in values else (self, fields)
+    def read(self, payload: bytes) -> tuple[type[Layer], Fields, int]:
+        """The layer, its fields and the bytes used; those of the other where its marks are found."""
+        if self.other is not None and self.other.layer.marks is not None:
+            fields, used = self.other.decode(payload)
+            name, values = self.other.layer.marks
+            if fields.get(name) in values:
+                return self.other.layer, fields, used
+        return self.layer, *self.decode(payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +74,16 @@ class Layouts:
     def read(self, payload: bytes) -> tuple[type[Layer], Fields, int, bool]:
         """The layer taken, the fields, the bytes used, and whether it fits."""
         layout = self.by_size.get(len(payload))
-        if layout is not None:
+        if layout is not None and layout.other is None:
             fields, used = layout.decode(payload)
-            if layout.other is not None:
-                layout, fields = layout.chosen(payload, fields)
             return layout.layer, fields, used, True
+        if layout is not None:
+            return *layout.read(payload), True
         for layout in self.varying:
             fields, used = layout.decode(payload)
             if layout.fits(payload, fields, used):
                 return layout.layer, fields, used, True
-        fields, used = self.first.decode(payload)
-        return self.first.layer, fields, used, False
+        return *self.first.read(payload), False
 
     @property
     def sizes(self) -> str:
@@ -115,13 +115,13 @@ def layouts_of(spec: MessageSpec, reply: bool, big_endian: bool, channel: Channe
     """The layouts of a message as request or as reply; any reply may be the generic acknowledgement."""
     layers: Payload = (*spec.reply, Ack) if reply else spec.request
     known = [layout_of(layer, big_endian) for layer in layers]
-    varying = tuple(layout for layout in known if layout.size is None)
+    by_size, varying = sized(known), tuple(layout for layout in known if layout.size is None)
     rule = spec.reply_fds if reply else spec.fds
     return Layouts(
         spec,
-        sized(known),
+        by_size,
         varying,
-        known[0],
+        known[0] if known[0].size is None else by_size[known[0].size],
         lawful(channel, reply),
         sender_of(channel, reply),
         rule,

@@ -15,7 +15,7 @@ from types import ModuleType
 from vutrace.dissection.compiler import compile_layer
 from vutrace.dissection.device import Device, Evidence
 from vutrace.dissection.layouts import layouts_of
-from vutrace.protocol.layers import Layer
+from vutrace.protocol.layers import Layer, has_secrets
 from vutrace.protocol.spec import Table
 from vutrace.records import Channel
 
@@ -115,6 +115,8 @@ def checked(loaded: object) -> Device:
         raise TypeError("ring_name and notes are to be functions")
     for pattern in loaded.evidence.commands:
         re.compile(pattern)
+    if any(has_secrets(layer) for layer in config_layers(loaded)):
+        raise TypeError("SECRET is for messages: configuration space is shown as it is")
     try_layers(loaded)
     return loaded
 
@@ -130,12 +132,16 @@ EXPECTED: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
+def config_layers(device: Device) -> list[type[Layer]]:
+    """Everything that the device's configuration space may look like."""
+    return [device.config, *device.config.variants] if device.config else []
+
+
 def try_layers(device: Device) -> None:
     """Compile everything that the device brings, for the same reason."""
-    layers = [device.config, *device.config.variants] if device.config else []
     specs = [spec for rows in device.messages.values() for spec in rows.values()]
     for big_endian in (False, True):
-        for layer in layers:
+        for layer in config_layers(device):
             compile_layer(layer, big_endian)
         for spec in specs:
             layouts_of(spec, reply=False, big_endian=big_endian)

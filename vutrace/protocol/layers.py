@@ -25,7 +25,7 @@ from vutrace.protocol.fields import (
     minimum,
     size_of,
 )
-from vutrace.protocol.shows import DEC, MAC, PAD, Show
+from vutrace.protocol.shows import DEC, MAC, PAD, Kind, Show
 
 __all__ = [
     "Array",
@@ -38,6 +38,7 @@ __all__ = [
     "Tail",
     "Value",
     "counted_fields",
+    "has_secrets",
     "host_is_big_endian",
     "i32",
     "i64",
@@ -111,6 +112,16 @@ class Empty(Layer):
 def title(layer: type[Layer]) -> str:
     """The structure's name in words."""
     return str(layer._name)
+
+
+@cache
+def has_secrets(layer: type[Layer]) -> bool:
+    """Whether keys or host pointers are among a layer's fields, or in the structures that it holds."""
+    return any(
+        getattr(getattr(field, "show", DEC), "kind", None) is Kind.SECRET
+        or has_secrets(getattr(field, "layer", Empty))
+        for field in layer.fields_desc
+    )
 
 
 @cache

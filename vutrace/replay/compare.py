@@ -11,7 +11,7 @@ from vutrace.dissection.compiler import compile_layer
 from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
-from vutrace.protocol.layers import Layer, title, variant
+from vutrace.protocol.layers import Layer, has_secrets, title, variant
 from vutrace.protocol.shows import BYTES, DEC, Kind, Show, shown
 from vutrace.records import FdKind
 
@@ -88,7 +88,7 @@ def values(message: Message, device: Device) -> dict[str, Shown]:
         del found["data"]
         layer = variant(device.config, data[0])
         found |= dict(leaves(layer, compile_layer(layer)(data[0])[0], "config."))
-    if message.rest:
+    if message.rest and not has_secrets(message.layer):
         found["rest"] = message.rest, BYTES
     return found
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from vutrace.dissection.message import NOFD, Message
 from vutrace.protocol import payloads as p
-from vutrace.protocol.layers import Layer
+from vutrace.protocol.layers import Layer, has_secrets
 from vutrace.protocol.shows import UUID, Kind
 from vutrace.session.context import RING_PACKED, Context
-from vutrace.views.fields import secret_from, shows_of
+from vutrace.views.fields import shows_of
 from vutrace.views.gpu import GPU_DETAILS
 from vutrace.views.masks import choice, offer, protocol_names, virtio_names
 from vutrace.views.text import REDACTED, address, count, hex_of, size, status, text_of, vring_base
@@ -36,7 +36,7 @@ def detail(message: Message, context: Context) -> str:
 
 def leftover(message: Message) -> str:
     """The bytes behind the fields; in a message with secrets they may be some."""
-    hidden = secret_from(message.layer) is not None
+    hidden = has_secrets(message.layer)
     return f"{len(message.rest)} bytes {REDACTED}" if hidden else hex_of(message.rest)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from vutrace.protocol.fields import OURS
 from vutrace.protocol.layers import Array, Layer, Listed, Number, minimum
 from vutrace.protocol.shows import BYTES, DEC, Kind, Show
 
@@ -38,7 +39,8 @@ def walk(layer: type[Layer]) -> Iterator[FieldShow]:
         size = minimum(field)
         inner, number = getattr(field, "layer", None), isinstance(field, Number | Array)
         yield FieldShow(field.name, show_of(field), inner, start, size, number)
-        start = None if start is None or isinstance(field, Listed) or not size else start + size
+        ours = isinstance(field, OURS) and not isinstance(field, Listed)  # scapy's own may be of any size
+        start = start + size if start is not None and ours and size else None
 
 
 def show_of(field: Any) -> Show:
@@ -49,19 +51,23 @@ def show_of(field: Any) -> Show:
     return BYTES if isinstance(field.default, bytes) else DEC
 
 
-@cache
-def secret_from(layer: type[Layer]) -> int | None:
-    """The offset of the first secret in a layer, None when it has none."""
-    starts = (field.start for field in shows_of(layer) if field.show.kind is Kind.SECRET)
-    return next(starts, None)
+Span = tuple[int, int | None]
 
 
 @cache
-def secret_bytes(layer: type[Layer]) -> frozenset[int]:
-    """The offsets of a layer's secret bytes."""
-    return frozenset(
-        at
-        for field in shows_of(layer)
-        if field.show.kind is Kind.SECRET and field.start is not None
-        for at in range(field.start, field.start + field.size)
-    )
+def secret_spans(layer: type[Layer]) -> tuple[Span, ...]:
+    """Where a layer's secret bytes are, from and to; no end where what follows is of varying size."""
+    return tuple(spans(layer))
+
+
+def spans(layer: type[Layer]) -> Iterator[Span]:
+    """The secrets of its own fields, and those of the structures in it."""
+    known = 0  # the last offset that is fixed
+    for field in shows_of(layer):
+        fixed = field.start is not None and field.size > 0
+        known = field.start if field.start is not None else known
+        if field.show.kind is Kind.SECRET:
+            yield known, known + field.size if fixed else None
+        elif field.inner:
+            for start, stop in secret_spans(field.inner):
+                yield known + start if fixed else known, known + stop if fixed and stop else None

@@ -1,10 +1,11 @@
 """A message's bytes: offset, hex, ASCII. Secrets are starred out unless asked for."""
 
 from collections.abc import Collection, Iterator
+from itertools import chain
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.spec import HEADER_SIZE
-from vutrace.views.fields import secret_bytes
+from vutrace.views.fields import secret_spans
 
 WIDTH = 16
 HIDDEN = "**"
@@ -19,11 +20,11 @@ def hexdump(message: Message, secrets: bool = False) -> Iterator[str]:
 
 def hidden_bytes(message: Message) -> Collection[int]:
     """The offsets of secret bytes in a frame; of a payload that breaks off, all that is not understood."""
-    secret = secret_bytes(message.layer)
+    secret, end = secret_spans(message.layer), len(message.frame.data)
     if not secret:
         return ()
-    end = len(message.frame.data)
-    return {HEADER_SIZE + at for at in secret} | set(range(end - len(message.rest), end))
+    known = (range(end)[HEADER_SIZE:][start:stop] for start, stop in secret)
+    return {*chain(*known), *range(end - len(message.rest), end)}
 
 
 def line(data: bytes, start: int, hidden: Collection[int]) -> str:

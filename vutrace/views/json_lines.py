@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from vutrace.dissection.message import Message
+from vutrace.protocol.layers import has_secrets
 from vutrace.records import Event, connection_letter
 from vutrace.session.context import RING_PACKED
-from vutrace.views.fields import secret_from
 from vutrace.views.objects import fd_object, names, raw_fields
 from vutrace.views.sight import Sight
 from vutrace.views.text import REDACTED
@@ -82,7 +82,7 @@ class JsonLines:
 
     def rest(self, message: Message) -> str:
         """The bytes behind the fields; in a message with secrets they may be some."""
-        hidden = secret_from(message.layer) is not None and not self.secrets
+        hidden = has_secrets(message.layer) and not self.secrets
         return f', "rest": {encode(REDACTED if hidden else message.rest.hex())}'
 
 

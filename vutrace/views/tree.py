@@ -14,14 +14,14 @@ from vutrace.protocol.bits import (
     bit_names,
     bit_numbers,
 )
-from vutrace.protocol.layers import Layer, title
+from vutrace.protocol.layers import Layer, has_secrets, title
 from vutrace.protocol.shows import Kind, Show
 from vutrace.protocol.spec import FLAG_NAMES, HEADER_SIZE, VERSION_MASK
 from vutrace.records import Channel, Event, FrameFlag
 from vutrace.session.context import Context
 from vutrace.session.row import Row
 from vutrace.views.descriptors import facts, identity
-from vutrace.views.fields import FieldShow, secret_from, shows_of
+from vutrace.views.fields import FieldShow, shows_of
 from vutrace.views.sight import Sight
 from vutrace.views.text import REDACTED, hex_of, printable, text_of
 
@@ -54,7 +54,7 @@ class Tree:
             yield f"{title(sight.layout)}:"
             yield from indented(self.fields(sight.layout, sight.config, row))
         if message.rest:
-            hidden = secret_from(message.layer) is not None and not self.secrets
+            hidden = has_secrets(message.layer) and not self.secrets
             rest = REDACTED if hidden else hex_of(message.rest, BYTES_SHOWN)
             yield f"{len(message.rest)} more bytes: {rest}"
         for number, info in enumerate(frame.fds):

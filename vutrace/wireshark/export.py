@@ -5,7 +5,7 @@ from 4.2 info), and as packet comments the row as `vutrace show` writes it, its 
 Wireshark before 4.6 shows those tags only of a PDU that it has a dissector table for, so each names a
 place in one that every Wireshark has: nothing is there until the plug-in comes.
 The direction and, as interface queue, the ring can be filtered: `frame.interface_queue == 3`.
-It reads back in vutrace like any capture.
+It reads back in vutrace like any capture. Keys and host pointers are zeros, unless asked for.
 """
 
 import struct
@@ -23,8 +23,9 @@ from vutrace.capture.blocks import (
 from vutrace.capture.encode import DIRECTIONS
 from vutrace.capture.pseudo_header import encode
 from vutrace.dissection.message import Message
-from vutrace.records import Connection, Event, Frame, Record, connection_letter, direction_of
+from vutrace.records import Connection, Event, Record, connection_letter, direction_of
 from vutrace.views.descriptors import facts, identity, short
+from vutrace.views.hexdump import hidden_bytes
 from vutrace.views.rows import words_of
 from vutrace.views.sight import Sight, notes_of
 from vutrace.views.text import printable
@@ -40,7 +41,7 @@ COMMENTS = 40
 PROTOCOL = b"vhost-user"
 
 
-def exported(sights: Iterable[Sight | Connection]) -> Iterator[bytes]:
+def exported(sights: Iterable[Sight | Connection], secrets: bool = False) -> Iterator[bytes]:
     """The blocks of a file with these connections and rows; each connection before its rows."""
     yield section_block()
     interfaces: dict[int, int] = {}
@@ -49,7 +50,7 @@ def exported(sights: Iterable[Sight | Connection]) -> Iterator[bytes]:
             interfaces[each.number] = len(interfaces)
             yield connection_block(each, len(interfaces))
         else:
-            yield packet_block(each, interfaces[record_of(each).connection])
+            yield packet_block(each, interfaces[record_of(each).connection], secrets)
 
 
 def record_of(sight: Sight) -> Record:
@@ -58,10 +59,21 @@ def record_of(sight: Sight) -> Record:
     return what if isinstance(what, Event) else what.frame
 
 
-def packet_block(sight: Sight, interface: int) -> bytes:
+def message_bytes(sight: Sight, secrets: bool) -> bytes:
+    """A message as it was on the wire, its secrets zeros; of an event none."""
+    what = sight.row.what
+    if isinstance(what, Event):
+        return b""
+    hidden = () if secrets else hidden_bytes(what)
+    if not hidden:
+        return what.frame.data
+    return bytes(0 if at in hidden else byte for at, byte in enumerate(what.frame.data))
+
+
+def packet_block(sight: Sight, interface: int, secrets: bool) -> bytes:
     """One Enhanced Packet Block."""
     record = record_of(sight)
-    data = encode(record) + (record.data if isinstance(record, Frame) else b"")
+    data = encode(record) + message_bytes(sight, secrets)
     packet = (tags(info(sight)) + data)[:MAX_PACKET]
     high, low = record.time_ns >> 32, record.time_ns & 0xFFFFFFFF
     head = struct.pack("<IIIII", interface, high, low, len(packet), len(packet))

@@ -13,6 +13,7 @@ from vutrace.protocol.layers import (
     Nested,
     Number,
     Tail,
+    has_secrets,
     number_at,
     size_of,
     title,
@@ -56,6 +57,7 @@ class Layers:
             "least": size_of(layer) if known else 0,
             "opaque": None if known else True,
             "marks": marks(layer),
+            "secrets": has_secrets(layer) or None,
             "fields": [self._field(field, key) for field in layer.fields_desc] if known else [],
             "variants": [self.add(each, variant(each, key)) for each in layer.variants] or None,
         }

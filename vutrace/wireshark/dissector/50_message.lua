@@ -102,15 +102,13 @@ local function choose(message, payload, tvb, at, stop, little)
     message.values, message.rest, message.count = read_layer(layer, tvb, at, stop, little)
     message.layer, message.fits = layer, whole
   end
-  local first, other = of_size(payload, stop - at)
-  if first then
-    take(first, true)
-    if other then
-      local values = read_layer(other, tvb, at, stop, little)
-      if other.marks.values[tonumber(decimal(values[other.marks.name]))] then take(other, true) end
-    end
-    return
+  local function take_marked(first, other, whole)
+    local values = other and read_layer(other, tvb, at, stop, little)
+    local mark = values and values[other.marks.name]
+    take(mark and other.marks.values[tonumber(decimal(mark))] and other or first, whole)
   end
+  local first, other = of_size(payload, stop - at)
+  if first then return take_marked(first, other, true) end
   for _, key in ipairs(payload.layers) do
     local layer = LAYERS[key]
     if not layer.size then
@@ -119,7 +117,8 @@ local function choose(message, payload, tvb, at, stop, little)
       if whole and fits(layer, values, count, at == stop) then return take(layer, true) end
     end
   end
-  take(LAYERS[payload.layers[1]], false)
+  first = LAYERS[payload.layers[1]]
+  take_marked(first, first.size and select(2, of_size(payload, first.size)), false)
 end
 
 local RAW = 3

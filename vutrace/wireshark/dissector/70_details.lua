@@ -254,9 +254,7 @@ local function generic(message, context)
 end
 
 local function leftover(message, tvb)
-  for _, field in ipairs(message.layer.fields) do
-    if field.kind == "secret" then return string.format("%d bytes redacted", message.stop - message.rest) end
-  end
+  if message.layer.secrets then return string.format("%d bytes redacted", message.stop - message.rest) end
   return hex_bytes(tvb(message.rest, message.stop - message.rest))
 end
 

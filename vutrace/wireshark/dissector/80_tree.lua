@@ -138,10 +138,14 @@ end
 
 local function add_payload(tree, tvb, message, context, little)
   if message.stop <= message.at then return end
-  local item = tree:add(F.payload, tvb(message.at, message.stop - message.at))
+  local range = tvb(message.at, message.stop - message.at)
+  local hidden = message.layer.secrets and not vhost_user.prefs.secrets
+  local item = hidden and tree:add(range, "Payload") or tree:add(F.payload, range)
   item:append_text(": " .. message.layer.title)
   add_layer(item, message.layer, tvb, message.at, message.rest, context, little)
-  if message.rest < message.stop then tree:add(F.rest, tvb(message.rest, message.stop - message.rest)) end
+  if message.rest == message.stop then return end
+  range = tvb(message.rest, message.stop - message.rest)
+  if hidden then tree:add(range, string.format("%d more bytes, redacted", range:len())) else tree:add(F.rest, range) end
 end
 
 local function add_meaning(tree, message, seen, detail)
