@@ -19,7 +19,7 @@ from vutrace.session.tracker import Tracker
 from vutrace.testing import frame
 from vutrace.views.explain.answer import Explainer
 from vutrace.views.explain.capture import look, report
-from vutrace.views.explain.errors import ERROR_TEXTS, found_in
+from vutrace.views.explain.errors import ERROR_TEXTS, SYSTEM_ERRORS, found_in
 
 REGISTRY = load()
 EXPLAIN = Explainer(REGISTRY)
@@ -46,7 +46,31 @@ PASTED = {
     "vhost lacks feature mask 0x40000000 for backend": "VHOST_USER_F_PROTOCOL_FEATURES",
     "vhost-user-blk: get block config failed": "GET_CONFIG",
     "vhost vring error in virtqueue 1: Invalid argument (22)": "SET_VRING_ERR",
-    "vhost_user_write req:13 flags:0x1": "SET_VRING_CALL",
+    "vhost_user_write req:13 flags:0x1": "SET_VRING_CALL was sent",
+    "12@1700000000.1:vhost_user_read req:1 flags:0x5": "a reply to GET_FEATURES came in",
+    "req:18 flags:0x9": "0x9: version 1, NEED_REPLY",
+    "Unexpected end-of-file before all bytes were read": "closed the connection",
+    "Error starting vhost: 5": "EIO",
+    "vhost_set_features failed: Protocol error (71)": "EPROTO",
+    "QEMU waiting for connection on: disconnected:unix:/tmp/v.sock,server=on": "listens at unix:/tmp/v.sock ",
+    "Vhost user backend fails to broadcast fake RARP": "SEND_RARP",
+    "a used vhost backend has no free memory slots left": "GET_MAX_MEM_SLOTS",
+    "Error getting inflight: -71": "GET_INFLIGHT_FD",
+    "Invalid vring_kick message": "SET_VRING_KICK could not",
+    "Error processing vhost message": "gives up the connection",
+    "VHOST_USER_ADD_MEM_REG received 0 fds - only 1 fd should be sent for this message type": "ADD_MEM_REG",
+    "Error: too big message request: 5, size: vmsg->size: 9999, while sizeof": "SET_MEM_TABLE announces 9999",
+    "VHOST_CONFIG: vring call idx:0 file:24": "SET_VRING_CALL of ring 0",
+    "VHOST_CONFIG: (/tmp/s) recvmsg failed on fd 8 (Connection reset by peer)": "front-end has gone",
+    "VHOST_CONFIG: (/tmp/s) features changed while device is running.": "SET_FEATURES",
+    "Slave replied NACK to request type (5)": "refused SET_MEM_TABLE",
+    "VHOST_CONFIG: failed to connect to /tmp/v.sock: Connection refused": "nobody listens",
+    "Failed to connect to '/tmp/v.sock': No such file or directory": "side that listens",
+    "Waiting for daemon failed: HandleRequest(InvalidParam)": "value in the last message",
+    "DeviceManager(VhostUserNet(VhostUserProtocol(PartialMessage)))": "sent less than the header says",
+    "vhost device 0: Failed to get guest memory table": "before SET_MEM_TABLE",
+    "send VHOST_USER_SET_VRING_KICK: some failure": "it speaks of SET_VRING_KICK",
+    "some failure (request 16)": "SET_PROTOCOL_FEATURES",
     "(s) expect 1 FDs for request VHOST_USER_SET_VRING_CALL, received 0": "0 descriptors where 1",
     "VHOST_CONFIG: (/tmp/s) vhost message (req: 34) was not handled.": "RESET_DEVICE",
     "VHOST_CONFIG: (/tmp/s) vhost message handling failed.": "closes the connection",
@@ -129,6 +153,22 @@ def test_a_mask_of_a_device_is_told_bit_by_bit() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["SetVringCall", "set vring call", "request 13", "req:13"])
+def test_a_message_is_known_as_other_programs_write_it(name: str) -> None:
+    assert said(name).startswith("SET_VRING_CALL: request 13")
+
+
+def test_a_decimal_number_that_is_no_message_is_a_mask() -> None:
+    assert said(str(0x950448000), "net") == said("0x950448000", "net")
+    assert said(str(0x10CBF)) == said("0x10cbf")
+    assert said("feature 30") == said("virtio bit 30")
+
+
+def test_the_flags_of_a_header_are_told() -> None:
+    assert said("flags 0x9").splitlines()[1:] == ["     0 version 1", "     3 NEED_REPLY"]
+    assert "only with REPLY_ACK" in said("NEED_REPLY")
+
+
 def test_a_mask_is_told_in_every_space_that_it_may_belong_to() -> None:
     lines = said("0x10cbf").splitlines()
     assert [line.split(" as ")[1].split(" (")[0] for line in lines if line.startswith("0x")] == [
@@ -175,9 +215,19 @@ def test_of_a_cascade_the_first_line_is_told_first_with_its_message() -> None:
     assert answer.messages == {"GET_STATUS"}
 
 
+def test_what_is_wrapped_is_told_before_what_wraps_it() -> None:
+    broken = (
+        "Error: VhostUserSetVringBase(VhostUserProtocol(SocketBroken(Os { code: 32, kind: BrokenPipe })))"
+    )
+    answer = EXPLAIN.answer(broken)
+    who = [line for line in answer.lines if line.startswith(("rust-vmm", "cloud-hypervisor"))]
+    assert who == ["rust-vmm: SocketBroken", "cloud-hypervisor: VhostUserSetVringBase"]
+    assert answer.messages == {"SET_VRING_BASE"}
+
+
 def test_every_error_text_names_only_groups_that_it_has_and_messages_that_exist() -> None:
     names = {spec.name for table in TABLES.values() for spec in table.values()}
-    for row in ERROR_TEXTS:
+    for row in (*ERROR_TEXTS, *SYSTEM_ERRORS):
         optional = {"errno", "request", "mask"}
         used = {name for _, name, _, _ in Formatter().parse(row.means) if name}
         assert used - {"name"} <= set(re.compile(row.pattern).groupindex) - optional, row

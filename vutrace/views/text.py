@@ -12,6 +12,7 @@ from typing import Any
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
 from vutrace.protocol.shows import Kind, Show
+from vutrace.protocol.spec import FLAG_NAMES, VERSION_MASK
 from vutrace.session.context import RING_PACKED, Context
 
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -95,6 +96,12 @@ def status(value: int) -> str:
     number = value - WORD if value & SIGN else value
     name = errno.errorcode.get(-number)
     return f"error {name} ({number})" if name else f"error {number}"
+
+
+def flag_words(flags: int, versioned: bool = True) -> str:
+    """The flags of a header; the GPU channel's have no version."""
+    version = [f"version {flags & VERSION_MASK}"] if versioned else []
+    return ", ".join([*version, *(name for bit, name in FLAG_NAMES.items() if flags >> bit & 1)])
 
 
 def vring_base(value: int, packed: bool) -> str:

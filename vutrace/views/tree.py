@@ -16,14 +16,14 @@ from vutrace.protocol.bits import (
 )
 from vutrace.protocol.layers import Layer, has_secrets, title
 from vutrace.protocol.shows import Kind, Show
-from vutrace.protocol.spec import FLAG_NAMES, HEADER_SIZE, VERSION_MASK
+from vutrace.protocol.spec import HEADER_SIZE
 from vutrace.records import Channel, Event, FrameFlag
 from vutrace.session.context import Context
 from vutrace.session.row import Row
 from vutrace.views.descriptors import facts, identity
 from vutrace.views.fields import FieldShow, shows_of
 from vutrace.views.sight import Sight
-from vutrace.views.text import REDACTED, hex_of, printable, text_of
+from vutrace.views.text import REDACTED, flag_words, hex_of, printable, text_of
 
 STEP = "  "
 BYTES_SHOWN = 64
@@ -123,9 +123,7 @@ def is_headless(message: Message) -> bool:
 
 def header(message: Message) -> str:
     """The twelve bytes before the payload."""
-    bits = [name for bit, name in FLAG_NAMES.items() if message.flags >> bit & 1]
-    version = [] if message.channel is Channel.GPU else [f"version {message.flags & VERSION_MASK}"]
-    named = ", ".join([*version, *bits])
+    named = flag_words(message.flags, versioned=message.channel is not Channel.GPU)
     return f"header: request {message.request}, flags {message.flags:#x} ({named}), size {message.size}"
 
 

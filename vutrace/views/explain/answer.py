@@ -3,7 +3,7 @@
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -15,14 +15,19 @@ from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel
 from vutrace.views.explain import facts, masks
 from vutrace.views.explain.errors import Match, found_in
-from vutrace.views.text import printable
+from vutrace.views.text import flag_words, printable
 
 NUMBER = re.compile(
-    r"(?:(?P<space>status|protocol|features?|virtio|gpu)\s*[:=]?\s*)?(?P<bit>bit\s*)?(?P<value>0x[0-9a-f]+|\d+)",
+    r"(?:(?P<space>status|protocol|features?|virtio|gpu|flags)\s*[:=]?\s*)?(?P<bit>bit\s*)?"
+    r"(?P<value>0x[0-9a-f]+|\d+)",
     re.I,
 )
+REQUEST = re.compile(r"(?:original\s+)?(?:req(?:uest)?|msg|message)\s*[:=#]?\s*(\d+)", re.I)
+WORD = re.compile(r"[A-Za-z]\w+")
+CALLERS = re.compile(r"(?:VHOST_USER|VIRTIO_USER|VHOST|VU)_")
 SPACES = {"virtio": "features", "feature": "features"}
 LINE_SHOWN = 100
+SPOKEN_OF = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +48,51 @@ class Explainer:
         self.tables = {channel: {**rows, **extra.get(channel, {})} for channel, rows in TABLES.items()}
 
     def answer(self, what: str) -> Answer:
-        """Everything that WHAT may mean: a number, a name, or a text with errors in it."""
+        """Everything that WHAT may mean: a number, a name, a text with errors in it, or with names."""
         what = what.strip()
+        ways = (self.number, self.named, self.errors, self.decimal, self.spoken_of)
+        answers = (way(what) for way in ways)
+        return next((answer for answer in answers if answer.lines), Answer([]))
+
+    def number(self, what: str) -> Answer:
+        """A mask, a bit or a status, if it is said that it is one, or in hex."""
         number = NUMBER.fullmatch(what)
-        if number and (number["space"] or number["bit"] or number["value"].lower().startswith("0x")):
-            return Answer(list(self.number(number)))
-        return self.named(what) or self.errors(what)
-
-    def number(self, number: re.Match[str]) -> Iterator[str]:
-        """A mask, a bit or a status."""
+        if not number or not (number["space"] or number["bit"] or number["value"].lower().startswith("0x")):
+            return Answer([])
         value, space = integer(number["value"]), (number["space"] or "").lower()
-        wanted = SPACES.get(space, space)
-        yield from (masks.bit if number["bit"] else masks.mask)(value, self.device, wanted)
+        one = number["bit"] or (space == "feature" and number["value"].isdecimal())
+        return Answer(list((masks.bit if one else masks.mask)(value, self.device, SPACES.get(space, space))))
 
-    def named(self, name: str) -> Answer | None:
-        """Messages and feature bits of that name or number; None when there are none."""
+    def decimal(self, what: str) -> Answer:
+        """A decimal number that no message has is a mask."""
+        return Answer(list(masks.mask(int(what), self.device)) if what.isdecimal() else [])
+
+    def spoken_of(self, text: str) -> Answer:
+        """The messages that a text names, where nothing else is known of it."""
+        words = [CALLERS.sub("", canonical(word)) for word in WORD.findall(text)]
+        names = [word for word in words if "_" in word] + REQUEST.findall(text)
+        found = {spec.name: (channel, spec) for name in names for channel, spec in self.find(name)}
+        if not found:
+            return Answer([])
+        lines = [f"nothing is known of this text; it speaks of {', '.join(found)}"]
+        for channel, spec in [*found.values()][:SPOKEN_OF]:
+            lines += ["", *facts.message(channel, spec)]
+        return Answer(lines, frozenset(found))
+
+    def named(self, name: str) -> Answer:
+        """Messages and feature bits of that name or number."""
+        request = REQUEST.fullmatch(name)
+        name = request[1] if request else name
         messages = list(self.find(name))
         lines = [line for channel, spec in messages for line in [*facts.message(channel, spec), ""]]
         if not name.isdigit():
             devices = self.devices if self.device is UNKNOWN_DEVICE else [self.device]
             lines += masks.by_name(name, devices)
-        return Answer(trimmed(lines), frozenset(spec.name for _, spec in messages)) if lines else None
+        return Answer(trimmed(lines), frozenset(spec.name for _, spec in messages))
 
     def find(self, name: str) -> Iterator[tuple[Channel, MessageSpec]]:
         """Messages by name, alias or number, those of plug-ins among them."""
-        wanted = name.upper().removeprefix(PREFIX)
+        wanted = canonical(name)
         for channel, rows in self.tables.items():
             for spec in rows.values():
                 if wanted in (spec.name, str(spec.number), *spec.aliases):
@@ -81,19 +106,16 @@ class Explainer:
             lines.append(f"{len(matches)} kinds of errors; the first is nearest to the cause")
         for match in matches:
             lines += [*self.error(match), ""]
-        specs = dict.fromkeys(
-            (channel, spec.number) for match in matches[:1] for channel, spec in self.about(match)
-        )
-        for channel, number in specs:
-            lines += facts.message(channel, self.tables[channel][number])
-        names = frozenset(self.tables[channel][number].name for channel, number in specs)
-        return Answer(trimmed(lines), names)
+        specs = self.about(cause(matches)) if matches else []
+        for channel, spec in specs:
+            lines += facts.message(channel, spec)
+        return Answer(trimmed(lines), frozenset(spec.name for _, spec in specs))
 
     def about(self, match: Match) -> list[tuple[Channel, MessageSpec]]:
         """The message that an error is about."""
         name = match.groups.get("request") or match.text.message
         channel = Channel(match.text.channel)
-        found = list(self.find(name)) or list(self.find(f"SET_{name}")) if name else []
+        found = list(self.find(f"SET_{name}")) or list(self.find(name)) if name else []
         return [each for each in found if each[0] is channel]
 
     def error(self, match: Match) -> Iterator[str]:
@@ -103,6 +125,8 @@ class Explainer:
         yield f"  means     {match.text.means.format_map(match.groups | {'name': name})}"
         if code := match.groups.get("errno"):
             yield f"  errno     {errno_words(int(code))}"
+        if flags := match.groups.get("flags"):
+            yield f"  flags     {flags}: {flag_words(integer(flags))}"
         if mask := match.groups.get("mask"):
             yield from (f"  {line}" for line in self.mask(mask, match))
         if match.text.look:
@@ -120,6 +144,18 @@ class Explainer:
         names += [*PROTOCOL_FEATURES.values(), *VIRTIO_FEATURES.values()]
         names += [name for device in self.devices for name in device.features.values()]
         return get_close_matches(what.upper().removeprefix(PREFIX), names, 3)
+
+
+def cause(matches: Sequence[Match]) -> Match:
+    """The error to tell more of: in the first line that has one, that which names a message."""
+    first = [match for match in matches if match.line == matches[0].line]
+    return next((match for match in first if "request" in match.groups), first[0])
+
+
+def canonical(name: str) -> str:
+    """A message's name as the tables have it: SetVringCall and vhost_user_set_vring_call, too."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.replace(" ", "_"))
+    return snake.upper().removeprefix(PREFIX)
 
 
 def integer(text: str) -> int:

@@ -1,6 +1,6 @@
-"""What DPDK says: lib/vhost (so also OVS-DPDK and SPDK), and the virtio-user driver."""
+"""What DPDK's lib/vhost says, so also OVS-DPDK and SPDK."""
 
-from vutrace.views.explain.error_text import CLOSED, FOLLOWS, MEMORY, ErrorText
+from vutrace.views.explain.error_text import CLOSED, MEMORY, ErrorText
 
 DPDK_ERRORS = (
     ErrorText(
@@ -11,7 +11,7 @@ DPDK_ERRORS = (
     ),
     ErrorText(
         "DPDK",
-        r"truncated (?:msg|control data)",
+        r"truncated (?:msg|control data)|fd count makes no sense",
         "more descriptors came than fit, or the message was cut by the kernel",
         "more than 8 descriptors in one message; the limit of open files (ulimit -n)",
     ),
@@ -42,7 +42,7 @@ DPDK_ERRORS = (
     ),
     ErrorText(
         "DPDK",
-        r"received invalid negotiated features",
+        r"(?:received invalid negotiated|\binvalid) features",
         "SET_FEATURES has bits that DPDK did not offer",
         "the bits marked + (not offered) in `vutrace show -V --message SET_FEATURES`",
         message="SET_FEATURES",
@@ -76,14 +76,15 @@ DPDK_ERRORS = (
     ),
     ErrorText(
         "DPDK",
-        r"failed to map (?:desc|desc_packed|avail|used|driver area|device area)\b.* ?ring?",
+        r"failed to (?:map (?:desc|desc_packed|avail|used)|find (?:driver|device) area|map log_guest_addr)",
         "an address of SET_VRING_ADDR lies in no memory region that DPDK has",
         MEMORY,
         message="SET_VRING_ADDR",
     ),
     ErrorText(
         "DPDK",
-        r"(?:failed to mmap region|mmap failed|mmap size .* is invalid|too many memory regions)",
+        r"(?:failed to mmap region|mmap failed|mmap size .* is invalid|too many memory regions"
+        r"|region overlaps with|mmap_offset .* overflow|adding guest pages to region failed)",
         "guest memory could not be mapped",
         MEMORY,
         message="SET_MEM_TABLE",
@@ -129,24 +130,106 @@ DPDK_ERRORS = (
         "all that DPDK waits for is there: rings with address, kick, call, enabled; DRIVER_OK with STATUS",
     ),
     ErrorText(
-        "virtio-user",
-        r"Failed to recv msg hdr: (?P<got>-?\d+) instead of (?P<want>\d+)",
-        "the back-end closed while a reply was due",
+        "DPDK",
+        r"recvmsg failed",
+        "no message could be read: the front-end has gone, or too many files are open (ulimit -n)",
         CLOSED,
     ),
     ErrorText(
-        "virtio-user",
-        r"Failed to recv msg: flags (?P<flags>0x[0-9a-f]+) instead of",
-        "a reply must have exactly the flags 0x5, this one had {flags}",
-        "whether a request was answered twice",
+        "DPDK",
+        r"(?:vhost read (?:message|(?:slave|backend) message reply) \S*failed|Unexpected header size read)",
+        "the connection broke in the middle of a message",
+        CLOSED,
     ),
     ErrorText(
-        "virtio-user",
-        r"Unexpected reply-ack (?:request type|payload size) \((?P<got>\d+)\)",
-        "the acknowledgement of another request, or none: the replies are out of step",
-        "the first reply that no request waits for",
+        "DPDK",
+        r"sendmsg error",
+        "a reply could not be sent: the front-end has gone",
+        CLOSED,
     ),
     ErrorText(
-        "virtio-user", r"Failed to send msg: (?P<reason>.*)", "the connection was gone ({reason})", FOLLOWS
+        "DPDK",
+        r"invalid msg size: (?P<size>\d+)",
+        "the header announces {size} bytes, more than any message has: the stream is out of step",
+    ),
+    ErrorText(
+        "DPDK",
+        r"features changed while device is running",
+        "SET_FEATURES changed a running device; DPDK allows that for LOG_ALL alone",
+        "the differences (as before, + and -) in `vutrace show --message SET_FEATURES`",
+        message="SET_FEATURES",
+    ),
+    ErrorText(
+        "DPDK",
+        r"(?:failed to (?:alloc|get|mmap) (?:dev |vhost )?inflight|invalid get_inflight_fd)",
+        "the area of requests in flight could not be made",
+        "memory for memfds; num_queues and queue_size of GET_INFLIGHT_FD",
+        message="GET_INFLIGHT_FD",
+    ),
+    ErrorText(
+        "DPDK",
+        r"invalid set_inflight_fd",
+        "the area of requests in flight has a wrong size, or no descriptor",
+        "GET_INFLIGHT_FD before it: its reply has to come back as it was",
+        message="SET_INFLIGHT_FD",
+    ),
+    ErrorText(
+        "DPDK",
+        r"(?:mmap log base failed|invalid log (?:base msg size|fd)|log offset .* overflow)",
+        "the dirty log of a migration cannot be used",
+        "the size, offset and descriptor of SET_LOG_BASE",
+        message="SET_LOG_BASE",
+    ),
+    ErrorText(
+        "DPDK",
+        r"get_config\(\) (?:not supported|return error)",
+        "the application has no configuration space for this device",
+        "CONFIG among the offered protocol features, which then is wrong",
+        message="GET_CONFIG",
+    ),
+    ErrorText(
+        "DPDK",
+        r"invalid file descriptor for (?:slave|backend) channel",
+        "SET_BACKEND_REQ_FD came without a socket",
+        "the descriptors of SET_BACKEND_REQ_FD in a capture",
+        message="SET_BACKEND_REQ_FD",
+    ),
+    ErrorText(
+        "DPDK",
+        r"(?:userfaultfd not available|UFFDIO_API ioctl failure|Postcopy requested but not compiled"
+        r"|failed to register ufd)",
+        "postcopy needs a userfaultfd, which DPDK could not have",
+        "vm.unprivileged_userfaultfd, and DPDK's build (RTE_LIBRTE_VHOST_POSTCOPY)",
+        message="POSTCOPY_ADVISE",
+    ),
+    ErrorText(
+        "DPDK",
+        r"(?:IOTLB miss req failed|failed to send IOTLB miss message)",
+        "DPDK could not ask how an address is to be translated: there is no back-end channel any more",
+        "SET_BACKEND_REQ_FD, and the messages marked @",
+        message="BACKEND_IOTLB_MSG",
+        channel="backend",
+    ),
+    ErrorText(
+        "DPDK",
+        r"Library only supports up to (?P<limit>\d+) queue pairs",
+        "more than {limit} queue pairs were asked of DPDK",
+    ),
+    ErrorText(
+        "DPDK",
+        r"invalid VHOST_USER_SET_STATUS payload (?P<status>0x[0-9a-f]+)",
+        "{status} is no device status: it has more than 8 bits",
+        message="SET_STATUS",
+    ),
+    ErrorText(
+        "DPDK",
+        r"failed to enable vring\. Inflight packets",
+        "a ring was disabled while asynchronous copies were under way",
+        message="SET_VRING_ENABLE",
+    ),
+    ErrorText(
+        "DPDK",
+        r"(?P<request>vring (?:call|kick|base)) idx:(?P<ring>\d+)",
+        "a line of DPDK's log: {name} of ring {ring} was taken",
     ),
 )

@@ -13,8 +13,9 @@ MEMORY = (
 class ErrorText:
     """One error text.
 
-    `pattern` finds it; its groups may be `request` (a message's number or name), `errno`, and `mask`,
-    and all may be used in `means`. `message` names the message where the text does not.
+    `pattern` finds it; its groups may be `request` (a message's number or name), `errno`, `flags` (of a
+    header) and `mask`, and all may be used in `means`. `message` names the message where the text does not.
+    One that `wraps` has its cause behind it in the same line.
     """
 
     who: str
@@ -23,3 +24,4 @@ class ErrorText:
     look: str = ""
     message: str = ""
     channel: str = "main"
+    wraps: bool = False

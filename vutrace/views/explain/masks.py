@@ -16,6 +16,7 @@ from vutrace.protocol.bits import (
     bit_numbers,
 )
 from vutrace.protocol.messages import TABLES
+from vutrace.protocol.spec import FLAG_NAMES
 from vutrace.views.tree import bit_lines
 
 Aliases = Mapping[int, tuple[str, ...]]
@@ -47,6 +48,8 @@ STATUSES = {
 OPENS = {
     "LOG_SHMFD": "the descriptor of SET_LOG_BASE, and its reply",
     "REPLY_ACK": "the NEED_REPLY flag, on both channels",
+    "REPLY": "nothing: it marks a message as the answer to the one of its number",
+    "NEED_REPLY": "an answer that the message would not have: a u64, 0 is success; only with REPLY_ACK",
     "BACKEND_SEND_FD": "descriptors on the back-end channel",
     "XEN_MMAP": "memory regions of 40 bytes, with Xen's flags",
     "GET_VRING_BASE_INFLIGHT": "GET_VRING_BASE may suspend requests instead of draining them",
@@ -89,6 +92,7 @@ def spaces(device: Device = UNKNOWN_DEVICE) -> list[Space]:
             "GET_FEATURES, SET_FEATURES",
         ),
         Space("gpu", "GPU protocol features", (GPU_PROTOCOL_FEATURES,), {}, "GPU_GET_PROTOCOL_FEATURES"),
+        Space("flags", "flags of a header", ({0: "version 1", **FLAG_NAMES},), {}, "every message"),
     ]
 
 
@@ -105,7 +109,7 @@ def fits(value: int, space: Space) -> bool:
     """Whether a value is likely in a space; virtio features may always be meant."""
     if space.words == "features":
         return value > max(DEVICE_STATUS) or not value
-    if space.words == "gpu":
+    if space.words in ("gpu", "flags"):
         return False
     known = {bit for table in space.names for bit in table}
     return set(bit_numbers(value)) <= known

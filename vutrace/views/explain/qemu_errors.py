@@ -1,6 +1,6 @@
-"""What QEMU says (hw/virtio/vhost*.c, net/vhost-user.c), and libvhost-user in its back-ends."""
+"""What QEMU says (hw/virtio/vhost*.c, net/vhost-user.c), and its trace."""
 
-from vutrace.views.explain.error_text import CLOSED, FOLLOWS, MEMORY, ErrorText
+from vutrace.views.explain.error_text import CLOSED, FOLLOWS, ErrorText
 
 QEMU_ERRORS = (
     ErrorText(
@@ -57,7 +57,7 @@ QEMU_ERRORS = (
     ),
     ErrorText(
         "QEMU",
-        r"Unexpected end-of-file before all data were read",
+        r"Unexpected end-of-file before all (?:data|bytes) were read",
         "the back-end closed the connection while QEMU waited for a reply",
         CLOSED,
     ),
@@ -71,13 +71,14 @@ QEMU_ERRORS = (
     ErrorText(
         "QEMU",
         r"vhost_(?P<request>[gs]et_(?:features|mem_table|log_base|owner|vring_\w+|inflight_fd|config)) failed"
-        r":?(?: [^()\n]*\()? ?-?(?P<errno>\d+)?",
+        r":?(?: [^()\n]*\()? ?-?(?P<errno>\d+)?\)?",
         "QEMU could not send {name}, or the back-end answered it with an error",
         "whether the connection still stood; if it did, the acknowledgement of this message in a capture",
     ),
     ErrorText(
         "QEMU",
-        r"(?:vhost_backend_init failed|failed to init vhost_net for queue|vhost_dev_init\(\) failed)",
+        r"(?:vhost_backend_init failed|failed to init vhost_(?:net|crypto) for queue"
+        r"|vhost_dev_init(?:\(\))? failed|vhost(?: backend|-user)? initialization failed)",
         "the first messages, from GET_FEATURES to SET_OWNER, did not come through",
         "the line before this one; the last message of the capture",
         message="GET_FEATURES",
@@ -106,7 +107,7 @@ QEMU_ERRORS = (
     ),
     ErrorText(
         "QEMU",
-        r"lacks VHOST_USER_PROTOCOL_F_LOG_SHMFD",
+        r"vhost(?:-user backend)? lacks VHOST_(?:USER_PROTOCOL_F_LOG_SHMFD|F_LOG_ALL)",
         "the back-end cannot log dirty pages into shared memory, so the guest cannot migrate",
         "the back-end's protocol features",
         message="SET_LOG_BASE",
@@ -127,7 +128,7 @@ QEMU_ERRORS = (
     ),
     ErrorText(
         "QEMU",
-        r"unable to start vhost (?:net|crypto): -?(?P<errno>\d+)",
+        r"(?:unable to start vhost (?:net|crypto)|Error starting vhost(?:[- ][a-z0-9-]+)?): -?(?P<errno>\d+)",
         "the start (SET_FEATURES to SET_VRING_ENABLE) failed; the guest gets no back-end",
         "the first error before this one; in a capture, the first acknowledgement that is not 0",
     ),
@@ -140,7 +141,7 @@ QEMU_ERRORS = (
     ),
     ErrorText(
         "QEMU",
-        r"vhost-user device expecting VHOST_USER_PROTOCOL_F_CONFIG",
+        r"(?:device expecting VHOST_USER_PROTOCOL_F_CONFIG|VHOST_USER_PROTOCOL_F_CONFIG not supported)",
         "this device needs configuration space from the back-end, which does not offer CONFIG",
         "the GET_PROTOCOL_FEATURES reply",
         message="GET_CONFIG",
@@ -160,7 +161,7 @@ QEMU_ERRORS = (
     ),
     ErrorText(
         "QEMU",
-        r"Failed to (?:get|send) postcopy_(?P<step>advise|listen|end)",
+        r"Failed to (?:get|send|receive reply to) postcopy_(?P<step>advise|listen|end)",
         "the postcopy step {step} failed",
         "PAGEFAULT among the protocol features, and userfaultfd rights of the back-end",
         message="POSTCOPY_ADVISE",
@@ -173,39 +174,58 @@ QEMU_ERRORS = (
         message="SET_BACKEND_REQ_FD",
     ),
     ErrorText(
+        "QEMU",
+        r"Error (?:get|gett|set|sett)(?:ing)? inflight(?: format)?: -?(?P<errno>\d+)",
+        "the area of requests in flight could not be had from the back-end, or given to it",
+        "INFLIGHT_SHMFD among the protocol features, and the descriptor of GET_INFLIGHT_FD's reply",
+        message="GET_INFLIGHT_FD",
+    ),
+    ErrorText(
+        "QEMU",
+        r"backend fails to broadcast fake RARP",
+        "after a migration nobody tells the network where the guest is now: the back-end does not offer RARP",
+        "the GET_PROTOCOL_FEATURES reply; harmless where the guest announces itself (GUEST_ANNOUNCE)",
+        message="SEND_RARP",
+    ),
+    ErrorText(
+        "QEMU",
+        r"no free (?:ram|memory) slots (?:left|available)",
+        "memory was to be added, and the back-end takes no more regions than it said (8 without a word)",
+        "CONFIGURE_MEM_SLOTS among the protocol features",
+        message="GET_MAX_MEM_SLOTS",
+    ),
+    ErrorText(
+        "QEMU",
+        r"Only one vhost-user client is allowed to connect",
+        "a second back-end connected to a socket that already has one; QEMU serves the first only",
+        "which programs connect to that socket: one of before may still run",
+    ),
+    ErrorText(
+        "QEMU",
+        r"waiting for connection on: (?:disconnected:)?(?P<place>[^\s,]+)",
+        "QEMU listens at {place} and does not start the guest before a back-end connects",
+        "the back-end: it must connect (be the client); or server=off here, or wait=off",
+    ),
+    ErrorText(
+        "QEMU",
+        r"Received unexpected msg type: (?P<request>\d+)",
+        "{name} came over the back-end channel, and QEMU has no handler for it",
+        "whether the back-end is newer than QEMU",
+        channel="backend",
+    ),
+    ErrorText(
         "QEMU trace",
-        r"vhost_user_(?:read|write) +req:(?P<request>\d+) flags:(?P<flags>0x[0-9a-f]+)",
-        "a line of QEMU's trace: {name} with flags {flags} (0x1 version, 0x4 REPLY, 0x8 NEED_REPLY)",
+        r"vhost_user_write +req:(?P<request>\d+) flags:(?P<flags>0x[0-9a-f]+)",
+        "a line of QEMU's trace: {name} was sent",
     ),
     ErrorText(
-        "libvhost-user",
-        r"virtio legacy devices aren't supported by libvhost-user",
-        "the front-end acknowledged features without VIRTIO_F_VERSION_1, which libvhost-user insists on",
-        "disable-legacy=on on the device; a boot firmware that drives it in legacy mode",
-        message="SET_FEATURES",
+        "QEMU trace",
+        r"vhost_user_read +req:(?P<request>\d+) flags:(?P<flags>0x[0-9a-f]+)",
+        "a line of QEMU's trace: a reply to {name} came in",
     ),
     ErrorText(
-        "libvhost-user",
-        r"Guest says index (?P<index>\d+) is available",
-        "a ring holds a descriptor number that it cannot have: memory was changed, or the base is wrong",
-        "SET_VRING_BASE against the last GET_VRING_BASE of that ring",
-        message="SET_VRING_BASE",
-    ),
-    ErrorText(
-        "libvhost-user",
-        r"Unhandled request: (?P<request>\d+)",
-        "libvhost-user has no handler for {name}; with NEED_REPLY it still answers 0",
-        "the feature that this message needs: it was offered, or the front-end did not wait for the offer",
-    ),
-    ErrorText(
-        "libvhost-user",
-        r"Invalid fds in request: (?P<request>\d+)",
-        "{name} came with descriptors that it may not have, or without those that it needs",
-    ),
-    ErrorText(
-        "libvhost-user",
-        r"Invalid (?P<request>vring_addr|vring_kick|vring_call|vring_err|set_inflight_fd) message",
-        "{name} could not be used: for an address, it lies in no memory region",
-        MEMORY,
+        "QEMU trace",
+        r"req:(?P<request>\d+) flags:(?P<flags>0x[0-9a-f]+)",
+        "from a line of QEMU's trace (vhost_user_write or vhost_user_read): the header of {name}",
     ),
 )
