@@ -163,6 +163,14 @@ def test_a_cut_capture_is_shown_up_to_the_last_whole_block(run: Run, capture: Pa
     assert ran.err == f"vutrace: {capture}: cut, it ends within a block; all before that is shown\n"
 
 
+def test_an_empty_capture_is_told(run: Run, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pcapng"
+    empty.touch()
+    ran = run("show", empty)
+    assert (ran.status, rows(ran)) == (0, [])
+    assert ran.err == f"vutrace: {empty}: empty, nothing was recorded into it\n"
+
+
 def test_colour_only_where_it_is_wanted(run: Run, capture: Path) -> None:
     assert "\x1b" not in run("show", capture).out
     assert "\x1b[" in run("show", capture, "--color", "always").out

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import resource
 import signal
 import socket
@@ -154,6 +155,7 @@ def test_an_ignored_interrupt_still_ends_it(process: Process) -> None:
         ["a", "b", "--wait", "-1"],
         ["a", "a"],
         ["a", "b", "--pair", "c", "./a"],
+        ["a", "b", "--board", "-q"],
     ],
 )
 def test_usage_errors_are_2_and_clear(words: Words, tmp_path: Path) -> None:
@@ -162,6 +164,18 @@ def test_usage_errors_are_2_and_clear(words: Words, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert done.stderr.strip()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_capture_is_not_written_onto_a_terminal(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    words = [*PROXY, "a", "b", "-w", "-"]
+    done = subprocess.run(words, stdout=theirs, stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=20)
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == 2
+    assert (
+        done.stderr == "vutrace: -w -: stdout is a terminal; pipe the capture on, as in -w - | tshark -r -\n"
+    )
 
 
 def test_a_socket_in_use_is_4_and_one_line(process: Process) -> None:

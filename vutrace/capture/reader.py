@@ -75,6 +75,11 @@ class Reader:
         """Whether the file ended inside a block."""
         return self._stream.left > 0 or not self._stream.order
 
+    @property
+    def empty(self) -> bool:
+        """Whether there was not a single byte."""
+        return self._stream.left == 0 and not self._stream.order
+
     def __iter__(self) -> Iterator[Item]:
         for kind, data, start, end in self._stream:
             try:

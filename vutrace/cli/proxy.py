@@ -61,6 +61,7 @@ def proxy(
 
     pairs, mode = _pairs(endpoints, pair), _mode(socket_mode)
     messages, seconds, patience = _count(count), _duration(autostop), _seconds("--wait", wait, wait)
+    _refuse_output(write, quiet, board)
     with _signals_held():
         # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
         sources = open_pairs(pairs, mode)
@@ -107,6 +108,13 @@ def _refuse_circles(endpoints: "list[Endpoint]") -> None:
     for end in endpoints:
         if end.how == "connect" and os.path.realpath(end.path) in listening:
             raise UsageError(f"{end.path} is both listened on and connected to: vutrace would talk to itself")
+
+
+def _refuse_output(write: str, quiet: bool, board: bool) -> None:
+    if write == "-" and os.isatty(1):
+        raise UsageError("-w -: stdout is a terminal; pipe the capture on, as in -w - | tshark -r -")
+    if quiet and board:
+        raise UsageError("--board shows the rings, -q shows nothing: one of them")
 
 
 def _mode(text: str) -> int:

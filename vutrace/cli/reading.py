@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from vutrace.session.row import Row
 
 
+CUT = "cut, it ends within a block; all before that is shown"
+EMPTY = "empty, nothing was recorded into it"
+
+
 def chosen(file: str | None, read: str | None) -> str:
     """The one file of FILE and -r FILE; UsageError for none or both."""
     if (file is None) == (read is None):
@@ -71,7 +75,7 @@ def noting(file: str, reader: "Reader", rows: "Iterator[Row]") -> "Iterator[Row]
         told = str(error)
         raise CaptureError(told if told.startswith(file) else f"{file}: {told}") from None
     if reader.cut:
-        note(f"{file}: cut, it ends within a block; all before that is shown")
+        note(f"{file}: {EMPTY if reader.empty else CUT}")
 
 
 def is_live(file: str, follow: bool) -> bool:
