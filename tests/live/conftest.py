@@ -2,23 +2,36 @@
 
 import subprocess
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from lab import guest as guests
 from lab.captures import Keeper
+from lab.guest import DRIVERS, Guest, build
 from lab.process import Lab
+
+DEVICE_DRIVERS = ("virtio_pci", "virtio_input", "virtio-rng", "vmw_vsock_virtio_transport")
 
 
 @pytest.fixture(scope="session")
-def guest() -> Iterator[guests.Guest]:
+def guest() -> Iterator[Guest]:
     """A guest to boot, built once."""
+    yield from built(DRIVERS)
+
+
+@pytest.fixture(scope="session")
+def device_guest() -> Iterator[Guest]:
+    """A guest with the drivers of rarer devices."""
+    yield from built(DEVICE_DRIVERS)
+
+
+def built(drivers: Iterable[str]) -> Iterator[Guest]:
+    """A guest while it is needed; a skip where it cannot be had."""
     # not pytest's directories: their name has the user's, and a command line ends up in captures
     with tempfile.TemporaryDirectory(prefix="vutrace-guest-") as directory:
         try:
-            yield guests.build(Path(directory))
-        except (subprocess.CalledProcessError, LookupError) as error:
+            yield build(Path(directory), drivers)
+        except (subprocess.CalledProcessError, LookupError, StopIteration) as error:
             pytest.skip(f"no kernel for the guest: {error}")
 
 

@@ -10,9 +10,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from lab import gpu, kernel, newer_qemu
+from lab import debian_13, gpu, kernel, newer_qemu
 
 # Per group, each package with what tells that it is there: a program, a file, or `import:` a module.
 GROUPS: dict[str, dict[str, str]] = {
@@ -55,18 +56,20 @@ def downloads() -> dict[str, Callable[[], object]]:
     if kernel.find() is None:
         wanted["a guest kernel"] = kernel.download
     if newer_qemu.find() is None:
-        wanted["QEMU 10"] = fetch_newer_qemu
+        wanted["QEMU 10"] = partial(optional, newer_qemu.download, "QEMU 10")
+    if debian_13.find() is None:
+        wanted["Debian 13's back-ends"] = partial(optional, debian_13.download, "Debian 13's back-ends")
     if gpu.find() is None:
         wanted["vhost-user-gpu"] = gpu.download
     return wanted
 
 
-def fetch_newer_qemu() -> None:
-    """The one thing that may be missing: backports do not live as long as Debian 12; its tests then skip."""
+def optional(download: Callable[[], object], what: str) -> None:
+    """What may be missing, since other suites do not live as long as Debian 12; its tests then skip."""
     try:
-        newer_qemu.download()
+        download()
     except (subprocess.CalledProcessError, LookupError) as error:
-        print(f"QEMU 10 cannot be had from backports: {error}", file=sys.stderr)
+        print(f"{what} cannot be had any more: {error}", file=sys.stderr)
 
 
 def main(groups: list[str]) -> None:

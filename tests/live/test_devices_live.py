@@ -1,31 +1,23 @@
 """Every vhost-user device that QEMU offers here, against vhost-user-gpu or the model back-end."""
 
 import signal
-import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from lab import devices, gpu, newer_qemu
-from lab import guest as guests
 from lab.captures import Keeper
 from lab.devices import DRIVEN, GET_CONFIG, MODELS, SET_CONFIG, InputServer, Model, start_firmware
 from lab.guest import Guest
 from lab.messages import Message, captured, frames, requests
 from lab.needs import GUEST, needs
+from lab.packages import package_version
 from lab.process import Lab
 from lab.proxy import Proxy, start_proxy
 from lab.qemu import SYSTEM, Qemu, start_qemu
+from lab.rows import problems, rows, shown
 
-from vutrace.capture import read
-from vutrace.dissection.registry import load
 from vutrace.peers import Server
 from vutrace.records import Channel
-from vutrace.session.row import Row
-from vutrace.session.tracker import Tracker
-from vutrace.views.rows import Rows
-from vutrace.views.sight import Onlooker
 
 pytestmark = [pytest.mark.live, needs(*GUEST)]
 needs_qemu_10 = pytest.mark.skipif(
@@ -37,23 +29,6 @@ needs_gpu = pytest.mark.skipif(
 
 GPU_UPDATE = 8
 UPDATES = 3
-PROBLEMS_OF_SIZE = "larger than the record bound"
-
-
-def rows(capture: Path) -> list[Row]:
-    """What vutrace makes of a capture, with the device that it found out itself."""
-    return list(Tracker(load()).rows(read(capture)))
-
-
-def shown(capture: Path) -> str:
-    """Its rows in words."""
-    lines = Rows()
-    return "\n".join(line for sight in Onlooker().sights(rows(capture)) for line in lines.lines(sight))
-
-
-def problems(capture: Path) -> list[str]:
-    """What vutrace has to say against it, but for what it chose not to record."""
-    return [text for row in rows(capture) for text in row.problems if PROBLEMS_OF_SIZE not in text]
 
 
 def wait_requests(proxy: Proxy, number: int, times: int = 1) -> None:
@@ -102,19 +77,6 @@ def talk(lab: Lab, model: Model, program: tuple[str, ...], name: str = "") -> Pa
     assert {row.context.device.name for row in rows(proxy.capture)} == {name or model.name}
     assert problems(proxy.capture) == []
     return proxy.capture
-
-
-DRIVERS = ("virtio_pci", "virtio_input", "virtio-rng", "vmw_vsock_virtio_transport")
-
-
-@pytest.fixture(scope="module")
-def device_guest() -> Iterator[Guest]:
-    """A guest with the drivers of these devices."""
-    with tempfile.TemporaryDirectory(prefix="vutrace-guest-") as directory:
-        try:
-            yield guests.build(Path(directory), DRIVERS)
-        except (subprocess.CalledProcessError, LookupError, StopIteration) as error:
-            pytest.skip(f"no kernel for the guest: {error}")
 
 
 @pytest.mark.parametrize("model", DRIVEN, ids=lambda model: model.name)
@@ -178,7 +140,10 @@ def test_a_firmware_draws_on_vhost_user_gpu(lab: Lab, keep: Keeper) -> None:
     assert "of pixels" in text
     assert problems(proxy.capture) == []
     shows = "A firmware draws on QEMU's vhost-user-gpu: the GPU channel, whose updates have arbitrary flags"
-    versions = {"qemu": newer_qemu.version(lab.path("qemu-10")), "vhost-user-gpu": gpu.version(tree)}
+    versions = {
+        "qemu": newer_qemu.version(lab.path("qemu-10")),
+        "vhost-user-gpu": package_version(tree, "qemu-system-gui"),
+    }
     keep(proxy.capture, "qemu-10.0-vhost-user-gpu", shows, [], **versions)
 
 

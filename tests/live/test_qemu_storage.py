@@ -8,7 +8,7 @@ from lab.needs import GUEST, STORAGE, VIRTIOFS, needs
 from lab.process import Lab
 from lab.proxy import start_proxy
 from lab.qemu import DISK, FILE_SYSTEM, start_qemu
-from lab.storage import start_storage_daemon, start_virtiofsd
+from lab.storage import make_share, read_share, start_storage_daemon, start_virtiofsd
 
 pytestmark = [pytest.mark.live, needs(*GUEST)]
 MEBIBYTE = 1 << 20
@@ -37,16 +37,11 @@ def test_the_guest_reads_a_disk(lab: Lab, guest: Guest, keep: Keeper) -> None:
 
 @needs(*VIRTIOFS, root=True)  # the C virtiofsd makes its sandbox with root's rights
 def test_the_guest_reads_a_shared_file(lab: Lab, guest: Guest, keep: Keeper) -> None:
-    front, back, share = lab.path("qemu.sock"), lab.path("virtiofsd.sock"), lab.path("share")
-    share.mkdir()
-    (share / "file").write_text("words in a file\n")
-    start_virtiofsd(lab, back, share)
+    front, back = lab.path("qemu.sock"), lab.path("virtiofsd.sock")
+    start_virtiofsd(lab, back, make_share(lab, "words in a file\n"))
     proxy = start_proxy(lab, front, back)
     qemu = start_qemu(lab, guest, f"path={front}", FILE_SYSTEM)
-    qemu.wait_boot()
-    qemu.run("mount -t virtiofs lab /mnt")
-    assert qemu.run("cat /mnt/file") == "words in a file\n"
-    qemu.power_off()
+    assert read_share(qemu) == "words in a file\n"
     proxy.stop()
 
     assert captured(proxy.capture) == qemu.messages()

@@ -62,8 +62,9 @@ def manifest() -> dict[str, Any]:
 
 def plain(argv: list[str]) -> str:
     """A command line without the directories that exist only during a run."""
-    directories = re.compile(re.escape(tempfile.gettempdir()) + r"/vutrace-(lab|guest)-\w+/")
-    return directories.sub("", " ".join(argv)).replace(str(VUTRACE), "vutrace")
+    run = re.escape(tempfile.gettempdir()) + r"/vutrace-(lab|guest)-\w+/"
+    kept = "|".join(re.escape(f"{place}/") for place in (VUTRACE.parent, CHECKOUT))
+    return re.sub(f"{run}|{kept}", "", " ".join(argv))
 
 
 def version(package: str) -> str:

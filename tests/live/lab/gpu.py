@@ -1,6 +1,5 @@
 """QEMU's vhost-user-gpu and a firmware that draws, unpacked beside the rest. Standard library only."""
 
-import gzip
 from pathlib import Path
 
 from lab.packages import cache, unpack
@@ -19,9 +18,3 @@ def find() -> Path | None:
 def download() -> Path:
     """Fetch it out of Debian."""
     return unpack(TREE, PACKAGES)
-
-
-def version(tree: Path) -> str:
-    """The version of its package."""
-    changes = gzip.decompress((tree / "usr/share/doc/qemu-system-gui/changelog.Debian.gz").read_bytes())
-    return changes.split(b"(")[1].split(b")")[0].decode()

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from lab.packages import cache, unpack
+from lab.packages import cache, other_suites, unpack
 
 TREE = "qemu-10"
 PACKAGES = ["qemu-system-x86=1:10*", "qemu-system-common=1:10*", "qemu-system-data=1:10*"]
@@ -16,33 +16,14 @@ def find() -> Path | None:
 
 
 def download() -> Path:
-    """Fetch it, with package lists of its own: the system's apt is not told of backports."""
-    (cache() / "lists" / "partial").mkdir(parents=True, exist_ok=True)
-    source = cache() / "backports.list"
-    source.write_text(f"deb {mirror()} bookworm-backports main\n")
-    options = (
-        "-oAPT::Sandbox::User=root",
-        f"-oDir::Etc::SourceList={source}",
-        "-oDir::Etc::SourceParts=/dev/null",
-        f"-oDir::State::Lists={cache() / 'lists'}",
-    )
-    subprocess.run(["apt-get", "update", "-qq", *options], check=True)
-    return unpack(TREE, PACKAGES, options)
+    """Fetch it."""
+    return unpack(TREE, PACKAGES, other_suites("backports", "bookworm-backports"))
 
 
 def version(tree: Path) -> str:
     """What it says that it is."""
     ask = [*command(tree), "--version"]
     return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()[0]
-
-
-def mirror() -> str:
-    """Where this machine gets Debian 12 from."""
-    query = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Codename: bookworm"]
-    answer = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()
-    if not answer:
-        raise LookupError("this is not Debian 12, or apt has no lists yet")
-    return answer[0]
 
 
 def command(tree: Path) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lab.process import Lab, Program
+from lab.qemu import Qemu
 
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 
@@ -25,3 +26,20 @@ def start_virtiofsd(lab: Lab, path: Path, directory: Path) -> Program:
     program = lab.start("virtiofsd", VIRTIOFSD, f"--socket-path={path}", "-o", options)
     program.wait_until(path.exists, 30, f"listens on {path}")
     return program
+
+
+def make_share(lab: Lab, text: str) -> Path:
+    """A directory to share, with a file in it."""
+    share = lab.path("share")
+    share.mkdir()
+    (share / "file").write_text(text)
+    return share
+
+
+def read_share(qemu: Qemu) -> str:
+    """What a guest with a shared directory finds in its file; the guest is powered off."""
+    qemu.wait_boot()
+    qemu.run("mount -t virtiofs lab /mnt")
+    text = qemu.run("cat /mnt/file")
+    qemu.power_off()
+    return text
