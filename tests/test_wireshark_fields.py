@@ -17,6 +17,7 @@ from wireshark_json import (
     from_tshark,
     from_vutrace,
     needs_tshark,
+    tshark,
     words_of_hex,
     write_plugin,
 )
@@ -32,7 +33,7 @@ from vutrace.records import Channel, Connection, Event, EventKind, Frame, Side
 from vutrace.session.tracker import Tracker
 from vutrace.views.fields import shows_of
 from vutrace.views.json_lines import JsonLines
-from vutrace.views.rows import words_of
+from vutrace.views.rows import Rows, words_of
 from vutrace.views.sight import Onlooker, Sight
 from vutrace.wireshark.names import word
 
@@ -106,6 +107,43 @@ def check(capture: Path, lua: Path, *options: str) -> None:
         (compare_event if row["kind"] == "event" else compare_message)(row, packet)
     assert len(set(letters.values())) == len(letters)
     compare_words(capture, packets)
+
+
+@needs_tshark
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
+def test_the_info_column_is_a_row_of_show(capture: Path, lua: Path) -> None:
+    infos = tshark(capture, lua, "-o", 'gui.column.format:"I","%i"').splitlines()
+    for sight, info in zip(sights_of(capture), infos, strict=True):
+        assert info.replace("{", "").replace("}", "").split() == row_of_show(sight)
+
+
+@needs_tshark
+def test_problems_are_in_the_info_column_all_of_them(tmp_path: Path, lua: Path) -> None:
+    capture = tmp_path / "wrong.pcapng"
+    owed = struct.pack("<III", 1, 1, 0)  # GET_FEATURES, its reply never comes
+    strange = struct.pack("<III", 1, 0x17, 4) + bytes(4)  # a wrong version, unknown bits, a short payload
+    write(
+        capture,
+        [
+            Frame(0, 0, 1, Channel.MAIN, Side.FRONTEND, owed, wire_size=len(owed)),
+            Frame(0, 0, 1, Channel.BACKEND, Side.BACKEND, strange, wire_size=len(strange)),
+            Event(0, 0, 1, EventKind.CLOSE, "close"),
+        ],
+    )
+    infos = tshark(capture, lua, "-o", 'gui.column.format:"I","%i"').splitlines()
+    for sight, info in zip(sights_of(capture), infos, strict=True):
+        assert info.split() == row_of_show(sight)
+    assert infos[1].count(";") >= 2
+    assert infos[2].endswith("GET_FEATURES [1] was never answered")
+
+
+def row_of_show(sight: Sight) -> list[str]:
+    """The words of a row without number, time and letter, the name before the ring."""
+    _number, glyph, _time, _letter, *words = Rows().line(sight).split()
+    if isinstance(sight.row.what, Event):
+        return [glyph, *words]
+    ring, name, *rest = words
+    return [name, *([ring] if ring != "-" else []), *rest]
 
 
 def compare_event(row: dict[str, Any], packet: Facts) -> None:

@@ -105,12 +105,13 @@ def frames(draw: st.DrawFn, registry: Registry) -> Frame:
     body = struct.pack(order + "III", spec.number, flags, size) + data
     cut = draw(st.integers(0, 40)) == 0
     requester = REQUESTER[channel]
+    sender = requester.peer if reply else requester
     return Frame(
         0,
         draw(st.integers(0, 2)),
         draw(st.integers(1, 2)),
         channel,
-        requester.peer if reply else requester,
+        sender if draw(st.integers(0, 15)) else sender.peer,
         body[: draw(st.integers(0, len(body)))] if cut else body,
         tuple(fds),
         FrameFlag(draw(st.sampled_from([1, 2, 4, 8]))) if cut else FrameFlag.NONE,

@@ -119,16 +119,22 @@ def info(sight: Sight) -> str:
 
 
 def words(sight: Sight) -> str:
-    """What a row says: name, ring, role, what matters, descriptors, problems."""
+    """What a row says: the message or event, and what is wrong."""
     what = sight.row.what
-    if isinstance(what, Event):
-        return f"{what.kind}: {printable(what.text)}"
-    role = "reply" if what.reply else "need-reply" if what.need_reply else ""
-    fds = f"{{{short(what.frame.fds)}}}" if what.frame.fds else ""
-    problem = f"! {printable(sight.problems[0])}" if sight.problems else ""
-    return "  ".join(
-        filter(None, [what.name, sight.row.ring_name, role, words_of(sight, what), fds, problem])
-    )
+    said = [f"{what.kind}: {what.text}"] if isinstance(what, Event) else list(message_words(sight, what))
+    problems = [f"! {'; '.join(sight.problems)}"] if sight.problems else []
+    return "  ".join(printable(word) for word in [*said, *problems] if word)
+
+
+def message_words(sight: Sight, message: Message) -> Iterator[str]:
+    """Name, ring, role, what matters, how long the reply took, descriptors."""
+    yield from (message.name, sight.row.ring_name)
+    yield "reply" if message.reply else "need-reply" if message.need_reply else ""
+    yield words_of(sight, message)
+    if sight.row.latency_ns is not None:
+        yield f"{sight.row.latency_ns / 1e6:+.3f} ms"
+    if message.frame.fds:
+        yield f"{{{short(message.frame.fds)}}}"
 
 
 def comments(sight: Sight) -> Iterator[str]:

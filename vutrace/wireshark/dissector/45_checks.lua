@@ -71,10 +71,11 @@ local function check_fds(message, rule, count)
 end
 
 local function check_sender(message, sender)
-  local role = message.reply and "reply" or "request"
+  local role, due = "request", "replies"
+  if message.reply then role, due = "reply", "requests" end
   message.lawful = SENDERS[message.channel][role] == sender
   if message.lawful then return end
-  complain(message, "sequence", "a %s from the %s, which sends only the others on this channel", role, sender)
+  complain(message, "sequence", "a %s from the %s, which sends only %s on this channel", role, PARTIES[sender], due)
 end
 
 function check(message, record, payload)

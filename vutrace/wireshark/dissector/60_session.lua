@@ -97,10 +97,9 @@ local function owed(message, record, context)
   return has_protocol(context, PROTOCOL_BITS.reply_ack) and "yes" or "maybe"
 end
 
--- Seconds since the first packet, with nanoseconds: absolute times are too large for a Lua number.
+-- Nanoseconds between packets, by their times since the first: absolute ones are too large for a Lua number.
 local function since(pinfo, earlier)
-  local nanoseconds = math.floor((pinfo.rel_ts - earlier) * 1e9 + 0.5)
-  return NSTime.new(math.floor(nanoseconds / 1e9), nanoseconds % 1000000000)
+  return math.floor((pinfo.rel_ts - earlier) * 1e9 + 0.5)
 end
 
 -- Pair a reply with the oldest request of its number.
@@ -129,7 +128,7 @@ local function answer(session, message, pinfo, seen)
     request.overtaken = true
   end
   session.waiting[message.channel] = left
-  seen.response_to, seen.time = found.packet, since(pinfo, found.time)
+  seen.response_to, seen.latency = found.packet, since(pinfo, found.time)
   seen.ring = found.ring
   packets[found.packet].response_in = pinfo.number
 end

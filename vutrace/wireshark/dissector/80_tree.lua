@@ -157,7 +157,7 @@ local function add_meaning(tree, message, seen, detail)
   if seen.response_in then generated(tree:add(F.response_in, seen.response_in)) end
   if seen.response_to then
     generated(tree:add(F.response_to, seen.response_to))
-    generated(tree:add(F.time, seen.time))
+    generated(tree:add(F.time, NSTime.new(math.floor(seen.latency / 1e9), seen.latency % 1000000000)))
   end
   if seen.context.device then
     local device = generated(tree:add(F.device, seen.context.device.name))

@@ -9,16 +9,27 @@ local function put_addresses(pinfo, record)
   pinfo.cols.dst = letter .. " " .. PARTIES[PEERS[record.sender]]
 end
 
--- NAME, ring, reply or need-reply, what matters, descriptors: the columns of `vutrace show`.
+-- What is wrong, where nobody overlooks it.
+local function problems_text(...)
+  local words = {}
+  for _, problems in ipairs({ ... }) do
+    for _, problem in ipairs(problems) do words[#words + 1] = problem[2] end
+  end
+  return #words > 0 and "  ! " .. table.concat(words, "; ") or ""
+end
+
+-- NAME, ring, reply or need-reply, what matters, request and latency, descriptors, problems: the columns of
+-- `vutrace show`.
 local function info_text(message, record, seen, detail)
   local words = { message.name }
   if seen.ring then words[#words + 1] = seen.ring_name end
   if message.reply then words[#words + 1] = "reply" elseif message.need_reply then words[#words + 1] = "need-reply" end
   if detail ~= "" then words[#words + 1] = detail end
+  if seen.response_to then
+    words[#words + 1] = string.format("[%d, %+.3f ms]", seen.response_to, seen.latency / 1e6)
+  end
   if record.nfds > 0 then words[#words + 1] = "{" .. fds_text(record.fds) .. "}" end
-  local text = table.concat(words, "  ")
-  local problem = message.problems[1] or seen.problems[1]
-  return problem and text .. "  ! " .. problem[2] or text
+  return table.concat(words, "  ") .. problems_text(message.problems, seen.problems)
 end
 
 local function show_event(tvb, pinfo, tree, record)
@@ -33,7 +44,7 @@ local function show_event(tvb, pinfo, tree, record)
   end
   add_problems(tree, seen.problems)
   tree:append_text(", " .. record.event)
-  pinfo.cols.info = string.format("= %s: %s", record.event, record.text)
+  pinfo.cols.info = string.format("= %s: %s%s", record.event, record.text, problems_text(seen.problems))
 end
 
 local function scene_of(message, record, context)
