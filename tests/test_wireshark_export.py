@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,9 @@ from pathlib import Path
 import pytest
 from wireshark_json import needs_tshark, write_plugin
 
-from vutrace.capture import read
+from vutrace.capture import MAX_PACKET, Writer, read
 from vutrace.dissection.registry import load
-from vutrace.records import Connection
+from vutrace.records import Channel, Connection, Frame, FrameFlag, Side
 
 CAPTURES = sorted((Path(__file__).parents[1] / "captures").glob("*.pcapng"))
 CAPTURE = next(path for path in CAPTURES if path.stem == "qemu-7.2-testpmd")
@@ -105,6 +106,33 @@ def test_a_part_is_exported_by_plain_filters(tmp_path: Path) -> None:
     vutrace("export", CAPTURE, "-o", path, "--ring", "1", "--from", "frontend")
     records = [item for item in read(path) if not isinstance(item, Connection)]
     assert 0 < len(records) < 40
+
+
+def test_a_message_that_fills_a_packet_is_cut_and_says_so(tmp_path: Path) -> None:
+    large, path = tmp_path / "large.pcapng", tmp_path / "plain.pcapng"
+    data = struct.pack("<III", 24, 5, MAX_PACKET - 100) + bytes(MAX_PACKET - 100)
+    frame = Frame(1, 0, 1, Channel.MAIN, Side.BACKEND, data, wire_size=len(data))
+    with Writer(large) as writer:
+        writer.write(Connection(0, "/run/front", "/run/back"))
+        writer.write(frame)
+    vutrace("export", large, "-o", path)
+    cut = next(item for item in read(path) if isinstance(item, Frame))
+    assert FrameFlag.CUT in cut.flags
+    assert (cut.wire_size, cut.data) == (len(data), data[: len(cut.data)])
+
+
+@needs_tshark
+def test_merged_exports_of_equal_sockets_stay_apart(tmp_path: Path) -> None:
+    for number in (1, 2):
+        capture = tmp_path / f"capture{number}.pcapng"
+        with Writer(capture) as writer:
+            writer.write(Connection(0, "/run/front", "/run/back"))
+            owner = struct.pack("<III", 3, 1, 0)
+            writer.write(Frame(number * 10**9, 0, 1, Channel.MAIN, Side.FRONTEND, owner, wire_size=12))
+        vutrace("export", capture, "-o", tmp_path / f"plain{number}.pcapng")
+    merged = tmp_path / "merged.pcapng"
+    subprocess.run(["mergecap", "-w", merged, *sorted(tmp_path.glob("plain*"))], check=True)
+    assert {item.connection for item in read(merged) if isinstance(item, Frame)} == {0, 1}
 
 
 def test_json_is_what_show_says() -> None:

@@ -10,6 +10,7 @@ It reads back in vutrace like any capture. Keys and host pointers are zeros, unl
 
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from vutrace.capture import MAX_PACKET, connection_block, section_block
 from vutrace.capture.blocks import (
@@ -23,7 +24,7 @@ from vutrace.capture.blocks import (
 from vutrace.capture.encode import DIRECTIONS
 from vutrace.capture.pseudo_header import encode
 from vutrace.dissection.message import Message
-from vutrace.records import Connection, Event, Record, connection_letter, direction_of
+from vutrace.records import Connection, Event, Frame, FrameFlag, Record, connection_letter, direction_of
 from vutrace.views.descriptors import facts, identity, short
 from vutrace.views.hexdump import hidden_bytes
 from vutrace.views.rows import words_of
@@ -42,15 +43,19 @@ PROTOCOL = b"vhost-user"
 
 
 def exported(sights: Iterable[Sight | Connection], secrets: bool = False) -> Iterator[bytes]:
-    """The blocks of a file with these connections and rows; each connection before its rows."""
+    """The blocks of a file with these connections and rows; each connection right before its first row."""
     yield section_block()
+    connections: dict[int, Connection] = {}
     interfaces: dict[int, int] = {}
     for each in sights:
         if isinstance(each, Connection):
-            interfaces[each.number] = len(interfaces)
-            yield connection_block(each, len(interfaces))
-        else:
-            yield packet_block(each, interfaces[record_of(each).connection], secrets)
+            connections[each.number] = each
+            continue
+        number = record_of(each).connection
+        if number not in interfaces:
+            interfaces[number] = len(interfaces)
+            yield connection_block(connections[number], record_of(each).time_ns)
+        yield packet_block(each, interfaces[number], secrets)
 
 
 def record_of(sight: Sight) -> Record:
@@ -59,25 +64,31 @@ def record_of(sight: Sight) -> Record:
     return what if isinstance(what, Event) else what.frame
 
 
-def message_bytes(sight: Sight, secrets: bool) -> bytes:
-    """A message as it was on the wire, its secrets zeros; of an event none."""
-    what = sight.row.what
-    if isinstance(what, Event):
-        return b""
-    hidden = () if secrets else hidden_bytes(what)
-    if not hidden:
-        return what.frame.data
-    return bytes(0 if at in hidden else byte for at, byte in enumerate(what.frame.data))
+def redacted(sight: Sight, secrets: bool) -> Record:
+    """The record of a row, the secrets in a message zeros unless they are asked for."""
+    what, record = sight.row.what, record_of(sight)
+    hidden = () if secrets or isinstance(what, Event) else hidden_bytes(what)
+    if not hidden or isinstance(record, Event):
+        return record
+    return replace(record, data=bytes(0 if at in hidden else byte for at, byte in enumerate(record.data)))
 
 
 def packet_block(sight: Sight, interface: int, secrets: bool) -> bytes:
     """One Enhanced Packet Block."""
-    record = record_of(sight)
-    data = encode(record) + message_bytes(sight, secrets)
-    packet = (tags(info(sight)) + data)[:MAX_PACKET]
+    before = tags(info(sight))
+    record = fitted(redacted(sight, secrets), MAX_PACKET - len(before))
+    packet = before + encode(record) + (record.data if isinstance(record, Frame) else b"")
     high, low = record.time_ns >> 32, record.time_ns & 0xFFFFFFFF
     head = struct.pack("<IIIII", interface, high, low, len(packet), len(packet))
     return encode_block(ENHANCED_PACKET, head + padded(packet) + b"".join(options(sight, record)) + END)
+
+
+def fitted(record: Record, room: int) -> Record:
+    """The record; a message that takes more than `room` bytes is cut, and marked CUT."""
+    if isinstance(record, Event) or len(encode(record)) + len(record.data) <= room:
+        return record
+    data = record.data[: max(0, room - len(encode(record)))]
+    return replace(record, data=data, flags=record.flags | FrameFlag.CUT)
 
 
 def tags(text: str) -> bytes:

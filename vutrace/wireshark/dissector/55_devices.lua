@@ -20,7 +20,7 @@ local function adopt(context, device, reason, weight)
   return new
 end
 
--- A first pass of two has no fields of the frame: then the sockets are not known.
+-- The first pass of `tshark -2` has no fields of the frame: then the sockets are not known.
 -- The sockets in an interface's name, "A FRONTEND ⇄ BACKEND", without listen: or connect:.
 local function sockets()
   local found, paths = interface_name(), {}

@@ -18,8 +18,8 @@ local function allot(wanted)
   return number
 end
 
--- What tells a connection from others: interface and number, and, because a first pass of two does not
--- know interfaces, that a session which was there already opens again: another capture of a merged file.
+-- What tells a connection from others: interface and number, and, because the first pass of `tshark -2`
+-- does not know interfaces, that a session which was there already opens again: another capture of a merged file.
 local function connection_key(record)
   local found = interface_id()
   local key = string.format("%s:%d", found and tostring(found.value) or "", record.connection)
