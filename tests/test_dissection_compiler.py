@@ -7,17 +7,23 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scapy.fields import (
     BitField,
+    ByteEnumField,
     ByteField,
     ConditionalField,
     FieldLenField,
     FlagsField,
     IntField,
     IPField,
+    LEIntField,
+    LELongField,
     LEShortField,
     MACField,
     PacketListField,
+    ScalingField,
+    SignedByteField,
     StrFixedLenField,
     StrLenField,
+    X3BytesField,
     XShortField,
 )
 from strategies import all_layers, contents, packed
@@ -126,17 +132,39 @@ class Own(Layer):
         raise RuntimeError("hostile bytes")
 
 
-PLUGIN_LAYERS = [Stock, Odd, Subclassed, Open, Counted, Own]
+class Plain(Layer):
+    """scapy's own fields that are plain numbers, each in the byte order that it names."""
+
+    fields_desc = [
+        ByteField("byte", 0),
+        LEIntField("little", 0),
+        u16("ours"),
+        XShortField("short", 0),
+        SignedByteField("signed", 0),
+        ByteEnumField("choice", 0, {1: "one"}),
+        LELongField("long", 0),
+        FieldLenField("count", 0, fmt="H", count_of="items"),
+        Listed("items", Item, "count"),
+    ]
+
+
+class Scaled(Layer):
+    """A number that scapy makes another of, and one of three bytes."""
+
+    fields_desc = [ScalingField("scaled", 0, scaling=4, fmt="H"), X3BytesField("three", 0)]
+
+
+PLUGIN_LAYERS = [Stock, Odd, Subclassed, Open, Counted, Own, Scaled]
 
 
 @ORDERS
-@pytest.mark.parametrize("layer", PLUGIN_LAYERS, ids=lambda layer: layer.__name__)
+@pytest.mark.parametrize("layer", [*PLUGIN_LAYERS, Plain], ids=lambda layer: layer.__name__)
 @settings(max_examples=200, deadline=None)
 @given(payload=st.binary(max_size=64))
 @example(payload=b"")
 @example(payload=b"\xff" * 64)
 @example(payload=bytes(64))
-def test_a_plugins_own_fields_are_left_to_scapy_and_never_raise(
+def test_a_plugins_own_fields_are_what_scapy_reads_and_never_raise(
     layer: type[Layer], big_endian: bool, payload: bytes
 ) -> None:
     fields, used = compile_layer(layer, big_endian)(payload)
@@ -162,6 +190,10 @@ def test_conditional_fields_are_there_only_when_their_condition_holds() -> None:
     assert (fields["high"], fields["low"], fields["marks"], fields["text"]) == (1, 2, 3, b"ab")
     assert fields["items"] == [{"first": 0, "second": 0}] * 2
     assert "extra" not in compile_layer(Stock)(bytes(32))[0]
+
+
+def test_scapys_plain_numbers_are_compiled() -> None:
+    assert compilable(Plain)
 
 
 def test_what_cannot_be_followed_is_not_compiled() -> None:

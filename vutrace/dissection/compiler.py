@@ -2,16 +2,18 @@
 
 scapy dissects some ten thousand messages a second; a compiled decoder is one `struct` call for each
 run of fixed-size fields. Both must give the same: `scapy_decoder` is the meaning, `compile_layer`
-the speed, and a property test holds them equal. A field the compiler does not know (a plug-in may
-use any of scapy's) makes it leave the whole layer to scapy.
+the speed, and a property test holds them equal. Of scapy's own fields, which a plug-in may use, it
+knows the plain numbers; any other makes it leave the whole layer to scapy.
 """
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import groupby
 from typing import Any
 
+from scapy.fields import Field
 from scapy.packet import Packet
 
 from vutrace.protocol.layers import (
@@ -57,21 +59,37 @@ def compilable(layer: type[Layer]) -> bool:
     """Whether `layer` is made of our fields alone, in ways that a decoder can follow."""
     seen: set[str] = set()
     for field in layer.fields_desc:
-        sound = type(field) in KNOWN
+        sound = known(field)
         if isinstance(field, Nested):
             sound &= compilable(field.layer) and not varies(field.layer)
         if isinstance(field, Listed):
             sound &= field.count in seen
         if not sound:
             return False
-        seen |= {field.name} if isinstance(field, Number) else set()
+        seen |= {field.name} if is_number(field) else set()
     return all(getattr(layer, hook) is getattr(Layer, hook) for hook in HOOKS)
+
+
+def known(field: Any) -> bool:
+    """Whether a decoder can do with a field what scapy does."""
+    return type(field) in KNOWN or is_stock_number(field)
+
+
+def is_number(field: Any) -> bool:
+    """Whether a field is one integer."""
+    return isinstance(field, Number) or is_stock_number(field)
+
+
+def is_stock_number(field: Any) -> bool:
+    """Whether a field of scapy's own is one integer, in a byte order that it names itself."""
+    reads = [getattr(type(field), name, None) for name in ("getfield", "m2i")]
+    return reads == [Field.getfield, Field.m2i] and bool(STOCK_NUMBER.fullmatch(field.fmt))
 
 
 def varies(layer: type[Layer]) -> bool:
     """Whether payloads of this layer may differ in size."""
     return any(
-        type(field) not in KNOWN
+        not known(field)
         or isinstance(field, Tail | Listed)
         or (isinstance(field, Nested) and varies(field.layer))
         for field in layer.fields_desc
@@ -154,6 +172,8 @@ def plan(layer: type[Layer], big_endian: bool) -> Iterator[Step]:
 
 def sign_of(field: Any, big_endian: bool) -> str:
     """struct's byte-order sign of a plain field; "" for one that needs a step of its own."""
+    if is_stock_number(field):
+        return "<" if field.fmt[0] == "<" else ">"
     if isinstance(field, Number | Fixed):
         return getattr(field, "order", "") or (">" if big_endian else "<")
     return ""
@@ -161,7 +181,9 @@ def sign_of(field: Any, big_endian: bool) -> str:
 
 def code_of(field: Any) -> str:
     """struct's code of a plain field."""
-    return f"{field.sz}s" if isinstance(field, Fixed) else field.code
+    if isinstance(field, Fixed):
+        return f"{field.sz}s"
+    return str(field.fmt[-1])
 
 
 def run(sign: str, fields: list[tuple[str, str]]) -> Step:
@@ -246,4 +268,5 @@ KNOWN_STEPS: dict[type, Callable[[Any, bool], Step]] = {
     Listed: listed,
 }
 KNOWN = (Number, Fixed, *KNOWN_STEPS)
+STOCK_NUMBER = re.compile("[<>!][BHIQbhiq]")
 HOOKS = ("pre_dissect", "do_dissect", "take", "post_dissect", "dissect", "__init__")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vutrace.dissection.compiler import compilable
+from vutrace.dissection.compiler import code_of, compilable, is_stock_number, sign_of
 from vutrace.dissection.layouts import layout_of
 from vutrace.protocol.layers import (
     Array,
@@ -19,6 +19,7 @@ from vutrace.protocol.layers import (
     title,
 )
 from vutrace.protocol.shows import Kind, Show
+from vutrace.views.fields import show_of
 from vutrace.wireshark import names
 from vutrace.wireshark.lua import Value
 
@@ -69,7 +70,7 @@ class Layers:
             inner = self.add(field.layer, self._inner(field.layer, key, device))
             counted = {"counted_by": field.count} if isinstance(field, Listed) else {}
             return entry | {"type": "listed" if counted else "nested", "layer": inner} | counted
-        return entry | shape(field) | meaning(field.show)
+        return entry | shape(field) | meaning(show_of(field))
 
     def _inner(self, layer: type[Layer], key: str, device: str) -> str:
         if device == "config":
@@ -95,6 +96,8 @@ def shape(field: Any) -> Entry:
     """Where a field's bytes are and what numbers they make."""
     if isinstance(field, Number):
         return {"type": "number", "code": field.code, "order": field.order or None}
+    if is_stock_number(field):
+        return {"type": "number", "code": code_of(field), "order": sign_of(field, False)}
     if isinstance(field, Array):
         return {"type": "array", "code": field.code, "count": field.count}
     if isinstance(field, Fixed):
