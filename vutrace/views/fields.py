@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from vutrace.dissection.compiler import is_number
 from vutrace.protocol.fields import OURS
-from vutrace.protocol.layers import Array, Layer, Listed, Number, minimum
+from vutrace.protocol.layers import Array, Layer, Listed, minimum
 from vutrace.protocol.shows import BYTES, DEC, Kind, Show
 
 
@@ -37,10 +38,11 @@ def walk(layer: type[Layer]) -> Iterator[FieldShow]:
     start: int | None = 0
     for field in layer.fields_desc:
         size = minimum(field)
-        inner, number = getattr(field, "layer", None), isinstance(field, Number | Array)
+        inner, number = getattr(field, "layer", None), isinstance(field, Array) or is_number(field)
         yield FieldShow(field.name, show_of(field), inner, start, size, number)
-        ours = isinstance(field, OURS) and not isinstance(field, Listed)  # scapy's own may be of any size
-        start = start + size if start is not None and ours and size else None
+        # Others of scapy's own may be of any size.
+        fixed = is_number(field) or (isinstance(field, OURS) and not isinstance(field, Listed))
+        start = start + size if start is not None and fixed and size else None
 
 
 def show_of(field: Any) -> Show:

@@ -66,11 +66,11 @@ def record_of(sight: Sight) -> Record:
 
 def redacted(sight: Sight, secrets: bool) -> Record:
     """The record of a row, the secrets in a message zeros unless they are asked for."""
-    what, record = sight.row.what, record_of(sight)
-    hidden = () if secrets or isinstance(what, Event) else hidden_bytes(what)
-    if not hidden or isinstance(record, Event):
-        return record
-    return replace(record, data=bytes(0 if at in hidden else byte for at, byte in enumerate(record.data)))
+    what = sight.row.what
+    if secrets or isinstance(what, Event) or not (hidden := hidden_bytes(what)):
+        return record_of(sight)
+    data = bytes(0 if at in hidden else byte for at, byte in enumerate(what.frame.data))
+    return replace(what.frame, data=data)
 
 
 def packet_block(sight: Sight, interface: int, secrets: bool) -> bytes:
