@@ -1,17 +1,20 @@
 """Ends that are neither QEMU's nor DPDK's: back-ends of rust-vmm, passt, and the front-end of libblkio."""
 
+import re
 import socket
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from lab import blkio_reader, debian_13
-from lab.captures import Keeper
+from lab.captures import DIRECTORY, Keeper
 from lab.guest import Guest
 from lab.messages import captured, requests
 from lab.needs import GUEST, STORAGE, needs
 from lab.packages import package_version
-from lab.process import Lab
-from lab.proxy import start_proxy
+from lab.process import Lab, Program
+from lab.proxy import VUTRACE, start_proxy
 from lab.qemu import FILE_SYSTEM, network, start_qemu
 from lab.rows import problems
 from lab.storage import make_share, read_share, start_storage_daemon
@@ -105,6 +108,23 @@ def test_libblkio_reads_a_disk(lab: Lab, keep: Keeper) -> None:
     assert problems(proxy.capture) == []
     shows = "libblkio, which has everything acknowledged, reads a disk of qemu-storage-daemon"
     keep(proxy.capture, "libblkio-storage-daemon", shows, ["qemu-system-common"], **version("libblkio1"))
+
+
+STARTS: dict[str, Callable[[Lab, Path], Program]] = {
+    "qemu-7.2-virtiofsd-rust": lambda lab, path: debian_13.start_virtiofsd(lab, path, make_share(lab, "")),
+    "qemu-7.2-vsock-rust": lambda lab, path: debian_13.start_vsock(lab, path, lab.path("host.sock")),
+    "qemu-7.2-passt": debian_13.start_passt,
+}
+
+
+@pytest.mark.parametrize("capture", STARTS)
+def test_a_recorded_front_end_is_served_as_it_was(lab: Lab, capture: str) -> None:
+    path = lab.path("again.sock")
+    STARTS[capture](lab, path)
+    file = DIRECTORY / f"{capture}.pcapng"
+    played = lab.start("replay", VUTRACE, "replay", file, "--as", "frontend", "--to", path, "-q")
+    assert played.wait_exit(30) == 0, played.tail()
+    assert re.search(r"1 session; \d+ requests; \d+ replies, \d+ as recorded; 0 differences", played.output)
 
 
 def version(package: str) -> dict[str, str]:
