@@ -11,7 +11,7 @@ from vutrace.capture import read
 from vutrace.peers import PROFILES, FrontEnd
 from vutrace.peers.profiles import QEMU_2_10
 from vutrace.peers.scene import Play, record
-from vutrace.records import Frame
+from vutrace.records import Channel, Event, EventKind, Frame, Side
 
 BOOT = (FrontEnd.write_features, FrontEnd.start)
 
@@ -36,6 +36,13 @@ def test_a_restart_is_a_second_session_without_features_phase(tmp_path: Path) ->
     first, second = (captured(capture, session) for session in (1, 2))
     features = [line for line in first if "ENABLE" in line][:40]
     assert second == [line for number, line in enumerate(first) if not is_among(features, first, number)]
+
+
+def test_a_kept_restart_ends_as_its_back_ends_do(tmp_path: Path) -> None:
+    capture = tmp_path / "demo.pcapng"
+    record(Play(QEMU_2_10, pairs=1, restart=True), str(tmp_path), str(capture))
+    ends = [item for item in read(capture) if isinstance(item, Event) and item.kind is EventKind.CLOSE]
+    assert [end.sender for end in ends if end.channel is Channel.MAIN] == [Side.BACKEND] * 2
 
 
 def is_among(features: list[str], lines: list[str], number: int) -> bool:

@@ -46,11 +46,12 @@ def record(play: Play, directory: str, capture: str) -> None:
         with Server(back) as backend:
             _boot(frontend, front, play.enabled)
             _settle(frontend, backend)
+        frontend.wait_lost(_TIMEOUT)
         if play.restart:
-            frontend.wait_lost(_TIMEOUT)
             with Server(back) as backend:
                 frontend.reconnect(front)
                 _settle(frontend, backend)
+            frontend.wait_lost(_TIMEOUT)
 
 
 def _boot(frontend: FrontEnd, path: str, enabled: int) -> None:
