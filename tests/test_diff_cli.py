@@ -62,8 +62,8 @@ def test_json_has_the_same_differences() -> None:
     [
         ([], "two captures are needed, or one and --session N:M or --connection X:Y"),
         (["--session", "1:"], "--session 1:: N or N:M is what it takes"),
-        (["--session", "9"], "has no such session with messages"),
-        (["--connection", "A:B"], "has no such session with messages"),
+        (["--session", "9"], "has no such session with requests; it has 1 of A"),
+        (["--connection", "A:B"], "has no such session with requests; it has 1 of A"),
     ],
 )
 def test_what_makes_no_sense_is_said(words: list[str], why: str) -> None:

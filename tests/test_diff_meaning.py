@@ -7,14 +7,14 @@ from random import Random
 
 import pytest
 from replay_stage import CAPTURES, REGISTRY, act, of_records, recorded
-from sessions import Script
+from sessions import QEMU_7_2, Qemu, QemuNet, Script
 
 from vutrace.capture import read
-from vutrace.diff.compare import Change, pairings
-from vutrace.diff.courses import Account, accounts
+from vutrace.diff.compare import Change, compare, pairings
+from vutrace.diff.courses import LAST, Account, accounts
 from vutrace.diff.text import text
 from vutrace.peers import DPDK_22_11, Server
-from vutrace.records import Connection, Event, FdKind, Frame, Record, Side
+from vutrace.records import Channel, Connection, Event, EventKind, FdKind, Frame, Record, Side
 from vutrace.session.tracker import Tracker
 
 NAMES = sorted(path.stem for path in CAPTURES.glob("*.pcapng"))
@@ -139,6 +139,103 @@ def test_an_order_within_a_ring() -> None:
     change = only([each for each in changes(kept(), items) if each.subject == "ring"])
     assert change.what.startswith("place of ")
     assert change.names == ("rx0",)
+
+
+def qemu_start(qemu: Qemu) -> list[Record]:
+    """A start of two queue pairs, one of them enabled, and its stop."""
+    script = Script(qemu.need_reply)
+    script.open()
+    net = QemuNet(script, qemu, pairs=2)
+    for step in (net.init, net.features, net.start, net.stop):
+        step()
+    script.close(Side.FRONTEND)
+    return script.records
+
+
+def test_the_order_around_driver_ok_at_start() -> None:
+    """Up to QEMU 7.1 rings were enabled when they had been started, since then before."""
+    older = replace(QEMU_7_2, enable_first=False)
+    change = only(changes(qemu_start(older), qemu_start(QEMU_7_2)))
+    assert (change.what, change.names) == ("place of SET_VRING_ENABLE 1", ("rx0", "tx0"))
+    assert change.a == "between SET_VRING_CALL and SET_FEATURES"
+    assert change.b == "between SET_VRING_ENABLE 1 and SET_FEATURES"
+
+
+def test_a_ring_that_is_enabled_after_driver_ok() -> None:
+    def start(*steps: str) -> list[Record]:
+        script = Script()
+        script.get("GET_FEATURES", 1 << 30)
+        script.set("SET_FEATURES", 1 << 30)
+        script.memory()
+        script.steps(0, "num base addr kick call")
+        for step in steps:
+            if step == "on":
+                script.steps(0, step)
+            else:
+                script.set("SET_STATUS", 0xF)
+        return script.records
+
+    found = changes(start("on", "DRIVER_OK"), start("DRIVER_OK", "on"))
+    assert [(each.what, each.a, each.b) for each in found if each.subject == "ring"] == [
+        (
+            "place of SET_VRING_ENABLE 1",
+            "between SET_VRING_CALL and SET_STATUS 0xf",
+            "between SET_STATUS 0xf and the end",
+        )
+    ]
+
+
+def test_the_order_around_the_reset_at_stop() -> None:
+    """Since QEMU 8.1 the status is reset when all rings are stopped, not before the last pair's."""
+    newer = replace(QEMU_7_2, status_last_at_stop=True)
+    change = only([each for each in changes(qemu_start(QEMU_7_2), qemu_start(newer)) if each.names])
+    assert (change.what, change.names) == ("place of GET_VRING_BASE", ("rx1", "tx1"))
+
+
+def test_steps_that_move_together_are_one_difference() -> None:
+    def start(order: str) -> list[Record]:
+        script = Script()
+        script.set("SET_FEATURES", 1 << 30)
+        script.memory()
+        script.steps(0, order)
+        return script.records
+
+    found = changes(start("num base addr kick on on"), start("on on num base addr kick"))
+    change = only([each for each in found if each.subject == "ring"])
+    assert change.what == "place of SET_VRING_ENABLE 1 × 2"
+
+
+def test_the_first_difference_is_first_whatever_the_rows_count_from() -> None:
+    """In the second session of one capture and the first of another."""
+    one, two = accounts_of(kept("qemu-7.2-testpmd-restart"))
+    forth, back = (compare(*pair) for pair in ((one, two), (two, one)))
+    assert [each.subject for each in forth] == [each.subject for each in back]
+    rows = [each.row_a - two.first for each in back if each.row_a and each.subject not in LAST]
+    assert rows == sorted(rows)
+
+
+def test_an_end_by_vutrace_itself_is_told_as_such() -> None:
+    items = kept()
+    stopped = [
+        replace(item, text="vutrace stopped", sender=None)
+        if isinstance(item, Event) and item.kind is EventKind.CLOSE and item.channel is Channel.MAIN
+        else item
+        for item in items
+    ]
+    change = only(changes(items, stopped))
+    assert (change.what, change.a, change.b) == ("end: closed", "by the front-end", "vutrace stopped")
+    assert change.row_a == change.row_b == rows_of_closing(items)
+
+
+def rows_of_closing(items: list[Connection | Record]) -> int:
+    """The row of the main channel's end."""
+    rows = Tracker(REGISTRY).rows(items)
+    return next(
+        row.number
+        for row in rows
+        if isinstance(row.what, Event)
+        and (row.what.kind, row.what.channel) == (EventKind.CLOSE, Channel.MAIN)
+    )
 
 
 def is_request(item: Connection | Record, number: int) -> bool:

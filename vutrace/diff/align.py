@@ -1,9 +1,10 @@
 """Two courses side by side: what one has and the other has not, what says something else, what moved."""
 
-from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import NamedTuple
 
 from vutrace.diff.tokens import Fact, Token
@@ -30,7 +31,7 @@ class Edit:
 
 def edits(a: Sequence[Token], b: Sequence[Token]) -> Iterator[Edit]:
     """The differences in order."""
-    a, b = folded(a), folded(b)
+    a, b = countable(a), countable(b)
     gone: list[Lone] = []
     come: list[Lone] = []
     for tag, a1, a2, b1, b2 in opcodes([each.key for each in a], [each.key for each in b]):
@@ -38,13 +39,19 @@ def edits(a: Sequence[Token], b: Sequence[Token]) -> Iterator[Edit]:
             for old, new in zip(a[a1:a2], b[b1:b2], strict=True):
                 yield from told(old, new)
             continue
-        gone += [Lone(place, b1) for place in range(a1, a2) if not a[place].mark]
-        come += [Lone(place, a1) for place in range(b1, b2) if not b[place].mark]
-    yield from moves(a, b, gone, come)
+        gone += [Lone(place, b1, a[place]) for place in range(a1, a2)]
+        come += [Lone(place, a1, b[place]) for place in range(b1, b2)]
+    shared_a, shared_b = shared(a, gone), shared(b, come)
+    pairs = paired(gone, come)
+    yield from moves(a, b, [pair for pair in pairs if not pair[0].token.mark])
+    marks = [pair for pair in pairs if pair[0].token.mark]
+    yield from crossings(a, b, marks, (shared_a, shared_b))
     for first, last in stretches(gone):
-        yield Edit(words(a, first, last), "sent", "", a[first.place].row, row_before(b, first.missing))
+        only = words(a[first.place : last.place + 1])
+        yield Edit(only, "sent", "", first.token.row, row_before(b, first.missing))
     for first, last in stretches(come):
-        yield Edit(words(b, first, last), "", "sent", row_before(a, first.missing), b[first.place].row)
+        only = words(b[first.place : last.place + 1])
+        yield Edit(only, "", "sent", row_before(a, first.missing), first.token.row)
 
 
 def opcodes(a: list[str], b: list[str]) -> Iterator[tuple[str, int, int, int, int]]:
@@ -61,14 +68,12 @@ def opcodes(a: list[str], b: list[str]) -> Iterator[tuple[str, int, int, int, in
     yield "equal", len(a) - tail, len(a), len(b) - tail, len(b)
 
 
-def folded(tokens: Sequence[Token]) -> list[Token]:
-    """Equal neighbours as one."""
+def countable(tokens: Sequence[Token]) -> list[Token]:
+    """Without the repetitions that mean nothing."""
     found: list[Token] = []
     for token in tokens:
-        last = found[-1] if found else None
-        if last and (last.key, last.facts, last.mark) == (token.key, token.facts, token.mark):
-            found[-1] = replace(last, count=last.count + token.count)
-        else:
+        repeats = found and (found[-1].key, found[-1].facts) == (token.key, token.facts)
+        if not repeats or token.key != UNCOUNTED:
             found.append(token)
     return found
 
@@ -80,19 +85,6 @@ def told(old: Token, new: Token) -> Iterator[Edit]:
         # where no reply came, that alone is the difference
         if a != b and not (name.startswith("reply ") and "none" in (old.facts["reply"], new.facts["reply"])):
             yield Edit(f"{old.key}: {name}", a, b, old.row, new.row)
-    yield from counts([old], [new])
-
-
-def counts(a: Sequence[Token], b: Sequence[Token]) -> Iterator[Edit]:
-    """Steps that followed each other more often in one."""
-    for old, new in zip(a, b, strict=True):
-        if old.count != new.count and old.key != UNCOUNTED and not old.mark:
-            yield Edit(old.key, times(old.count), times(new.count), old.row, new.row)
-
-
-def times(count: int) -> str:
-    """How often in a row."""
-    return "once" if count == 1 else f"{count} times in a row"
 
 
 class Lone(NamedTuple):
@@ -100,21 +92,75 @@ class Lone(NamedTuple):
 
     place: int
     missing: int
+    token: Token
 
 
-def moves(a: list[Token], b: list[Token], gone: list[Lone], come: list[Lone]) -> Iterator[Edit]:
-    """Take out of both lists the steps that both courses have, at different places."""
-    places = defaultdict[str, deque[Lone]](deque)
+Pair = tuple[Lone, Lone]
+"""A step of A and the same one of B, at different places."""
+
+
+def paired(gone: list[Lone], come: list[Lone]) -> list[Pair]:
+    """Take the steps that both courses have, at different places, out of both lists."""
+    waiting = defaultdict[str, deque[Lone]](deque)
     for lone in come:
-        places[b[lone.place].key].append(lone)
-    pairs = [(lone, places[key].popleft()) for lone in gone if places[key := a[lone.place].key]]
-    moved, found = {old for old, _ in pairs}, {new for _, new in pairs}
-    gone[:] = [lone for lone in gone if lone not in moved]
-    come[:] = [lone for lone in come if lone not in found]
-    for lone, twin in pairs:
-        old, new = a[lone.place], b[twin.place]
-        yield Edit(f"place of {old.key}", where(a, lone.place), where(b, twin.place), old.row, new.row)
-        yield from told(old, new)
+        waiting[lone.token.key].append(lone)
+    pairs = [(lone, waiting[key].popleft()) for lone in gone if waiting[key := lone.token.key]]
+    moved, found = {old.place for old, _ in pairs}, {new.place for _, new in pairs}
+    gone[:] = [lone for lone in gone if lone.place not in moved and not lone.token.mark]
+    come[:] = [lone for lone in come if lone.place not in found and not lone.token.mark]
+    return pairs
+
+
+def moves(a: list[Token], b: list[Token], pairs: list[Pair]) -> Iterator[Edit]:
+    """Steps that stand elsewhere; those that moved together are told together."""
+    for run in together(pairs):
+        yield moved(a, b, [old.place for old, _ in run], [new.place for _, new in run])
+        for old, new in run:
+            yield from told(old.token, new.token)
+
+
+def moved(a: list[Token], b: list[Token], old: list[int], new: list[int]) -> Edit:
+    """Steps that stand at one place of A and at another of B."""
+    what = f"place of {words(a[place] for place in old)}"
+    return Edit(what, where(a, old), where(b, new), a[old[0]].row, b[new[0]].row)
+
+
+def shared(tokens: list[Token], lones: list[Lone]) -> list[int]:
+    """Where the steps are that both courses have side by side."""
+    alone = {lone.place for lone in lones}
+    return [place for place, token in enumerate(tokens) if not token.mark and place not in alone]
+
+
+def crossings(
+    a: list[Token], b: list[Token], marks: list[Pair], shared_places: tuple[list[int], list[int]]
+) -> Iterator[Edit]:
+    """Steps that stand on the other side of a mark.
+
+    Where one course has a mark more often, it is not known which is which; the mark's own course tells it.
+    """
+    counts = [Counter(token.key for token in tokens) for tokens in (a, b)]
+    for old, new in marks:
+        here = between(shared_places[0], old.place, new.missing)
+        there = between(shared_places[1], new.place, old.missing)
+        if here and there and counts[0][old.token.key] == counts[1][old.token.key]:
+            yield moved(a, b, here, there)
+
+
+def between(found: list[int], mark: int, other: int) -> list[int]:
+    """Those from a mark to the place where another course has it."""
+    return [place for place in found if min(mark, other) <= place < max(mark, other)]
+
+
+def together(pairs: list[Pair]) -> Iterator[list[Pair]]:
+    """Those that moved as one: side by side before and after."""
+    run: list[Pair] = []
+    for old, new in pairs:
+        if run and (run[-1][0].place + 1, run[-1][1].place + 1) != (old.place, new.place):
+            yield run
+            run = []
+        run.append((old, new))
+    if run:
+        yield run
 
 
 def stretches(lones: list[Lone]) -> Iterator[tuple[Lone, Lone]]:
@@ -130,21 +176,20 @@ def stretches(lones: list[Lone]) -> Iterator[tuple[Lone, Lone]]:
         yield first, last
 
 
-def words(tokens: list[Token], first: Lone, last: Lone) -> str:
-    """Steps in one line."""
-    told = [
-        token.key if token.count == 1 else f"{token.key} × {token.count}"
-        for token in tokens[first.place : last.place + 1]
-        if not token.mark
-    ]
-    more = [f"… {len(told) - NAMED} more"] if len(told) > NAMED else []
-    return ", ".join(told[:NAMED] + more)
+def words(tokens: Iterable[Token]) -> str:
+    """Steps in one line; equal ones that follow each other are counted."""
+    told = [token.key for token in tokens if not token.mark]
+    runs = [(key, len(list(equal))) for key, equal in groupby(told)]
+    named = [key if count == 1 else f"{key} × {count}" for key, count in runs]
+    more = [f"… {len(told) - sum(count for _, count in runs[:NAMED])} more"] if len(runs) > NAMED else []
+    return ", ".join(named[:NAMED] + more)
 
 
-def where(tokens: list[Token], place: int) -> str:
-    """What stands around a step."""
-    before = tokens[place - 1].key if place else "the beginning"
-    after = tokens[place + 1].key if place + 1 < len(tokens) else "the end"
+def where(tokens: list[Token], steps: list[int]) -> str:
+    """What stands around steps."""
+    first, last = steps[0], steps[-1]
+    before = tokens[first - 1].key if first else "the beginning"
+    after = tokens[last + 1].key if last + 1 < len(tokens) else "the end"
     return f"between {before} and {after}"
 
 

@@ -49,7 +49,7 @@ def compare(a: Account, b: Account, latency: bool = False) -> list[Change]:
         changes = [change for change in changes if not change.what.endswith(SHAPES)]
     if latency:
         changes += latencies(a.latencies, b.latencies)
-    return sorted(changes, key=place)
+    return sorted(changes, key=lambda change: place(change, a.first, b.first))
 
 
 def pairings(a: list[Account], b: list[Account], latency: bool = False) -> list[Pairing]:
@@ -79,10 +79,11 @@ def note(found: dict[tuple[str, str, Fact, Fact], Change], course: Course, edit:
     known.names += tuple(name for name in names if name not in known.names)
 
 
-def place(change: Change) -> tuple[bool, int, int]:
-    """Where a difference stands: by the row of either, the earlier counts; summaries come last."""
-    rows = [row for row in (change.row_a, change.row_b) if row is not None] or [0]
-    return change.subject in LAST, min(rows), max(rows)
+def place(change: Change, first_a: int, first_b: int) -> tuple[bool, int, int]:
+    """Where a difference stands: how far into the session that comes to it earlier; summaries come last."""
+    steps = ((change.row_a, first_a), (change.row_b, first_b))
+    since = [row - first for row, first in steps if row is not None] or [0]
+    return change.subject in LAST, min(since), max(since)
 
 
 def latencies(a: Mapping[str, list[int]], b: Mapping[str, list[int]]) -> Iterator[Change]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from vutrace.diff.tokens import Fact, Token, moved, token_of
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit_names
-from vutrace.records import Channel, Connection
+from vutrace.records import Channel, Connection, Event
 from vutrace.replay.script import Script, scripts
 from vutrace.session.memory import Region
 from vutrace.session.model import Loop, PhaseSpan, SessionTimeline
@@ -35,11 +35,12 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One session, ready to be compared; `rows` are those that its tokens name."""
+    """One session, ready to be compared; `first` is its first row, `rows` are those that its tokens name."""
 
     connection: int
     session: int
     device: str
+    first: int
     messages: int
     courses: list[Course]
     latencies: Mapping[str, list[int]]
@@ -71,8 +72,16 @@ def account(
     session: SessionTimeline, script: Script, latencies: Mapping[str, list[int]], rows: Mapping[int, Row]
 ) -> Account:
     """One session laid out."""
-    place = script.connection, script.session
-    return Account(*place, session.device, len(script.main), list(courses(session, script)), latencies, rows)
+    return Account(
+        script.connection,
+        script.session,
+        session.device,
+        session.first,
+        len(script.main),
+        list(courses(session, script)),
+        latencies,
+        rows,
+    )
 
 
 def note_latency(latencies: dict[tuple[int, int], dict[str, list[int]]], row: Row) -> None:
@@ -181,5 +190,13 @@ def ring_token(ring: Ring) -> Token:
 def end_token(session: SessionTimeline, script: Script) -> Token:
     """Who ended it, and what was left unanswered."""
     owing = ", ".join(each.name for each in session.owing)
-    closed = f"by the {script.closed_by.words}" if script.closed_by else "not in the capture"
-    return Token("end", {"closed": closed, "never answered": owing or "nothing"}, session.last)
+    row = script.closing.number if script.closing else session.last
+    return Token("end", {"closed": closed(script), "never answered": owing or "nothing"}, row)
+
+
+def closed(script: Script) -> str:
+    """Who closed the connection, in words."""
+    if script.closed_by:
+        return f"by the {script.closed_by.words}"
+    event = script.closing.what if script.closing else None
+    return event.text if isinstance(event, Event) else "not in the capture"

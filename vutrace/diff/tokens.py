@@ -23,14 +23,13 @@ Fact: TypeAlias = "str | frozenset[str]"
 class Token:
     """One step: `key` is what it is, by which two courses are laid side by side; `facts` what it says.
 
-    `row` is where it stands. `count` equal steps followed each other. A `mark` belongs to another course
-    and only tells the place of what stands around it.
+    `row` is where it stands. A `mark` belongs to another course and only tells the place of what stands
+    around it.
     """
 
     key: str
     facts: Mapping[str, Fact] = field(default_factory=dict)
     row: int | None = None
-    count: int = 1
     mark: bool = False
 
 

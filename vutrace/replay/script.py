@@ -29,7 +29,7 @@ class Exchange:
 class Script:
     """One recorded session; `side` are the exchanges of the channels that were passed.
 
-    `device` is the device's name, "" where nobody knew. `closed_by` is who ended it, None where the
+    `device` is the device's name, "" where nobody knew. `closing` is the record of its end, None where the
     capture ends before.
     """
 
@@ -38,9 +38,19 @@ class Script:
     main: list[Exchange] = field(default_factory=list)
     side: list[Exchange] = field(default_factory=list)
     device: str = ""
-    closed_by: Side | None = None
+    closing: Row | None = None
     first_ns: int = 0
     omitted: int = 0
+
+    @property
+    def closed_by(self) -> Side | None:
+        """Who ended it, as far as the capture tells."""
+        return self.closing.what.sender if self.closing and isinstance(self.closing.what, Event) else None
+
+    def is_cut_before_the_reply_to(self, exchange: Exchange) -> bool:
+        """Whether a reply may be missing because the capture ends there."""
+        answered = (each.row.number for each in self.main if each.reply)
+        return self.closing is None and exchange.row.number > max(answered, default=0)
 
     def replies(self, name: str) -> Iterator[Message]:
         """The replies to the requests called `name`, in order."""
@@ -61,7 +71,7 @@ def scripts(rows: Iterable[Row]) -> list[Script]:
         if isinstance(what, Message):
             add(script, row, what, asked)
         elif what.kind is EventKind.CLOSE and what.channel is Channel.MAIN:
-            script.closed_by = what.sender
+            script.closing = row
     return [script for script in building.values() if script.main]
 
 
