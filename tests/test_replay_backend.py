@@ -1,5 +1,7 @@
 """A recorded back-end for live front-ends: answers by meaning, and the model's where nothing was recorded."""
 
+import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,7 @@ from sessions import Script as Making
 
 from vutrace.dissection.message import Message
 from vutrace.peers import PROFILES, FrontEnd
-from vutrace.records import Event, Record, Side
+from vutrace.records import Event, Frame, Record, Side
 from vutrace.replay.answers import Answers
 from vutrace.replay.script import Script
 from vutrace.session.context import Context
@@ -66,6 +68,80 @@ def test_what_the_model_refuses_too_ends_the_session(tmp_path: Path) -> None:
         "nothing recorded answers live [2] GET_INFLIGHT_FD; the model back-end refuses it: "
         "GET_INFLIGHT_FD failed: not a request that this back-end knows"
     )
+
+
+def test_a_reply_that_was_never_recorded_is_the_models_and_said_so(tmp_path: Path) -> None:
+    """Of this recording only the requests are there."""
+    script = Making()
+    script.get("GET_FEATURES", 0)
+    requests = [each for each in script.records if isinstance(each, Frame) and each.sender is Side.FRONTEND]
+    path = str(tmp_path / "s")
+    with backend(of_records(requests), path) as done:
+        act(Side.FRONTEND, of_records(requests), path)
+    assert done.outcome.different
+    assert done.lines[0] == (
+        "note: the reply to live [2] GET_FEATURES was never recorded; the model back-end answers"
+    )
+
+
+def test_what_a_back_end_would_refuse_is_said(tmp_path: Path) -> None:
+    offered, asks = Making(), Making()
+    for script, acknowledged in ((offered, 1 << 30), (asks, 1 << 39)):
+        script.get("GET_FEATURES", 1 << 30)
+        script.set("SET_FEATURES", acknowledged)
+    path = str(tmp_path / "s")
+    with backend(of_records(offered.records), path) as done:
+        act(Side.FRONTEND, of_records(asks.records), path)
+    assert not done.outcome.different
+    assert done.lines[0] == (
+        "note: live [4] SET_FEATURES: the model back-end would refuse it: "
+        "SET_FEATURES failed: features 0x8000000000 were not offered"
+    )
+
+
+def test_a_front_end_that_leaves_without_a_request_has_broken_off(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with backend(recorded(NAME), path) as done:
+        connect(path).close()
+    assert done.broke == "the front-end closed the connection without a request"
+
+
+def connect(path: str) -> socket.socket:
+    """A connection, once somebody listens."""
+    end = socket.socket(socket.AF_UNIX)
+    deadline = time.monotonic() + 5
+    while end.connect_ex(path):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return end
+
+
+def test_what_a_front_end_did_not_get_to_is_told(tmp_path: Path) -> None:
+    script = Making()
+    script.get("GET_FEATURES", 0)
+    path = str(tmp_path / "s")
+    whole = Making(records=list(script.records), time_ns=script.time_ns)
+    whole.get("GET_QUEUE_NUM", 1)
+    whole.ask("SET_OWNER")
+    with backend(of_records(whole.records), path) as done:
+        act(Side.FRONTEND, of_records(script.records), path)
+    assert "note: only the recorded front-end sent GET_QUEUE_NUM, SET_OWNER" in done.lines
+    assert not done.outcome.different
+
+
+def test_a_back_end_that_died_at_a_request_dies_at_it_again(tmp_path: Path) -> None:
+    script = Making()
+    script.get("GET_FEATURES", 0)
+    script.get("GET_QUEUE_NUM", 1)
+    script.records.pop()
+    script.close(Side.BACKEND)
+    path = str(tmp_path / "s")
+    sessions = of_records(script.records)
+    with backend(sessions, path) as done:
+        front = act(Side.FRONTEND, sessions, path)
+    assert not front.broke
+    assert not done.outcome.different
+    assert "note: the connection was closed, as the recorded back-end had done" in done.lines
 
 
 def test_a_front_end_that_says_nothing_is_awaited(tmp_path: Path) -> None:

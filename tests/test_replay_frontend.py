@@ -1,6 +1,8 @@
 """A recorded front-end against model back-ends: what differs is told by field, what breaks off by message."""
 
+import contextlib
 import os
+import re
 import socket
 import struct
 import threading
@@ -145,6 +147,64 @@ def test_a_reply_that_nobody_waits_for_is_a_difference(tmp_path: Path) -> None:
         done = act(Side.FRONTEND, of_records(script.records), path)
     assert done.outcome.different
     assert "note: SET_OWNER: a reply that nobody waited for" in done.lines
+
+
+def making(*names: str) -> list[Record]:
+    """A session of requests without a payload, that has no end."""
+    script = Making()
+    for name in names:
+        script.ask(name)
+    return script.records
+
+
+FEATURES = struct.pack("<IIIQ", 1, 5, 8, 0)
+
+
+def test_a_back_end_that_closes_between_messages_is_told_by_its_last_reply(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with peer(path, FEATURES, close=True):
+        done = act(Side.FRONTEND, of_records(making("GET_FEATURES")), path)
+    assert done.broke == "the back-end closed the connection; its last reply was to [1] GET_FEATURES"
+
+
+def test_a_back_end_that_never_stops_talking_does_not_keep_us(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+
+    def flood() -> None:
+        end = listener.accept()[0]
+        with end, contextlib.suppress(OSError):
+            while True:
+                end.sendall(FEATURES * 64)
+
+    thread = beside(flood)
+    sessions = of_records(making("GET_FEATURES", "GET_PROTOCOL_FEATURES"))
+    done = act(Side.FRONTEND, sessions, path, timeout=0.3)
+    thread.join(10)
+    assert not thread.is_alive()
+    listener.close()
+    assert "the reply to [3] GET_PROTOCOL_FEATURES was awaited" in done.broke
+    assert re.fullmatch(r"note: GET_FEATURES: a reply that nobody waited for \(\d+ times\)", done.lines[-2])
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_reply_that_was_not_recorded_any_more_is_no_difference(ends: bool, tmp_path: Path) -> None:
+    """A capture may end within an exchange; a back-end that was recorded to say nothing is another thing."""
+    script = Making()
+    script.get("GET_FEATURES", 0)
+    script.get("GET_FEATURES", 0)
+    script.records.pop()
+    if ends:
+        script.close(Side.FRONTEND)
+    path = str(tmp_path / "s")
+    offer = replace(DPDK_22_11, features=0)
+    with Server(path, offer):
+        done = act(Side.FRONTEND, of_records(script.records), path)
+    assert not done.broke
+    assert done.outcome.different is ends
+    assert ("recorded none, live one (the recording ends before: may differ)" in done.lines[0]) is not ends
 
 
 def test_rings_are_empty_where_the_recording_takes_them_up() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from vutrace.dissection.message import Message
 from vutrace.peers import DPDK_22_11, BackEnd, Offer
 from vutrace.peers.state import RefusedError
+from vutrace.protocol.spec import ReplyRule
 from vutrace.records import Channel, Side
 from vutrace.replay.answers import Answers
 from vutrace.replay.compare import differences
@@ -38,7 +39,9 @@ class BackendPlay:
         self._closes = script.closed_by is Side.BACKEND
         self._side = list(script.side)
         self._waiting: dict[int, Exchange] = {}
-        self._heard: list[str] = []
+        self._main = script.main
+        self._heard: list[Heard] = []
+        self._ended = False  # by us
         self._model = BackEnd(
             offer_of(script), lambda line: outcome.notes.append(f"the model back-end: {line}")
         )
@@ -54,8 +57,18 @@ class BackendPlay:
                     close_all(heard.fds)
         finally:
             self._model.close()
+        if not self._heard:
+            raise BrokeOffError("the front-end closed the connection without a request")
         for exchange in self._waiting.values():
             self._compare(exchange, None)
+        self._tell_left()
+
+    def _tell_left(self) -> None:
+        """What was recorded and did not come about."""
+        heard = {each.message.name for each in self._heard}
+        missed = dict.fromkeys(name for each in self._main if (name := each.message.name) not in heard)
+        if missed:
+            self._outcome.notes.append(f"only the recorded front-end sent {', '.join(missed)}")
         if self._side:
             unsent = ", ".join(exchange.message.name for exchange in self._side)
             self._outcome.notes.append(
@@ -63,16 +76,22 @@ class BackendPlay:
             )
 
     def _next(self) -> Heard | None:
+        if self._ended:
+            return None
         ends = self._closes and self._answers.all_asked
         try:
             return self._talk.hear(time.monotonic() + min(self._idle, QUIET if ends else self._idle))
         except TimeoutError:
             if ends:
-                self._outcome.notes.append("the connection was closed, as the recorded back-end had done")
+                self._end()
                 return None
-            last = self._heard[-1] if self._heard else "it said nothing at all"
+            last = live(self._heard[-1]) if self._heard else "it said nothing at all"
             awaited = f"the next request was awaited from the front-end for {self._idle:g} s"
             raise BrokeOffError(f"{awaited}; its last: {last}") from None
+
+    def _end(self) -> None:
+        self._ended = True
+        self._outcome.notes.append("the connection was closed, as the recorded back-end had done")
 
     def _take(self, heard: Heard) -> None:
         message = heard.message
@@ -84,7 +103,7 @@ class BackendPlay:
         if message.reply:
             self._outcome.notes.append(f"{message.name}: a reply from the front-end, which sends none")
             return
-        self._heard.append(f"live [{heard.row.number}] {message.name}")
+        self._heard.append(heard)
         self._outcome.requests += 1
         exchange = self._answers.find(message, heard.row.context)
         self._adopt(heard)
@@ -100,12 +119,17 @@ class BackendPlay:
 
     def _answer(self, heard: Heard, exchange: Exchange | None) -> None:
         answer, refused = self._modelled(heard)
-        if exchange is None:
-            self._tell_unrecorded(heard, refused)
         recorded = exchange.reply if exchange else None
-        if recorded and owed(heard.message, heard.row.context) is not Owed.NO:
+        due = owed(heard.message, heard.row.context)
+        if exchange is self._main[-1] and self._closes and due is Owed.YES and not recorded:
+            self._end()
+        elif exchange is None or (heard.message.spec.rule is ReplyRule.ALWAYS and not recorded):
+            self._tell_unrecorded(heard, exchange, refused)
+        elif refused:
+            self._outcome.notes.append(f"{live(heard)}: the model back-end would refuse it: {refused}")
+        if recorded and due is not Owed.NO:
             self._reply(recorded)
-        elif answer is not None:
+        elif answer is not None and not self._ended:
             self._outcome.replies += 1
             self._talk.send(Channel.MAIN, answer)
 
@@ -116,13 +140,13 @@ class BackendPlay:
         except (RefusedError, OverflowError) as error:
             return None, str(error)
 
-    def _tell_unrecorded(self, heard: Heard, refused: str) -> None:
-        told = f"live [{heard.row.number}] {heard.message.name}"
+    def _tell_unrecorded(self, heard: Heard, exchange: Exchange | None, refused: str) -> None:
         how = f"the model back-end refuses it: {refused}" if refused else "the model back-end answers"
+        what = "" if exchange is None else "the reply to "
         self._outcome.unrecorded += 1
-        self._outcome.notes.append(f"{told} was never recorded; {how}")
+        self._outcome.notes.append(f"{what}{live(heard)} was never recorded; {how}")
         if refused:
-            raise BrokeOffError(f"nothing recorded answers {told}; {how}")
+            raise BrokeOffError(f"nothing recorded answers {live(heard)}; {how}")
 
     def _reply(self, recorded: Message) -> None:
         made = self._descriptors.make(recorded)
@@ -154,6 +178,11 @@ class BackendPlay:
         found = list(differences(exchange.reply, live, exchange.row.context.device))
         number, name = exchange.row.number, exchange.message.name
         self._outcome.findings += [Finding(number, name, difference) for difference in found]
+
+
+def live(heard: Heard) -> str:
+    """Which message of the live front-end."""
+    return f"live [{heard.row.number}] {heard.message.name}"
 
 
 def offer_of(script: Script) -> Offer:

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from vutrace.dissection.message import Message
 from vutrace.peers import PeerError
@@ -52,6 +53,7 @@ class FrontendPlay:
         self._rings = RingMemory()
         self._waiting: dict[int, Exchange] = {}  # by the live request's row
         self._sent: list[Exchange] = []  # since the last reply
+        self._answered: Exchange | None = None
         self._doubts: list[str] = []
         self._begun = self._asked = 0
 
@@ -68,9 +70,10 @@ class FrontendPlay:
         for exchange in self._waiting.values():
             if exchange.reply:
                 self._compare(exchange, None)
-        if missing := len(self._script.side) - self._asked:
-            told = "on the back-end channel, which this one did not"
-            self._outcome.notes.append(f"the recorded back-end asked {missing} times more {told}")
+        if (missing := len(self._script.side) - self._asked) > 0:
+            channels = " and ".join(dict.fromkeys(str(each.message.channel) for each in self._script.side))
+            which = f"on the {channels} channel, which this one did not"
+            self._outcome.notes.append(f"the recorded back-end asked {missing} times more {which}")
 
     def _act(self) -> None:
         for exchange in self._script.main:
@@ -114,12 +117,14 @@ class FrontendPlay:
         return sent
 
     def _await(self, number: int, exchange: Exchange, timeout: float) -> None:
-        """Wait for the reply to the request of live row `number`."""
+        """Wait for the reply to the request of live row `number`; if others keep coming, twice as long."""
         deadline = time.monotonic() + timeout
-        what = f"the reply to [{exchange.row.number}] {exchange.message.name}"
+        what = f"the reply to {told(exchange)}"
         while number in self._waiting:
             try:
                 heard = self._talk.hear(deadline)
+                if time.monotonic() >= deadline + timeout:
+                    raise TimeoutError
             except TimeoutError:
                 if timeout < self._timeout:
                     raise
@@ -137,21 +142,18 @@ class FrontendPlay:
         self._linger(self._clock(exchange.message.frame.time_ns))
 
     def _linger(self, until: float) -> None:
+        """Take what is here, and what comes until then."""
+        waiting = True
         try:
-            while self._talk.look(until) or time.monotonic() < until:
-                if self._talk.closed:
-                    break
-                while self._talk.look():
-                    self._take_next()
+            while waiting and not self._talk.closed:
+                waiting = time.monotonic() < until
+                self._talk.look(until)
+                for heard in self._talk.heard():
+                    self._take(heard)
         except PeerError as error:
             raise self._broke_off(str(error)) from None
         if self._talk.closed:
             raise self._broke_off("the back-end closed the connection")
-
-    def _take_next(self) -> None:
-        heard = self._talk.hear(0.0)
-        if heard:
-            self._take(heard)
 
     def _take(self, heard: Heard) -> None:
         close_all(heard.fds)
@@ -167,11 +169,14 @@ class FrontendPlay:
             return
         self._sent.clear()
         self._doubts.clear()
+        self._answered = exchange
         self._compare(exchange, message)
 
     def _compare(self, exchange: Exchange, live: Message | None) -> None:
         self._outcome.replies += live is not None
         found = list(differences(exchange.reply, live, exchange.row.context.device))
+        if exchange.reply is None and self._script.is_cut_before_the_reply_to(exchange):
+            found = [replace(each, own="the recording ends before") for each in found]
         self._outcome.same += not found
         number, name = exchange.row.number, exchange.message.name
         self._outcome.findings += [Finding(number, name, difference) for difference in found]
@@ -198,12 +203,22 @@ class FrontendPlay:
         for field, offered in (("features", live.offered), ("protocol_features", live.protocol_offered)):
             value = exchange.message.number_in(field)
             if value is not None and offered is not None and value & ~offered:
-                told = f"[{exchange.row.number}] {exchange.message.name} acknowledges {value & ~offered:#x}"
-                self._doubts.append(f"{told}, which this back-end does not offer")
+                wrong = f"{told(exchange)} acknowledges {value & ~offered:#x}"
+                self._doubts.append(f"{wrong}, which this back-end does not offer")
 
     def _broke_off(self, why: str, closed: bool = True) -> BrokeOffError:
-        asked = [f"[{each.row.number}] {each.message.name}" for each in self._sent]
+        return BrokeOffError("; ".join([why, *([self._since()] if closed else []), *self._doubts]))
+
+    def _since(self) -> str:
+        """At which message it broke off."""
+        asked = list(map(told, self._sent))
         if len(asked) > ASKED_SHOWN:
             asked = [*asked[: ASKED_SHOWN - 1], "…", asked[-1]]
-        since = f"; sent since its last reply: {', '.join(asked)}" if closed and asked else ""
-        return BrokeOffError("; ".join([why + since, *self._doubts]))
+        if asked:
+            return f"sent since its last reply: {', '.join(asked)}"
+        return f"its last reply was to {told(self._answered)}" if self._answered else "nothing was sent yet"
+
+
+def told(exchange: Exchange) -> str:
+    """Which message of the recording."""
+    return f"[{exchange.row.number}] {exchange.message.name}"

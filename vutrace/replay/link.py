@@ -16,6 +16,7 @@ from vutrace.proxy.passed import FD_SIZE, descriptors
 from vutrace.records import Channel, FdInfo, Frame, Side
 
 BIG_ENDIAN = sys.byteorder == "big"
+AT_ONCE = 256  # messages that are taken in one go
 _SPACE = socket.CMSG_SPACE(MAX_FDS * FD_SIZE)
 
 
@@ -60,13 +61,16 @@ class Link:
                 self._wait_writable(deadline, timeout)
             except (BrokenPipeError, ConnectionResetError):
                 self.closed = True
-                raise PeerError(f"the {self.side.peer.words} has closed the connection") from None
+                raise PeerError(f"the {self.side.peer.words} closed the connection") from None
         return frame
 
     def read(self) -> list[Came]:
-        """The messages that are here now; `closed` is set at the end. PeerError when they are none."""
+        """The messages that are here now; `closed` is set at the end. PeerError when they are none.
+
+        So many at once: a peer that never pauses is not to keep us here.
+        """
         came: list[Came] = []
-        while not self.closed:
+        while not self.closed and len(came) < AT_ONCE:
             try:
                 data, ancillary, _, _ = self._end.recvmsg(
                     self._framer.wants(), _SPACE, socket.MSG_CMSG_CLOEXEC

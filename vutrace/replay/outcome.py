@@ -1,7 +1,9 @@
 """What came of a replay: how the live peer differed from the recorded one."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from vutrace.replay.compare import Difference
 
@@ -45,8 +47,17 @@ def lines(outcome: Outcome) -> Iterator[str]:
         yield f"[{finding.row}] {finding.name}: {words}"
     if len(told) > SHOWN:
         yield f"… and {len(told) - SHOWN} more"
-    yield from (f"note: {note}" for note in outcome.notes)
+    yield from notes(outcome.notes)
     yield summary(outcome)
+
+
+def notes(found: Iterable[str]) -> Iterator[str]:
+    """Each note once, with how often it was made."""
+    counted = Counter(found)
+    for note, times in islice(counted.items(), SHOWN):
+        yield f"note: {note}" + (f" ({times} times)" if times > 1 else "")
+    if len(counted) > SHOWN:
+        yield f"note: … and {len(counted) - SHOWN} more"
 
 
 def summary(outcome: Outcome) -> str:

@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from vutrace.dissection.message import Message
@@ -73,11 +73,15 @@ class Talk:
                 raise TimeoutError
         return self._heard.popleft()
 
-    def look(self, deadline: float = 0.0) -> bool:
-        """Read what is there, or comes until `deadline`; whether there is something to hear."""
+    def heard(self) -> Iterator[Heard]:
+        """What has come and was not heard yet."""
+        while self._heard:
+            yield self._heard.popleft()
+
+    def look(self, deadline: float = 0.0) -> None:
+        """Read what is there, or wait for something until `deadline`."""
         for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
             self._read(key.data)
-        return bool(self._heard)
 
     def open_side(self, channel: Channel, end: socket.socket) -> None:
         """A socket was passed: another channel, in place of an earlier one."""
