@@ -18,7 +18,9 @@ from typer.testing import CliRunner
 from vutrace.capture import read
 from vutrace.cli import app
 from vutrace.records import Event, Frame
+from vutrace.replay.keyboard import Keyboard
 from vutrace.replay.pace import UNTIL_A_KEY, Pace
+from vutrace.replay.paced import LONG_WAIT, wait_due
 
 SECOND = 1_000_000_000
 CAPTURE = CAPTURES / "qemu-7.2-testpmd.pcapng"
@@ -145,7 +147,7 @@ def test_on_a_terminal_keys_pause_and_step() -> None:
         assert process.stderr
         assert b"space pauses" in process.stderr.readline()
         os.write(ours, b" sssq")
-        output, _ = process.communicate(timeout=20)
+        output, notes = process.communicate(timeout=20)
     finally:
         process.kill()
         process.wait()
@@ -154,6 +156,7 @@ def test_on_a_terminal_keys_pause_and_step() -> None:
     rows = [int(line.split()[0]) for line in numbered(output.decode().splitlines())]
     assert rows == list(range(1, len(rows) + 1))
     assert 3 <= len(rows) <= 6
+    assert notes == b"vutrace: paused\n"
 
 
 @pytest.mark.parametrize(
@@ -164,13 +167,85 @@ def test_on_a_terminal_keys_pause_and_step() -> None:
         (["--as", "frontend"], "--as needs --to ENDPOINT, the live peer"),
         (["--as", "backend", "--to", "s", "--mutate", "1"], "--mutate needs --as frontend and --to ENDPOINT"),
         (["--as", "frontend", "--to", "fd:x"], "'fd:x': fd: takes a descriptor number"),
-        (["--as", "frontend", "--to", "s", "--session", "9"], "has no such session with messages"),
+        (
+            ["--as", "frontend", "--to", "s", "--session", "9"],
+            "no such session with requests; it has 1 of A",
+        ),
+        (["--as", "frontend", "--to", "s", "--runs", "2"], "--runs needs --mutate SEED"),
+        (["--as", "frontend", "--to", "s", "--board"], "--board does not go with --as"),
+        (["--as", "backend", "--to", "s", "--from", "1"], "--from does not go with --as"),
+        (["--session", "1"], "--session needs --as frontend or --as backend"),
+        (["--mutate", "1"], "--mutate needs --as frontend or --as backend"),
+        (["--speed", "1e-300x"], "--speed 1e-300x: 2x, 0.5x or max"),
+        (["--from", "3", "--to", "1"], "--from 3 --to 1: the end is before the beginning"),
+        (["--to", "nan"], "--from 0 --to nan: the end is before the beginning"),
     ],
 )
 def test_what_makes_no_sense_is_said(words: list[str], why: str) -> None:
     ran = run(CAPTURE, *words)
     assert type(ran.exception).__name__ == "UsageError"
     assert why in str(ran.exception)
+
+
+@pytest.mark.parametrize("words", [["--to", "inf"], ["--to", "1e300"]])
+def test_a_part_may_end_after_the_recording(words: list[str]) -> None:
+    assert shown(CAPTURE, "--speed", "max", *words) == show(CAPTURE)
+
+
+@pytest.mark.parametrize("start", ["99", "1e300", "inf"])
+def test_a_part_in_which_nothing_was_recorded_is_told(start: str) -> None:
+    ran = run(CAPTURE, "--from", start)
+    assert (ran.exit_code, numbered(ran.stdout.splitlines())) == (0, [])
+    assert "nothing was recorded in that part" in ran.stderr
+
+
+@pytest.mark.parametrize("stdin", [False, True])
+@pytest.mark.parametrize(
+    "words", ["replay -w", "replay --as frontend --to s -w", "export --format json -o", "timeline -o"]
+)
+def test_no_verb_writes_over_the_capture_that_it_reads(words: str, stdin: bool, tmp_path: Path) -> None:
+    path = tmp_path / "start.pcapng"
+    path.write_bytes(CAPTURE.read_bytes())
+    with path.open("rb") as file:
+        command = [*VUTRACE[:-1], *words.split(), str(path), "-" if stdin else str(path)]
+        ran = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False, timeout=30)
+    option = words.split()[-1]
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(f"vutrace: {option} {path}: that is the capture itself, which would be lost")
+    assert path.read_bytes() == CAPTURE.read_bytes()
+
+
+def test_a_terminal_without_the_letters_gets_escapes() -> None:
+    command = [*VUTRACE, str(CAPTURES / "qemu-10.0-vhost-user-gpu.pcapng"), "--speed", "max"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    ran = subprocess.run(command, capture_output=True, check=True, env=environment, timeout=30)
+    assert b"1280\\xd7800" in ran.stdout
+
+
+def test_a_key_that_is_held_makes_no_speed_that_cannot_be_waited_for() -> None:
+    clock = pace(1.0)
+    for key in "-" * 2000:
+        clock.press(key, 12.0)
+    wait = clock.wait(104 * SECOND, 12.0)
+    assert wait is not None
+    assert 0 < wait < 1e9
+    for key in "+" * 4000:
+        clock.press(key, 12.0)
+    clock.press(" ", 13.0)
+    assert clock.words == "paused"
+
+
+def test_a_damaged_time_is_waited_for_in_parts() -> None:
+    """Until a key is pressed: no system call takes a wait of centuries."""
+    waits: list[float | None] = []
+
+    class Patient(Keyboard):
+        def wait(self, seconds: float | None) -> str:
+            waits.append(seconds)
+            return "q" if len(waits) > 2 else ""
+
+    wait_due((1 << 63) - 1, pace(1.0), Patient(-1), lambda words: None)
+    assert waits == [LONG_WAIT] * 3
 
 
 def test_the_kept_capture_has_what_these_tests_count_on() -> None:

@@ -74,7 +74,7 @@ def chosen_accounts(
     name: str, registry: "Registry", device: str, session: str, letter: str
 ) -> "list[Account]":
     """The sessions of a capture that were asked for."""
-    from vutrace.cli.reading import noting, open_capture
+    from vutrace.cli.reading import no_session, noting, open_capture
     from vutrace.diff.courses import accounts
     from vutrace.session.tracker import Tracker
 
@@ -86,7 +86,7 @@ def chosen_accounts(
         if session in ("", str(each.session)) and letter in ("", connection_letter(each.connection))
     ]
     if not wanted:
-        raise UsageError(f"{name} has no such session with messages")
+        raise no_session(name, [(each.connection, each.session) for each in found])
     return wanted
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vutrace.cli.errors import UsageError
+from vutrace.records import connection_letter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from vutrace.capture import Reader
     from vutrace.dissection.registry import Registry
@@ -27,14 +28,14 @@ def chosen(file: str | None, read: str | None) -> str:
     return file or read or ""
 
 
-def spare(file: str, output: str) -> None:
-    """UsageError where the output would overwrite the capture that is read."""
-    if (
-        "-" not in (file, output)
-        and all(map(os.path.exists, (file, output)))
-        and os.path.samefile(file, output)
-    ):
-        raise UsageError(f"-o {output}: that is the capture itself, which would be lost")
+def spare(file: str, output: str, option: str = "-o") -> None:
+    """UsageError where the output, which `option` named, would overwrite the capture that is read."""
+    try:
+        there, read = os.stat(output), os.fstat(0) if file == "-" else os.stat(file)
+    except OSError:
+        return  # nothing there, or - for stdout; what cannot be read is told when it is
+    if stat.S_ISREG(there.st_mode) and os.path.samestat(there, read):
+        raise UsageError(f"{option} {output}: that is the capture itself, which would be lost")
 
 
 def open_capture(file: str, follow: bool, done_fd: int | None) -> "Reader":
@@ -81,6 +82,14 @@ def noting(file: str, reader: "Reader", rows: "Iterator[Row]") -> "Iterator[Row]
 def is_live(file: str, follow: bool) -> bool:
     """Whether rows should be out at once: the capture is growing, or comes through a pipe."""
     return follow or (file == "-" and not stat.S_ISREG(os.fstat(0).st_mode))
+
+
+def no_session(file: str, found: "Iterable[tuple[int, int]]") -> UsageError:
+    """What is wrong when no session is left to work on; `found` are those there are, by connection."""
+    names = [f"{number} of {connection_letter(connection)}" for connection, number in found]
+    if not names:
+        return UsageError(f"{file} has no session with requests")
+    return UsageError(f"{file} has no such session with requests; it has {', '.join(names)}")
 
 
 def note(text: str) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import TextIOWrapper
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +28,7 @@ from vutrace.views.colour import When, painter
 
 if TYPE_CHECKING:
     from vutrace.dissection.registry import Registry
+    from vutrace.session.row import Row
     from vutrace.views.pick import Pick
     from vutrace.views.printing import Printer
 
@@ -138,6 +139,21 @@ def text_printer(tree: bool, dump: bool, style: str, color: When, secrets: bool)
     paint = painter(color, os.environ, sys.stdout.isatty())
     rows = Rows(STYLES[style].make(), STYLES[style].width, paint)
     return Text(rows, Tree(secrets) if tree else None, dump, secrets)
+
+
+def shower(quiet: bool, color: When) -> "Callable[[Row], None]":
+    """Prints rows one by one as they come; none of them when `quiet`."""
+    from vutrace.views.sight import Onlooker
+
+    if quiet:
+        return lambda row: None
+    printer, onlooker = text_printer(False, False, "r", color, False), Onlooker()
+    heading = iter(printer.heading())
+
+    def show(row: "Row") -> None:
+        write(heading, iter(printer.lines(onlooker.see(row))), live=True)
+
+    return show
 
 
 def write(heading: Iterable[str], lines: Iterator[str], live: bool) -> None:

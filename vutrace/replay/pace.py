@@ -5,7 +5,7 @@ from dataclasses import dataclass
 FASTER, SLOWER = 2.0, 0.5
 KEYS = "space pauses and goes on, s or Enter steps, + faster, - slower, q ends"
 UNTIL_A_KEY = None
-FASTEST = 1e6
+FASTEST = 1e6  # and as many times slower
 
 
 def factor(speed: str) -> float:
@@ -13,7 +13,7 @@ def factor(speed: str) -> float:
     if speed == "max":
         return 0.0
     value = float(speed.removesuffix("x"))
-    if not 0 < value < FASTEST:
+    if not 1 / FASTEST <= value <= FASTEST:
         raise ValueError(speed)
     return value
 
@@ -32,6 +32,13 @@ class Pace:
     paused: bool = False
     steps: int = 0
     ended: bool = False
+
+    @property
+    def words(self) -> str:
+        """How the clock goes."""
+        if self.paused:
+            return "paused"
+        return f"{self.speed:g}x" if self.speed else "as fast as it goes"
 
     def begin(self, at_ns: int, now: float) -> None:
         """The recording is taken up at `at_ns`."""
@@ -63,10 +70,10 @@ class Pace:
                 self.steps += 1
             case "+":
                 self._move(now)
-                self.speed *= FASTER
+                self.speed = min(self.speed * FASTER, FASTEST)
             case "-":
                 self._move(now)
-                self.speed *= SLOWER
+                self.speed = max(self.speed * SLOWER, 1 / FASTEST) if self.speed else 0.0
             case "q":
                 self.ended = True
 
