@@ -1,6 +1,7 @@
 """`vutrace diff` from the outside: exact texts of the comparisons that it is for."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,18 @@ def test_qemu_7_beside_qemu_10(golden: Golden) -> None:
     ran = diff(QEMU_7, QEMU_10)
     assert ran.exit_code == 1
     golden("diff/qemu-7.2-qemu-10.0.txt", ran.stdout)
+
+
+def test_the_manual_shows_what_is_told() -> None:
+    """Its first example, times aside: the captures are recorded anew now and then."""
+    page = (CAPTURES.parent / "docs" / "diff.md").read_text()
+    example = page.split("QEMU 7.2 and 10.0 with the same DPDK:\n\n```\n")[1].split("```")[0]
+    told = diff(QEMU_7, QEMU_10).stdout
+    assert set(untimed(example)) <= set(untimed(told))
+
+
+def untimed(text: str) -> list[str]:
+    return [re.sub(r"\d+\.\d{6}", "TIME", line) for line in text.splitlines()]
 
 
 def test_before_and_after_a_reconnect(golden: Golden) -> None:

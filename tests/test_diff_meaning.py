@@ -1,5 +1,6 @@
 """`vutrace diff`: what it is blind to, and what it sees."""
 
+import struct
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,33 @@ def test_independent_rings_may_interleave() -> None:
         while any(left.values()):
             mixed.append(left[random.choice([ring for ring in left if left[ring]])].pop(0))
         assert changes(start(steps), start(mixed)) == []
+
+
+def pause(left: int, taken_up: int) -> list[Record]:
+    """A ring that is stopped at an index and taken up at one."""
+    script = Script()
+    script.set("SET_FEATURES", 1 << 30)
+    script.steps(0, "num base addr kick")
+    script.ask("GET_VRING_BASE", struct.pack("<II", 0, 0), reply=struct.pack("<II", 0, left))
+    script.ring("SET_VRING_BASE", 0, taken_up)
+    script.close(Side.FRONTEND)
+    return script.records
+
+
+def test_what_passed_is_compared_on_request() -> None:
+    """Whether a ring has moved at all until it is stopped is chance in a short run."""
+    assert changes(pause(0, 0), pause(7, 7)) == []
+    (pair,) = pairings(accounts_of(pause(0, 0)), accounts_of(pause(7, 7)), indexes=True)
+    assert ("GET_VRING_BASE: reply num", "at its beginning", "moved on") in [
+        (change.what, change.a, change.b) for change in pair.changes
+    ]
+
+
+def test_a_ring_that_is_taken_up_elsewhere_than_it_was_left() -> None:
+    (change,) = changes(pause(7, 7), pause(7, 0))
+    assert (change.what, change.a, change.b) == (
+        "SET_VRING_BASE: num", "as GET_VRING_BASE told", "at its beginning",
+    )  # fmt: skip
 
 
 # What it sees

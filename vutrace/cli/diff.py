@@ -36,6 +36,9 @@ def diff(
         str, typer.Option(metavar="X[:Y]", help="Only connection X of A and Y of B, by letter.")
     ] = "",
     latency: Annotated[bool, typer.Option("--latency", help="Compare how long replies took, too.")] = False,
+    indexes: Annotated[
+        bool, typer.Option("--indexes", help="Compare whether rings have moved on, too: what passed decides.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     device: Annotated[str, typer.Option(metavar="NAME", help="What was traced (net, blk, ...).")] = "",
     dissector: Dissectors = None,
@@ -53,7 +56,7 @@ def diff(
         chosen_accounts(name, registry, device, sessions[side], connections[side])
         for side, name in enumerate((a, b or a))
     ]
-    pairs = pairings(sides[0], sides[1], latency)
+    pairs = pairings(sides[0], sides[1], latency, indexes)
     for line in [objects(pairs)] if json else text(pairs, row_line):
         typer.echo(line)
     raise typer.Exit(0 if same(pairs) else DIFFERENT)

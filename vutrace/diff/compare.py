@@ -7,9 +7,11 @@ from statistics import median
 
 from vutrace.diff.align import Edit, edits
 from vutrace.diff.courses import LAST, PHASES, SHAPES, Account, Course
-from vutrace.diff.tokens import Fact
+from vutrace.diff.tokens import MOVED, Fact
 
 LATE_RATIO, LATE_NS = 2.0, 100_000
+# Where a back-end, or the last record, says how far a ring has come.
+INDEXES = {"GET_VRING_BASE: reply num", "ring: base"}
 
 
 @dataclass(slots=True)
@@ -35,15 +37,15 @@ class Pairing:
     changes: list[Change]
 
 
-def compare(a: Account, b: Account, latency: bool = False) -> list[Change]:
-    """What differs, first difference first."""
+def compare(a: Account, b: Account, latency: bool = False, indexes: bool = False) -> list[Change]:
+    """What differs, first difference first; what the traffic decides only on request."""
     found: dict[tuple[str, str, Fact, Fact], Change] = {}
     for mine, theirs in couples(a, b):
         course = mine or theirs
         assert course
         for edit in edits(mine.tokens if mine else (), theirs.tokens if theirs else ()):
             note(found, course, edit)
-    changes = list(found.values())
+    changes = [change for change in found.values() if indexes or not of_traffic(change)]
     if all(change.subject == PHASES for change in changes):
         # Where every course is the same, loops that are not tell only how independent rings interleave.
         changes = [change for change in changes if not change.what.endswith(SHAPES)]
@@ -52,10 +54,17 @@ def compare(a: Account, b: Account, latency: bool = False) -> list[Change]:
     return sorted(changes, key=lambda change: place(change, a.first, b.first))
 
 
-def pairings(a: list[Account], b: list[Account], latency: bool = False) -> list[Pairing]:
+def of_traffic(change: Change) -> bool:
+    """Whether it is only that a ring has moved in one of them."""
+    return change.what in INDEXES and {change.a, change.b} <= MOVED
+
+
+def pairings(
+    a: list[Account], b: list[Account], latency: bool = False, indexes: bool = False
+) -> list[Pairing]:
     """Sessions in order, each with its counterpart."""
     return [
-        Pairing(mine, theirs, compare(mine, theirs, latency) if mine and theirs else [])
+        Pairing(mine, theirs, compare(mine, theirs, latency, indexes) if mine and theirs else [])
         for mine, theirs in zip_longest(a, b)
     ]
 

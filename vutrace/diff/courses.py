@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vutrace.diff.tokens import Fact, Token, moved, token_of
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit_names
 from vutrace.records import Channel, Connection, Event
-from vutrace.replay.script import Script, scripts
+from vutrace.replay.script import Exchange, Script, scripts
 from vutrace.session.memory import Region
 from vutrace.session.model import Loop, PhaseSpan, SessionTimeline
 from vutrace.session.rings import Ring
@@ -159,8 +159,9 @@ def messages(session: SessionTimeline, script: Script) -> Iterator[Course]:
     names = {lane.ring.index: lane.ring.name or str(lane.ring.index) for lane in session.rings}
     about_device: list[Token] = []
     about_rings: dict[int, list[Token]] = {index: [] for index in names}
+    given: dict[int, int | None] = {}
     for exchange in script.main:
-        token, ring = token_of(exchange), exchange.message.ring
+        token, ring = with_base(token_of(exchange), exchange, given), exchange.message.ring
         if ring is not None:
             about_rings.setdefault(ring, []).append(token)
             continue
@@ -174,6 +175,16 @@ def messages(session: SessionTimeline, script: Script) -> Iterator[Course]:
     for channel in (Channel.BACKEND, Channel.GPU):
         side = [token_of(each) for each in script.side if each.message.channel is channel]
         yield Course(f"{channel} channel", side)
+
+
+def with_base(token: Token, exchange: Exchange, given: dict[int, int | None]) -> Token:
+    """A ring that is taken up at the index `given` before is that, whatever the number."""
+    message, ring = exchange.message, exchange.message.ring
+    if message.name == "GET_VRING_BASE" and exchange.reply and ring is not None:
+        given[ring] = exchange.reply.number_in("num")
+    if message.name == "SET_VRING_BASE" and ring in given and message.number_in("num") == given[ring]:
+        return replace(token, facts={**token.facts, "num": "as GET_VRING_BASE told"})
+    return token
 
 
 def ring_token(ring: Ring) -> Token:

@@ -116,9 +116,13 @@ def fact_of(value: object, show: Show, device: Device) -> Fact:
     return shown(show, value)
 
 
+BEGINNING, FURTHER = "at its beginning", "moved on"
+MOVED: set[Fact] = {BEGINNING, FURTHER}
+
+
 def moved(base: int | None) -> str:
     """Whether a ring has gone on from its beginning; how far is the traffic's doing."""
-    return "not set" if base is None else "moved on" if base & 0x7FFF else "at its beginning"
+    return "not set" if base is None else FURTHER if base & 0x7FFF else BEGINNING
 
 
 def layout(message: Message) -> Iterator[tuple[str, Fact]]:
