@@ -1,9 +1,12 @@
 """Every kept capture acted out on both sides at once: what passes is what was recorded, byte for byte."""
 
+import struct
 from pathlib import Path
 
 import pytest
 from replay_stage import CAPTURES, both, of_records, recorded
+from sessions import Script as Making
+from sessions import mask
 
 from vutrace.capture import read
 from vutrace.records import Channel, Frame, FrameFlag, Side
@@ -68,6 +71,30 @@ def test_the_back_end_channel_is_acted_on_both_sides(tmp_path: Path) -> None:
     spoken = [(frame.sender, frame.data[:8]) for frame in front.frames if frame.channel is Channel.BACKEND]
     told, acknowledged = b"\2\0\0\0\x09\0\0\0", b"\2\0\0\0\5\0\0\0"
     assert spoken == [(Side.BACKEND, told), (Side.FRONTEND, acknowledged)]
+
+
+def test_the_messages_of_a_postcopy_are_awaited_by_its_rules(tmp_path: Path) -> None:
+    """A table with memory is answered with addresses, the one that ends it is not."""
+    script = Making(need_reply=frozenset({"POSTCOPY_LISTEN"}))
+    script.get("GET_FEATURES", 1 << 30)
+    script.get("GET_PROTOCOL_FEATURES", mask("REPLY_ACK", "PAGEFAULT"))
+    script.set("SET_PROTOCOL_FEATURES", mask("REPLY_ACK", "PAGEFAULT"))
+    script.set("SET_FEATURES", 1 << 30)
+    script.ask("POSTCOPY_ADVISE", reply=b"", reply_fds="userfaultfd")
+    script.ask("POSTCOPY_LISTEN")
+    table = struct.pack("<IIQQQQ", 1, 0, 0, 256 << 20, 0x7F00_0000_0000, 0)
+    script.ask("SET_MEM_TABLE", table, reply=table, fds="memfd")
+    script.ask("SET_MEM_TABLE", bytes(8))
+    script.ask("POSTCOPY_END", reply=bytes(8))
+    script.close(Side.FRONTEND)
+    sent_there = [item.data for item in script.records if isinstance(item, Frame)]
+    front, back = both(of_records(script.records), str(tmp_path / "s"))
+    for done in (front, back):
+        assert not done.broke
+        assert [frame.data for frame in done.frames] == sent_there
+    assert not back.outcome.different, back.lines
+    # the kernel makes no userfaultfd from a record
+    assert [finding.difference.field for finding in front.outcome.findings] == ["descriptors"]
 
 
 def growing_disk() -> list[Frame]:

@@ -174,6 +174,7 @@ def test_on_a_terminal_keys_pause_and_step() -> None:
         (["--as", "frontend", "--to", "s", "--runs", "2"], "--runs needs --mutate SEED"),
         (["--as", "frontend", "--to", "s", "--board"], "--board does not go with --as"),
         (["--as", "backend", "--to", "s", "--from", "1"], "--from does not go with --as"),
+        (["--board", "-q"], "--board shows the rings, -q shows nothing: one of them"),
         (["--session", "1"], "--session needs --as frontend or --as backend"),
         (["--mutate", "1"], "--mutate needs --as frontend or --as backend"),
         (["--speed", "1e-300x"], "--speed 1e-300x: 2x, 0.5x or max"),

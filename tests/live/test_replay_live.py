@@ -11,7 +11,7 @@ from lab.guest import Guest
 from lab.messages import captured, frames, requests
 from lab.needs import GUEST, STORAGE, TESTPMD, needs
 from lab.process import Lab, Program, run
-from lab.proxy import VUTRACE
+from lab.proxy import VUTRACE, start_proxy
 from lab.qemu import network, start_qemu
 from lab.storage import start_storage_daemon
 
@@ -64,6 +64,23 @@ def test_testpmd_is_ready_for_a_recorded_front_end(lab: Lab, capture: str) -> No
         assert "no difference" in run(
             VUTRACE, "diff", DIRECTORY / f"{capture}.pcapng", lab.path("again.pcapng")
         )
+
+
+@needs(*TESTPMD, cpus=2)
+def test_the_same_run_twice_does_not_differ(lab: Lab) -> None:
+    """Virtio-user sends what it can to testpmd: each time other descriptors, addresses, times, indexes."""
+    for run_of in ("one", "two"):
+        front, back = lab.path(f"{run_of}-front.sock"), lab.path(f"{run_of}-back.sock")
+        vhost = dpdk.start_vhost(lab, back)
+        proxy = start_proxy(lab, front, back)
+        virtio_user = dpdk.start_virtio_user(lab, front)
+        virtio_user.wait_for("Port statistics|RX-packets", 60)
+        dpdk.stop(virtio_user)
+        proxy.stop()
+        dpdk.stop(vhost)
+        proxy.capture.rename(lab.path(f"{run_of}.pcapng"))
+    told = run(VUTRACE, "diff", lab.path("one.pcapng"), lab.path("two.pcapng"))
+    assert told.splitlines()[-1] == "no difference"
 
 
 @needs(*STORAGE)

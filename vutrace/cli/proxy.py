@@ -61,7 +61,7 @@ def proxy(
 
     pairs, mode = _pairs(endpoints, pair), _mode(socket_mode)
     messages, seconds, patience = _count(count), _duration(autostop), _seconds("--wait", wait, wait)
-    _refuse_output(write, quiet, board)
+    refuse_output(write, quiet, board)
     with _signals_held():
         # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
         sources = open_pairs(pairs, mode)
@@ -110,7 +110,8 @@ def _refuse_circles(endpoints: "list[Endpoint]") -> None:
             raise UsageError(f"{end.path} is both listened on and connected to: vutrace would talk to itself")
 
 
-def _refuse_output(write: str, quiet: bool, board: bool) -> None:
+def refuse_output(write: str, quiet: bool, board: bool) -> None:
+    """UsageError for a capture on a terminal, and for a board that is not to be shown."""
     if write == "-" and os.isatty(1):
         raise UsageError("-w -: stdout is a terminal; pipe the capture on, as in -w - | tshark -r -")
     if quiet and board:

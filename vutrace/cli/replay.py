@@ -85,6 +85,7 @@ def replay(
     color: Color = When.AUTO,
 ) -> None:
     """Show a capture at its pace, or act one side of it out against a live peer."""
+    from vutrace.cli.proxy import refuse_output
     from vutrace.cli.reading import chosen, load_dissectors
     from vutrace.cli.replay_acted import act_out, recordings, seeds_of, stage_of
     from vutrace.cli.replay_paced import part_of, show_paced
@@ -92,6 +93,7 @@ def replay(
     from vutrace.session.tracker import Tracker
 
     refuse_misplaced(context, role)
+    refuse_output(write, quiet, board)
     name, registry = chosen(file, read), load_dissectors(dissector)
     quiet = quiet or write == "-"
     if role is None:

@@ -1,9 +1,8 @@
 """What came of a replay: how the live peer differed from the recorded one."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby
 
 from vutrace.replay.compare import Difference
 
@@ -52,9 +51,9 @@ def lines(outcome: Outcome) -> Iterator[str]:
 
 
 def notes(found: Iterable[str]) -> Iterator[str]:
-    """Each note once, with how often it was made."""
-    counted = Counter(found)
-    for note, times in islice(counted.items(), SHOWN):
+    """Each in order; one that was made over and over is told once."""
+    counted = [(note, len(list(same))) for note, same in groupby(found)]
+    for note, times in counted[:SHOWN]:
         yield f"note: {note}" + (f" ({times} times)" if times > 1 else "")
     if len(counted) > SHOWN:
         yield f"note: … and {len(counted) - SHOWN} more"
