@@ -2,7 +2,8 @@
 
     python bench/wireshark.py [MESSAGES]
 
-Prints seconds of wall clock and of processor time, the best of three, as a Markdown table. The capture
+Prints seconds of wall clock and of processor time, the best of three, as a Markdown table; the bar is held
+against processor time, which other programs on the machine disturb least. The capture
 repeats a real one, each time as a new session. tshark without the plug-in shows what the plug-in costs.
 """
 
@@ -52,7 +53,8 @@ def repeat(source: Path, target: Path, records: int) -> int:
 
 def measure(command: Sequence[str | Path]) -> Time:
     """The best of some runs, its output thrown away."""
-    return min((run(command) for _ in range(ROUNDS)), key=lambda each: each.wall)
+    runs = [run(command) for _ in range(ROUNDS)]
+    return Time(min(each.wall for each in runs), min(each.processor for each in runs))
 
 
 def run(command: Sequence[str | Path]) -> Time:
@@ -72,7 +74,7 @@ def main() -> int:
         script.write_text(plugin(load()), encoding="utf-8")
         count = repeat(CAPTURE, capture, messages)
         fields = ["-T", "fields", "-e", "frame.number", "-e", "_ws.col.Info"]
-        tshark = ["tshark", "-n", "-r", capture, *fields]
+        tshark: list[str | Path] = ["tshark", "-n", "-r", capture, *fields]
         runs: dict[str, list[str | Path]] = {
             "`vutrace show --json`": [sys.executable, "-m", "vutrace", "show", "--json", capture],
             "`tshark -T fields`, plug-in": [*tshark, "-X", f"lua_script:{script}"],
@@ -86,11 +88,13 @@ def report(count: int, times: dict[str, Time]) -> float:
     """A table, and how many times as fast vutrace is."""
     print(f"{count} records, best of {ROUNDS}\n\n| | wall s | processor s | µs a record |\n|---|---|---|---|")
     for name, spent in times.items():
-        print(f"| {name} | {spent.wall:.2f} | {spent.processor:.2f} | {spent.wall / count * 1e6:.1f} |")
+        print(f"| {name} | {spent.wall:.2f} | {spent.processor:.2f} | {spent.processor / count * 1e6:.1f} |")
     ours, plugged, plain = times.values()
-    print(f"\nvutrace is {plugged.wall / ours.wall:.1f} times as fast as tshark with the plug-in.")
-    print(f"The plug-in costs {(plugged.wall - plain.wall) / count * 1e6:.1f} µs a record.")
-    return plugged.wall / ours.wall
+    faster = plugged.processor / ours.processor
+    print(f"\nvutrace is {faster:.1f} times as fast as tshark with the plug-in by processor time,")
+    print(f"{plugged.wall / ours.wall:.1f} times by the clock.")
+    print(f"The plug-in costs {(plugged.processor - plain.processor) / count * 1e6:.1f} µs a record.")
+    return faster
 
 
 if __name__ == "__main__":
