@@ -90,6 +90,7 @@ def drawn(built: Timeline) -> None:
             if name == "svg":
                 ElementTree.fromstring(text)
     assert list(queues.text(built, None)) is not None
+    assert list(queues.text(built, None, width=20)) is not None
     json.loads(queues.objects(built, None))
 
 

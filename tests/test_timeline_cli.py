@@ -66,6 +66,20 @@ def test_one_ring_or_pair(capture: Path) -> None:
     assert [ring["ring"] for ring in rings] == [0, 1, 5]
 
 
+FOLDED = """\
+ring      desc, avail, used    descriptors           state                              last change
+--------  -------------------  --------------------  ---------------------------------  -----------------
+0 rx0     0x7f0000000000       kick eventfd#25       started yes, enabled yes (sent 1)  [126] at 8.100125
+size 256  +0x1000              call eventfd#26 (2.)  started by SET_VRING_KICK          SET_VRING_ENABLE
+base 0    +0x2000              err  -                enabled by SET_VRING_ENABLE
+"""
+
+
+def test_queues_fold_what_is_wider_than_it_may_be(capture: Path) -> None:
+    shown = run("queues", capture, "--width", "110").stdout.decode()
+    assert [line.rstrip() for line in shown.splitlines()[1:6]] == FOLDED.splitlines()
+
+
 def test_queues_of_the_last_of_one_and_of_all_sessions(capture: Path) -> None:
     def sessions(*words: str) -> list[int]:
         return [each["session"] for each in json.loads(run("queues", capture, "--json", *words).stdout)]

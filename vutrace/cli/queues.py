@@ -1,6 +1,7 @@
 """`vutrace queues`: the state of every ring."""
 
 import os
+import shutil
 import sys
 from typing import Annotated
 
@@ -29,6 +30,12 @@ def queues(
         str, typer.Option(metavar="N|last|all", help="Which session of each connection.")
     ] = "last",
     json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            min=20, metavar="N", help="Columns that a row may have; else the terminal's.", show_default=False
+        ),
+    ] = None,
     device: Device = "",
     dissector: Dissectors = None,
     color: Color = When.AUTO,
@@ -46,7 +53,8 @@ def queues(
         put("-", [objects(timeline, wanted) + "\n"])
         return
     paint = painter(color, os.environ, sys.stdout.isatty())
-    put("-", (line + "\n" for line in text(timeline, wanted, paint)))
+    columns = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+    put("-", (line + "\n" for line in text(timeline, wanted, paint, columns)))
 
 
 queues.__doc__ = f"{queues.__doc__}\n\n{EXAMPLES}"

@@ -18,6 +18,7 @@ HEADERS = (
     "ring", "name", "size", "base", "desc, avail, used", "kick", "call", "err",
     "started", "enabled", "by", "last change",
 )  # fmt: skip
+FOLDED = ("ring", "desc, avail, used", "descriptors", "state", "last change")
 ROLES = ("kick", "call", "err")
 SENT = {None: "-", True: "1", False: "0"}
 
@@ -33,25 +34,46 @@ def sessions_of(connection: ConnectionTimeline, wanted: int | None) -> list[Sess
     return [session for session in connection.sessions if session.number == wanted]
 
 
-def text(timeline: Timeline, session: int | None, paint: Paint = bare) -> Iterator[str]:
-    """A table for each session, line by line; `session` as in `sessions_of`."""
+def text(
+    timeline: Timeline, session: int | None, paint: Paint = bare, width: int | None = None
+) -> Iterator[str]:
+    """A table for each session, line by line; `session` as in `sessions_of`, `width` in columns."""
     for connection in timeline.connections:
         for each in sessions_of(connection, session):
             letter = connection_letter(connection.number)
             end = f"as it stood at its end, {each.end_ns / 1e9:.6f} s" if each.closed else "still open"
             head = f"connection {letter}, session {each.number}, {printable(each.device)}: {end}"
             yield paint(head, "heading")
-            yield from table(each).splitlines()
+            yield from table(each, width).splitlines()
             yield ""
 
 
-def table(session: SessionTimeline) -> str:
-    """The rings of one session."""
+def table(session: SessionTimeline, width: int | None = None) -> str:
+    """The rings of one session: a line for each, or three where a line would not fit."""
     if not session.rings:
         return "no message named a ring"
     fds = {(holding.slot.ring, holding.slot.role): holding for holding in session.fds}
     rows = [cells(lane, fds) for lane in session.rings]
-    return tabulate(rows, HEADERS, "simple", disable_numparse=True)
+    lines = tabulate(rows, HEADERS, "simple", disable_numparse=True)
+    if width is None or len(lines.split("\n", 1)[0]) <= width:
+        return lines
+    return tabulate([folded(*row) for row in rows], FOLDED, "simple", disable_numparse=True)
+
+
+def folded(
+    ring: str, name: str, size: str, base: str, where: str, kick: str, call: str, err: str,
+    started: str, enabled: str, by: str, change: str,
+) -> list[str]:  # fmt: skip
+    """A row's cells in columns of three lines."""
+    row, _, rest = change.partition(" ")
+    message, _, time = rest.rpartition(" at ")
+    return [
+        f"{ring} {name}\nsize {size}\nbase {base}",
+        where.replace(" ", "\n"),
+        f"kick {kick}\ncall {call}\nerr  {err}",
+        f"started {started}, enabled {enabled}\n" + by.replace("; ", "\n"),
+        f"{row} at {time}\n{message}",
+    ]
 
 
 def cells(lane: RingLane, fds: Fds) -> list[str]:
