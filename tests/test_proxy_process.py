@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -176,6 +177,37 @@ def test_a_capture_is_not_written_onto_a_terminal(tmp_path: Path) -> None:
     assert (
         done.stderr == "vutrace: -w -: stdout is a terminal; pipe the capture on, as in -w - | tshark -r -\n"
     )
+
+
+def test_the_board_hides_no_note(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    words = [*PROXY, "front", "nobody", "--board"]
+    child = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path)
+    os.close(theirs)
+    try:
+        seen = read_terminal(ours, "\x1b[?1049h")
+        with socket.socket(socket.AF_UNIX) as turned_away:
+            turned_away.connect(str(tmp_path / "front"))
+            assert turned_away.recv(1) == b""
+        child.send_signal(signal.SIGINT)
+        seen += read_terminal(ours, "nobody cannot be reached")
+        assert child.wait(SECONDS) == 130
+    finally:
+        child.kill()
+        child.wait()
+        os.close(ours)
+    assert "\x1b[?1049l" in seen
+    assert "cannot be reached" not in seen.partition("\x1b[?1049l")[0]
+
+
+def read_terminal(terminal: int, wanted: str) -> str:
+    """What a program writes up to and with `wanted`."""
+    seen, until = "", time.monotonic() + SECONDS
+    while wanted not in seen and time.monotonic() < until:
+        if select.select([terminal], [], [], 0.2)[0]:
+            seen += os.read(terminal, 65536).decode(errors="replace")
+    assert wanted in seen, seen
+    return seen
 
 
 def test_a_socket_in_use_is_4_and_one_line(process: Process) -> None:

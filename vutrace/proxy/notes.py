@@ -6,13 +6,18 @@ from queue import SimpleQueue
 
 
 class Notes:
-    """`tell` never waits; `close` gives the lines that wait a moment to appear."""
+    """`tell` never waits; `close` gives the lines that wait a moment to appear.
 
-    def __init__(self, fd: int = 2) -> None:
+    Held notes come when they are closed: a screen that is drawn again and again would hide them.
+    """
+
+    def __init__(self, fd: int = 2, held: bool = False) -> None:
         self._fd = fd
+        self._held = held
         self._lines: SimpleQueue[str | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="notes", daemon=True)
-        self._thread.start()
+        if not held:
+            self._thread.start()
 
     def tell(self, text: str) -> None:
         """One line."""
@@ -21,6 +26,8 @@ class Notes:
     def close(self, seconds: float = 0.5) -> None:
         """No more lines."""
         self._lines.put(None)
+        if self._held:
+            self._thread.start()
         self._thread.join(seconds)
 
     def _run(self) -> None:

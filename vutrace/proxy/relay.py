@@ -66,7 +66,7 @@ class Relay:
             for source in chain(*sources):
                 source.close()
             raise
-        self._notes = Notes()
+        self._notes = Notes(held=options.show is Show.BOARD and os.isatty(1) and os.isatty(2))
         self._writer = Writer(self._fd, self._recording_failed) if self._fd is not None else None
         self._loop = Loop(self._notes.tell)
         self._encoder = Encoder(self._writer, options.messages, self._loop.stop, self._notes.tell)
