@@ -3,6 +3,8 @@
 Source: virtio, "Block Device".
 """
 
+from collections.abc import Iterator
+
 from vutrace.plugin import (
     SECTORS,
     SIZE,
@@ -38,6 +40,7 @@ FEATURES = {
     16: "VIRTIO_BLK_F_SECURE_ERASE",
     17: "VIRTIO_BLK_F_ZONED",
 }
+RO = bit("VIRTIO_BLK_F_RO", FEATURES)
 NET_MRG_RXBUF = 1 << 15  # every net back-end offers it
 
 
@@ -67,6 +70,7 @@ class BlkConfig(Layer):
     """virtio_blk_config: a device has it as far as its features reach."""
 
     name = "blk config"
+    glance = ("capacity", "num_queues", "blk_size", "seg_max", "size_max", "max_discard_sectors")
     fields_desc = [
         le64("capacity", SECTORS),
         le32("size_max", SIZE),
@@ -99,12 +103,19 @@ def ring_name(index: int, _features: int) -> str:
     return f"req{index}"
 
 
+def notes(features: int) -> Iterator[str]:
+    """What the guest may not do."""
+    if features & RO:
+        yield "the disk is read-only (VIRTIO_BLK_F_RO)"
+
+
 DEVICE = Device(
     "blk",
     number=2,
     features=FEATURES,
     config=BlkConfig,
     ring_name=ring_name,
+    notes=notes,
     evidence=Evidence(
         # SPDK's vhost serves blk and scsi alike; its features tell which.
         commands=(

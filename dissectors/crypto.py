@@ -71,8 +71,11 @@ HIGH_MACS = flags(
         17: "CBCMAC_AES",
         18: "CBCMAC_KASUMI_F9",
         21: "XCBC_AES",
+        22: "ZUC_EIA3",
     }
 )
+# virtio has ECDSA where Linux has DSA.
+AKCIPHERS = flags({1: "RSA", 2: "ECDSA or DSA", 3: "ECDSA"})
 
 
 class CryptoConfig(Layer):
@@ -91,7 +94,7 @@ class CryptoConfig(Layer):
         le32("aead_algo", flags({1: "GCM", 2: "CCM", 3: "CHACHA20_POLY1305"})),
         le32("max_cipher_key_len", SIZE),
         le32("max_auth_key_len", SIZE),
-        le32("akcipher_algo", flags({1: "RSA", 2: "ECDSA"})),
+        le32("akcipher_algo", AKCIPHERS),
         le64("max_size", SIZE),
     ]
 

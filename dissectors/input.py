@@ -29,7 +29,23 @@ EVENT_TYPES = {
     0x16: "PWR",
     0x17: "FF_STATUS",
 }
-BUS_TYPES = enum({0x01: "PCI", 0x03: "USB", 0x05: "BLUETOOTH", 0x06: "VIRTUAL", 0x11: "I8042"})
+# Linux, input.h
+BUS_TYPES = enum(
+    {
+        0x01: "PCI",
+        0x03: "USB",
+        0x05: "BLUETOOTH",
+        0x06: "VIRTUAL",
+        0x10: "ISA",
+        0x11: "I8042",
+        0x13: "RS232",
+        0x18: "I2C",
+        0x19: "HOST",
+        0x1C: "SPI",
+        0x1D: "RMI",
+        0x1E: "CEC",
+    }
+)
 RINGS = {0: "event", 1: "status"}
 
 

@@ -6,7 +6,6 @@ Source: virtio, "Network Device".
 from collections.abc import Iterator
 
 from vutrace.plugin import (
-    HEX,
     Device,
     Evidence,
     Layer,
@@ -65,6 +64,18 @@ MRG_RXBUF = bit("VIRTIO_NET_F_MRG_RXBUF", FEATURES)
 HASH_TYPES = flags(
     dict(enumerate(["IPv4", "TCPv4", "UDPv4", "IPv6", "TCPv6", "UDPv6", "IP_EX", "TCP_EX", "UDP_EX"]))
 )
+TUNNEL_NAMES = [
+    "GRE_2784",
+    "GRE_2890",
+    "GRE_7676",
+    "GRE_UDP",
+    "VXLAN",
+    "VXLAN_GPE",
+    "GENEVE",
+    "IPIP",
+    "NVGRE",
+]
+TUNNEL_TYPES = flags(dict(enumerate(TUNNEL_NAMES)))
 
 # What decides the length of the header before every packet, the strongest first.
 HEADER_LENGTHS = [
@@ -89,7 +100,7 @@ class NetConfig(Layer):
         u8("rss_max_key_size", unit("bytes")),
         le16("rss_max_indirection_table_length"),
         le32("supported_hash_types", HASH_TYPES),
-        le32("supported_tunnel_types", HEX),
+        le32("supported_tunnel_types", TUNNEL_TYPES),
     ]
 
 

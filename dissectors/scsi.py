@@ -3,7 +3,7 @@
 Source: virtio, "SCSI Host Device".
 """
 
-from vutrace.plugin import SECTORS, SIZE, Device, Evidence, Layer, le16, le32, unit
+from vutrace.plugin import SECTORS, SIZE, Device, Evidence, Layer, bit, le16, le32, unit
 
 FEATURES = {
     0: "VIRTIO_SCSI_F_INOUT",
@@ -12,6 +12,9 @@ FEATURES = {
     3: "VIRTIO_SCSI_F_T10_PI",
 }
 SPECIAL = ("ctrl", "event")
+# SPDK offers these together; of the bits behind scsi's own, blk, net and gpu have some.
+SPDK = ("VIRTIO_SCSI_F_INOUT", "VIRTIO_SCSI_F_HOTPLUG", "VIRTIO_SCSI_F_CHANGE")
+ANY_LAYOUT, OTHERS = 1 << 27, 0xFFFFF0
 
 
 class ScsiConfig(Layer):
@@ -44,8 +47,10 @@ DEVICE = Device(
     config=ScsiConfig,
     ring_name=ring_name,
     evidence=Evidence(
-        # SPDK's vhost serves blk and scsi alike, so its name tells nothing.
+        # SPDK's vhost serves blk and scsi alike, so its name tells nothing; its features do.
         commands=(r"\bvhost-(user|device)-scsi\b", r"\bvirtio-id=8\b"),
         config_sizes=(36,),
+        features=ANY_LAYOUT | sum(bit(name, FEATURES) for name in SPDK),
+        without=OTHERS,
     ),
 )

@@ -90,6 +90,13 @@ SAID = [
         struct.pack("<Q", 2097152) + bytes(52),
         "capacity 2097152 sectors (1 GiB)",
     ),
+    (
+        "net",
+        bytes(24) + struct.pack("<I", 1 << 4 | 1 << 6),
+        "supported_tunnel_types VXLAN GENEVE",
+    ),
+    ("media", struct.pack("<II", 1 << 23 | 1 << 26, 0), "device_caps META_CAPTURE STREAMING"),
+    ("crypto", struct.pack("<14I", *[0] * 7, 1 << 22, *[0] * 6), "mac_algo_h ZUC_EIA3"),
     ("net", bytes.fromhex("525400000001") + b"\1\0", "mac 52:54:00:00:00:01, status LINK_UP"),
     ("fs", b"lab".ljust(36, b"\0") + struct.pack("<I", 1), "tag lab, num_request_queues 1"),
     (
@@ -170,6 +177,30 @@ def test_configuration_space_is_said_in_words(name: str, data: bytes, words: str
     sight = next(iter(Onlooker().sights(Tracker(REGISTRY, name).rows([config_reply(data)]))))
     assert sight.layout is not None
     assert words in generic(sight.layout, sight.config, sight.row.context)
+
+
+def test_a_disks_capacity_and_limits_are_seen_at_a_glance() -> None:
+    limits = struct.pack("<QIIIIBBHIBBH", 2097152, 0, 126, 0, 512, 0, 0, 1, 1, 0, 0, 4)
+    space = limits + struct.pack("<III", 32768, 1, 1) + bytes(12)
+    row = "\n".join(lines("blk", [config_reply(space)])).splitlines()[0]
+    assert row.partition("at 0: ")[2].startswith(
+        "capacity 2097152 sectors (1 GiB), num_queues 4, blk_size 512 bytes, seg_max 126 segments, "
+        "max_discard_sectors 32768 sectors (16 MiB), …"
+    )
+
+
+def test_a_disk_that_is_read_only_says_so() -> None:
+    acked = frame(2, struct.pack("<Q", 1 << 32 | 1 << 5))
+    assert "the disk is read-only" in "\n".join(lines("blk", [acked]))
+
+
+def test_spdks_scsi_is_told_by_what_it_offers() -> None:
+    offered = frame(1, struct.pack("<Q", 0x15C000007), flags=VERSION | REPLY)
+    (row,) = Tracker(REGISTRY).rows([offered])
+    assert row.context.device.name == "scsi"
+    assert row.context.reason == (
+        "VIRTIO_SCSI_F_INOUT VIRTIO_SCSI_F_HOTPLUG VIRTIO_SCSI_F_CHANGE VIRTIO_F_ANY_LAYOUT offered"
+    )
 
 
 def test_an_answer_that_does_not_say_what_it_answers_is_shown_as_bytes() -> None:

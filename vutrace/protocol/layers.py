@@ -63,13 +63,15 @@ class Layer(Packet):
     """A structure of the protocol. `big_endian` is the traced host's byte order, see `in_order`.
 
     `marks` tells a layout from others of the same size: the field of that name has one of these values.
-    A configuration space that is a union lists what else its bytes may be in `variants`.
+    A configuration space that is a union lists what else its bytes may be in `variants`; `glance` names
+    the fields of one that are worth knowing first, for which a row has room.
     """
 
     name = "payload"
     big_endian: ClassVar[bool] = False
     marks: ClassVar[tuple[str, frozenset[int]] | None] = None
     variants: ClassVar[tuple[type["Layer"], ...]] = ()
+    glance: ClassVar[tuple[str, ...]] = ()
 
     def do_dissect(self, s: bytes) -> bytes:
         """Take the fields that are whole; what follows the last of them is left over."""

@@ -20,7 +20,7 @@ Fields = Mapping[str, Any]
 Formatter = Callable[[Message, Fields, Context], str]
 
 REGIONS_SHOWN = 3
-CONFIG_WIDTH = 100
+CONFIG_WIDTH = 140
 
 
 def detail(message: Message, context: Context) -> str:
@@ -40,18 +40,19 @@ def leftover(message: Message) -> str:
     return f"{len(message.rest)} bytes {REDACTED}" if hidden else hex_of(message.rest)
 
 
-def generic(layer: type[Layer], fields: Fields, context: Context) -> str:
-    """Field by field."""
+def generic(layer: type[Layer], fields: Fields, context: Context, first: Sequence[str] = ()) -> str:
+    """Field by field, those named in `first` before the others."""
     shown = [field for field in shows_of(layer) if field.name in fields and field.show.kind is not Kind.PAD]
+    shown.sort(key=lambda field: first.index(field.name) if field.name in first else len(first))
     return ", ".join(f"{field.name} {text_of(fields[field.name], field.show, context)}" for field in shown)
 
 
 def config_words(layer: type[Layer], fields: Fields, context: Context) -> str:
-    """What a configuration space says, as far as a row goes: the values that are not zero."""
+    """What a configuration space says, as far as a row goes: the values that are not zero, by weight."""
     said = {
         name: value for name, value in fields.items() if not isinstance(value, dict) and not is_zero(value)
     }
-    words = generic(layer, said, context)
+    words = generic(layer, said, context, layer.glance)
     return words if len(words) <= CONFIG_WIDTH else words[:CONFIG_WIDTH].rpartition(",")[0] + ", …"
 
 

@@ -59,7 +59,7 @@ class Layers:
             "opaque": None if known else True,
             "marks": marks(layer),
             "secrets": has_secrets(layer) or None,
-            "fields": [self._field(field, key) for field in layer.fields_desc] if known else [],
+            "fields": [self._field(field, key) | rank(layer, field) for field in layer.fields_desc if known],
             "variants": [self.add(each, variant(each, key)) for each in layer.variants] or None,
         }
 
@@ -76,6 +76,12 @@ class Layers:
         if device == "config":
             return f"{key}.{names.structure(layer)}"
         return names.prefix(layer, device)
+
+
+def rank(layer: type[Layer], field: Any) -> Entry:
+    """Where in a row a field of a configuration space comes."""
+    named = [*layer.glance, *(each.name for each in layer.fields_desc if each.name not in layer.glance)]
+    return {"rank": named.index(field.name)}
 
 
 def variant(layer: type[Layer], key: str) -> str:

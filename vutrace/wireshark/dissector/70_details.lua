@@ -79,7 +79,7 @@ local function dmabuf(values)
     values.fd_width, values.fd_height, values.fd_stride, fourcc(values.fd_drm_fourcc), modifier)
 end
 
-local CONFIG_WIDTH = 100
+local CONFIG_WIDTH = 140
 
 local function says_nothing(field, value)
   if value == "" then return true end
@@ -87,11 +87,13 @@ local function says_nothing(field, value)
   return type(value) ~= "table" and is_zero(value)
 end
 
--- What a configuration space says, as far as a row goes: the values that are not zero.
+-- What a configuration space says, as far as a row goes: the values that are not zero, by weight.
 local function config_words(values, context)
   local words, any = {}, false
   if values.data == "" then return nil end
-  for _, each in ipairs(config_parts(values.data, values, context)) do
+  local parts = config_parts(values.data, values, context)
+  table.sort(parts, function(one, other) return one.field.rank < other.field.rank end)
+  for _, each in ipairs(parts) do
     any = true
     local value, field = each.value, each.field
     if field.kind and field.kind ~= "pad" and not says_nothing(field, value) then
