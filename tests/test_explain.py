@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vutrace.dissection.registry import load
+from vutrace.dissection.device import Device
+from vutrace.dissection.registry import Plugin, Registry, load
 from vutrace.protocol.messages import TABLES
 from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION
 from vutrace.records import Event, EventKind, Record, Side
@@ -167,6 +168,14 @@ def test_a_decimal_number_that_is_no_message_is_a_mask() -> None:
 def test_the_flags_of_a_header_are_told() -> None:
     assert said("flags 0x9").splitlines()[1:] == ["     0 version 1", "     3 NEED_REPLY"]
     assert "only with REPLY_ACK" in said("NEED_REPLY")
+
+
+def test_a_dissectors_notes_that_raise_are_a_line() -> None:
+    def raising(features: int) -> list[str]:
+        raise KeyError("notes")
+
+    odd = Registry({"odd": Plugin(Device("odd", notes=raising), "tests")})
+    assert "  dissector odd: KeyError: 'notes'" in Explainer(odd, "odd").answer("features 0x100000000").lines
 
 
 def test_a_mask_is_told_in_every_space_that_it_may_belong_to() -> None:

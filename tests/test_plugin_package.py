@@ -80,6 +80,13 @@ def session() -> list[Frame]:
     ]
 
 
+def test_explain_does_not_claim_that_its_message_is_in_the_spec(vutrace: Run) -> None:
+    told = vutrace("explain", "ACME_SET_MODE")
+    assert "vhost-user.rst" not in told
+    assert "VHOST_USER_" not in told
+    assert "not in it: a message that a plug-in adds" in told
+
+
 def test_the_plugin_is_thirty_lines_at_most() -> None:
     assert len(PLUGIN.read_text().splitlines()) <= 30
 

@@ -157,6 +157,8 @@ def test_an_ignored_interrupt_still_ends_it(process: Process) -> None:
         ["a", "a"],
         ["a", "b", "--pair", "c", "./a"],
         ["a", "b", "--board", "-q"],
+        ["a", "b", "--device", "nett"],
+        ["a", "b", "--dissector", "nothing.py"],
     ],
 )
 def test_usage_errors_are_2_and_clear(words: Words, tmp_path: Path) -> None:
@@ -250,6 +252,21 @@ def test_rows_appear_while_it_runs(process: Process) -> None:
     rest = child.communicate(timeout=20)[0]
     assert b"close" in rest
     assert child.returncode == 130
+
+
+def test_a_device_that_is_named_is_in_the_capture_and_its_dissector_names_rings(process: Process) -> None:
+    plugin = process.place.parent / "acme.py"
+    plugin.write_text(
+        "from vutrace.plugin import Device\n"
+        "DEVICE = Device('acme', ring_name=lambda index, features: f'acme{index}')\n"
+    )
+    words = ("-w", str(process.capture), "--device", "acme", "--dissector", str(plugin))
+    child = process.start(*words, stdout=subprocess.PIPE)
+    exchange(*process.session())
+    child.send_signal(signal.SIGINT)
+    assert b"acme0  SET_VRING_CALL" in child.communicate(timeout=20)[0]
+    opened = next(each for each in process.records() if isinstance(each, Event))
+    assert opened.attributes["device"] == "acme"
 
 
 def test_rows_need_no_capture_file(process: Process) -> None:

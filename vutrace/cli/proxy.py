@@ -3,11 +3,13 @@
 import os
 import signal
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vutrace.cli.errors import UsageError
+from vutrace.cli.options import Device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,7 @@ Examples:
   vutrace proxy front.sock back.sock --board           every ring as it stands now
   vutrace proxy connect:qemu.sock listen:dpdk.sock     QEMU has server=on, DPDK client=1
   vutrace proxy --pair f0 b0 --pair f1 b1 -w two.pcapng      two devices in one capture
+  vutrace proxy front.sock back.sock --device acme --dissector acme.py
   vutrace proxy front.sock back.sock -w - | tshark -r -      the capture on stdout
 """
 
@@ -55,6 +58,11 @@ def proxy(
         typer.Option("--wait", metavar="S", help="Seconds that one side may be left waiting for the other."),
     ] = "0",
     socket_mode: Annotated[str, typer.Option(metavar="MODE", help="Mode of the sockets, in octal.")] = "600",
+    device: Device = "",
+    dissector: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
+    ] = None,
 ) -> None:
     """Sit between a front-end and a back-end: forward, record and show every message."""
     from vutrace.proxy.endpoints import open_pairs
@@ -62,6 +70,7 @@ def proxy(
     pairs, mode = _pairs(endpoints, pair), _mode(socket_mode)
     messages, seconds, patience = _count(count), _duration(autostop), _seconds("--wait", wait, wait)
     refuse_output(write, quiet, board)
+    _refuse_unknown(device, dissector)
     with _signals_held():
         # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
         sources = open_pairs(pairs, mode)
@@ -70,7 +79,9 @@ def proxy(
         rows = Show.BOARD if board else Show.ROWS
         show = Show.BYTES if write == "-" else Show.NOTHING if quiet else rows
         file = "" if write == "-" else write
-        relay = Relay(Options(pairs, file, show, patience, mode, messages, seconds), sources)
+        words = device, dissector or ()
+        options = Options(pairs, file, show, patience, mode, messages, seconds, *words)
+        relay = Relay(options, sources)
         relay.own_process()
     raise typer.Exit(relay.run())
 
@@ -116,6 +127,15 @@ def refuse_output(write: str, quiet: bool, board: bool) -> None:
         raise UsageError("-w -: stdout is a terminal; pipe the capture on, as in -w - | tshark -r -")
     if quiet and board:
         raise UsageError("--board shows the rings, -q shows nothing: one of them")
+
+
+def _refuse_unknown(device: str, files: list[str] | None) -> None:
+    if device or files:  # who names neither does not wait for the dissectors
+        from vutrace.cli.reading import load_dissectors
+
+        registry = load_dissectors([Path(file) for file in files or ()])
+        if device:
+            registry.device(device)
 
 
 def _mode(text: str) -> int:

@@ -5,17 +5,14 @@ Our own dissectors come through the same entry points as anyone's. A plug-in tha
 """
 
 import importlib.util
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from vutrace.dissection.compiler import compile_layer
-from vutrace.dissection.device import Device, Evidence
-from vutrace.dissection.layouts import layouts_of
-from vutrace.protocol.layers import Layer, has_secrets
+from vutrace.dissection.device import Device
+from vutrace.dissection.soundness import checked
 from vutrace.protocol.spec import Table
 from vutrace.records import Channel
 
@@ -102,50 +99,6 @@ def describe(entry: EntryPoint) -> tuple[str, str]:
     if entry.dist is None:
         return entry.module, ""
     return f"{entry.dist.name} ({entry.module})", entry.dist.version
-
-
-def checked(loaded: object) -> Device:
-    """`loaded` if it is a Device that can be used; an exception of any kind says why not."""
-    if not isinstance(loaded, Device):
-        raise TypeError(f"expected a vutrace.plugin.Device, found {type(loaded).__name__}")
-    for attribute, expected in EXPECTED.items():
-        if not isinstance(getattr(loaded, attribute), expected):
-            raise TypeError(f"{attribute} is {getattr(loaded, attribute)!r}")
-    if not callable(loaded.ring_name) or not callable(loaded.notes):
-        raise TypeError("ring_name and notes are to be functions")
-    for pattern in loaded.evidence.commands:
-        re.compile(pattern)
-    if any(has_secrets(layer) for layer in config_layers(loaded)):
-        raise TypeError("SECRET is for messages: configuration space is shown as it is")
-    try_layers(loaded)
-    return loaded
-
-
-# A frozen dataclass holds what it was given; what these are not would fail in the middle of a trace.
-EXPECTED: Mapping[str, type | tuple[type, ...]] = {
-    "name": str,
-    "number": int,
-    "features": Mapping,
-    "config": (type(Layer), type(None)),
-    "messages": Mapping,
-    "evidence": Evidence,
-}
-
-
-def config_layers(device: Device) -> list[type[Layer]]:
-    """Everything that the device's configuration space may look like."""
-    return [device.config, *device.config.variants] if device.config else []
-
-
-def try_layers(device: Device) -> None:
-    """Compile everything that the device brings, for the same reason."""
-    specs = [spec for rows in device.messages.values() for spec in rows.values()]
-    for big_endian in (False, True):
-        for layer in config_layers(device):
-            compile_layer(layer, big_endian)
-        for spec in specs:
-            layouts_of(spec, reply=False, big_endian=big_endian)
-            layouts_of(spec, reply=True, big_endian=big_endian)
 
 
 def reason(error: BaseException) -> str:

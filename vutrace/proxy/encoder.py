@@ -3,11 +3,12 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from vutrace.capture import connection_block, record_block, section_block
 from vutrace.proxy.pending import Burst, Item, Origin, Single
 from vutrace.proxy.writer import Writer
-from vutrace.records import Connection, FdInfo, Frame, FrameFlag, Record
+from vutrace.records import Connection, Event, EventKind, FdInfo, Frame, FrameFlag, Record
 
 BIG_ENDIAN = sys.byteorder == "big"
 
@@ -16,7 +17,8 @@ class Encoder:
     """Makes blocks for `writer`; without one it only counts.
 
     `limit` is how many messages are recorded; `on_limit` is called when that is reached. `lost` counts the
-    records that could not be encoded; `tell` gets the reason of the first.
+    records that could not be encoded; `tell` gets the reason of the first. A `device` that the user named is
+    written into every opening.
     """
 
     def __init__(
@@ -25,11 +27,13 @@ class Encoder:
         limit: int | None = None,
         on_limit: Callable[[], None] = lambda: None,
         tell: Callable[[str], None] = lambda text: None,
+        device: str = "",
     ) -> None:
         self._writer = writer
         self._limit = limit
         self._on_limit = on_limit
         self._tell = tell
+        self._device = device
         self._blocks: list[bytes] = []
         self._interfaces: dict[int, int] = {}
         self._started_ns = time.time_ns()
@@ -53,8 +57,13 @@ class Encoder:
             fds = tuple([passed.inspect() for passed in item.fds])
             self._put_frame(item.time_ns, item.origin, item.data, fds, item.flags, item.wire_size)
         else:
-            self._put(item)
+            self._put(self._named(item))
         yield
+
+    def _named(self, event: Event) -> Event:
+        if not self._device or event.kind is not EventKind.OPEN:
+            return event
+        return replace(event, attributes={**event.attributes, "device": self._device})
 
     def flush(self) -> None:
         """Hand over what was made."""

@@ -40,7 +40,10 @@ class Show(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `vutrace proxy` was asked for; `write` is a path, "" for none. Times are seconds."""
+    """What `vutrace proxy` was asked for; `write` is a path, "" for none. Times are seconds.
+
+    `device` is what the user says is traced, `dissectors` are files for who shows it.
+    """
 
     pairs: Sequence[tuple[Endpoint, Endpoint]]
     write: str = ""
@@ -49,6 +52,8 @@ class Options:
     socket_mode: int = 0o600
     messages: int | None = None
     duration: float | None = None
+    device: str = ""
+    dissectors: Sequence[str] = ()
 
 
 class Relay:
@@ -69,7 +74,9 @@ class Relay:
         self._notes = Notes(held=options.show is Show.BOARD and os.isatty(1) and os.isatty(2))
         self._writer = Writer(self._fd, self._recording_failed) if self._fd is not None else None
         self._loop = Loop(self._notes.tell)
-        self._encoder = Encoder(self._writer, options.messages, self._loop.stop, self._notes.tell)
+        self._encoder = Encoder(
+            self._writer, options.messages, self._loop.stop, self._notes.tell, options.device
+        )
         self._recorder = Recorder(self._encoder, self._loop.remind)
         numbers = count()
         self._pairs = [
@@ -126,7 +133,9 @@ class Relay:
         from vutrace.proxy.viewer import Viewer, board_command, copy_command, show_command
 
         commands = {Show.ROWS: show_command, Show.BOARD: board_command, Show.BYTES: copy_command}
-        return Viewer(commands[self._options.show], self._fd)
+        shows = self._options.show is not Show.BYTES
+        words = [word for path in self._options.dissectors if shows for word in ("--dissector", path)]
+        return Viewer(commands[self._options.show], self._fd, words)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signal = number

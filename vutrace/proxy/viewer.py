@@ -38,12 +38,12 @@ def copy_command(path: str, done_fd: int) -> Sequence[str]:
 
 
 class Viewer:
-    """A child that follows the capture file open as `fd`."""
+    """A child that follows the capture file open as `fd`; `words` are options more for its command."""
 
-    def __init__(self, command: Command, fd: int) -> None:
+    def __init__(self, command: Command, fd: int, words: Sequence[str] = ()) -> None:
         done, self._alive = os.pipe()
         self._child = subprocess.Popen(
-            command(f"/proc/self/fd/{fd}", done),
+            [*command(f"/proc/self/fd/{fd}", done), *words],
             stdin=subprocess.DEVNULL,
             pass_fds=(fd, done),
             # ^C is for the relay; the viewer ends when there is nothing more to show.

@@ -86,11 +86,14 @@ class Session:
         """The device's name of a ring, and what went wrong in asking its dissector."""
         if ring is None:
             return "", ()
+        known = self.context
         try:
-            known = self.context
-            return known.device.name_of_ring(ring, known.features or 0, known.queue_num or 0), ()
+            name = known.device.name_of_ring(ring, known.features or 0, known.queue_num or 0)
+            if not (isinstance(name, str) and name.isprintable()):
+                raise TypeError(f"{name!r} is no name of ring {ring}")
+            return name, ()
         except Exception as error:  # a plug-in may raise anything; the trace goes on
-            return f"q{ring}", (f"dissector {self.context.device.name}: {type(error).__name__}: {error}",)
+            return f"q{ring}", (f"dissector {known.device.name}: {type(error).__name__}: {error}",)
 
     def unanswered(self, closed: Channel) -> list[str]:
         """The replies that can come no more: of a closed channel, or of all when the main one closed."""

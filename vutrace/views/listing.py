@@ -13,7 +13,7 @@ from vutrace.protocol.shows import Kind, Show
 from vutrace.protocol.spec import MessageSpec, Payload
 from vutrace.records import Channel
 from vutrace.views.fields import shows_of
-from vutrace.views.text import printable
+from vutrace.views.text import count, printable
 
 Line = dict[str, Any]
 
@@ -127,7 +127,7 @@ def claims(plugin: Plugin) -> list[str]:
     own = [spec.name for table in device.messages.values() for spec in table.values()]
     told = [
         f"virtio id {device.number}" if device.number else "",
-        f"{len(device.features)} feature bits" if device.features else "",
+        count(len(device.features), "feature bit") if device.features else "",
         f"{size_of(device.config)} bytes of configuration space" if device.config else "",
         f"messages {', '.join(own)}" if own else "",
     ]

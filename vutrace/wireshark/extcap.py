@@ -7,17 +7,12 @@ the connections that it relays. Source: Wireshark's doc/extcap.4.
 
 import argparse
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import IO, BinaryIO, NoReturn, cast
+from typing import NoReturn
 
 from vutrace import __version__
-from vutrace.capture import Writer, read
 from vutrace.dissection.registry import Registry
-from vutrace.records import Event, EventKind
 
 INTERFACE = "vhost-user"
 LINK_TYPE = "252"
@@ -97,32 +92,8 @@ def capture(asked: argparse.Namespace) -> NoReturn:
         raise ExtcapError("--capture needs --fifo, --listen and --connect")
     pipe = os.open(asked.fifo, os.O_WRONLY)
     command = [sys.executable, "-m", "vutrace", "proxy", asked.listen, asked.connect, "-w", "-"]
-    for option, value in (("--wait", asked.wait), ("--socket-mode", asked.socket_mode)):
-        command += [option, value] if value else []
-    if asked.device:
-        with open(pipe, "wb", buffering=0) as out:
-            sys.exit(relay_with_device(command, asked.device, out))
+    for name in ("device", "wait", "socket_mode"):
+        value = getattr(asked, name)
+        command += [f"--{name.replace('_', '-')}", value] if value else []
     os.dup2(pipe, sys.stdout.fileno())
     os.execv(sys.executable, command)
-
-
-def relay_with_device(command: Sequence[str], device: str, out: IO[bytes]) -> int:
-    """Run the proxy and write what it captures, the device named at every opening; its exit status."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as proxy:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: proxy.terminate())
-        assert proxy.stdout is not None
-        try:
-            name_device(proxy.stdout, device, out)
-        except BrokenPipeError:  # Wireshark has gone
-            proxy.terminate()
-    return proxy.returncode
-
-
-def name_device(source: IO[bytes], device: str, out: IO[bytes]) -> None:
-    """Copy a capture record by record, as they come."""
-    with Writer(cast("BinaryIO", out)) as writer:
-        for item in read(cast("BinaryIO", source)):
-            if isinstance(item, Event) and item.kind is EventKind.OPEN:
-                item = replace(item, attributes={**item.attributes, "device": device})
-            writer.write(item)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES
 from vutrace.protocol.layers import Layer, Listed, Tail, size_of, title
-from vutrace.protocol.messages import PREFIX, REQUESTER, heading
+from vutrace.protocol.messages import PREFIX, REQUESTER, TABLES, heading
 from vutrace.protocol.shows import Kind, Show
 from vutrace.protocol.spec import FdRule, MessageSpec, Payload, ReplyRule
 from vutrace.records import Channel
@@ -39,7 +39,7 @@ def message(channel: Channel, spec: MessageSpec) -> Iterator[str]:
 
 def sections(channel: Channel, spec: MessageSpec) -> Iterator[tuple[str, list[str]]]:
     """What there is to say, under headings."""
-    yield "also", [", ".join([PREFIX + spec.name, *spec.aliases])]
+    yield "also", [", ".join([PREFIX + spec.name, *spec.aliases])] if in_spec(channel, spec) else []
     yield "request", list(layouts(spec.request))
     yield "reply", list(reply(spec))
     yield "fds", [fds(spec)]
@@ -47,7 +47,19 @@ def sections(channel: Channel, spec: MessageSpec) -> Iterator[tuple[str, list[st
     yield "sent", [f"by QEMU since {spec.since}"] if spec.since else []
     yield "once", [f"QEMU since {spec.once}: once per device, not per queue pair"] if spec.once else []
     yield "note", [spec.note] if spec.note else []
-    yield "spec", [f'{DOCUMENTS.get(channel, "vhost-user.rst")}, "{heading(channel, spec)}"']
+    yield "spec", [source(channel, spec)]
+
+
+def in_spec(channel: Channel, spec: MessageSpec) -> bool:
+    """Whether a message is the spec's own."""
+    return TABLES[channel].get(spec.number) is spec and not spec.heading
+
+
+def source(channel: Channel, spec: MessageSpec) -> str:
+    """Where a message is described."""
+    if in_spec(channel, spec):
+        return f'{DOCUMENTS.get(channel, "vhost-user.rst")}, "{heading(channel, spec)}"'
+    return f"not in it: {spec.heading or 'a message that a plug-in adds'}"
 
 
 def layouts(payload: Payload) -> Iterator[str]:

@@ -17,6 +17,8 @@ from vutrace.protocol.bits import (
 )
 from vutrace.protocol.messages import TABLES
 from vutrace.protocol.spec import FLAG_NAMES
+from vutrace.views.sight import attempt
+from vutrace.views.text import printable
 from vutrace.views.tree import bit_lines
 
 Aliases = Mapping[int, tuple[str, ...]]
@@ -122,7 +124,9 @@ def remarks(value: int, space: Space, device: Device) -> Iterator[str]:
     if space.words == "status" and value in STATUSES:
         yield f"  {STATUSES[value]}"
     if space.words == "features":
-        yield from (f"  {note}" for note in device.notes(value))
+        problems: list[str] = []
+        notes = attempt(device, lambda: [*map(printable, device.notes(value))], [], problems)
+        yield from (f"  {line}" for line in notes + problems)
         if device is UNKNOWN_DEVICE and any(bit < 24 or bit > 49 for bit in bit_numbers(value)):
             yield "  with --device NAME the device's own bits have names too"
 
