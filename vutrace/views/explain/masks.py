@@ -124,11 +124,16 @@ def remarks(value: int, space: Space, device: Device) -> Iterator[str]:
     if space.words == "status" and value in STATUSES:
         yield f"  {STATUSES[value]}"
     if space.words == "features":
-        problems: list[str] = []
-        notes = attempt(device, lambda: [*map(printable, device.notes(value))], [], problems)
-        yield from (f"  {line}" for line in notes + problems)
+        yield from (f"  {line}" for line in noted(value, device))
         if device is UNKNOWN_DEVICE and any(bit < 24 or bit > 49 for bit in bit_numbers(value)):
             yield "  with --device NAME the device's own bits have names too"
+
+
+def noted(features: int, device: Device) -> list[str]:
+    """What the device's dissector notes about features, or what it raises."""
+    nothing: list[str] = []
+    problems: list[str] = []
+    return attempt(device, lambda: [*map(printable, device.notes(features))], nothing, problems) + problems
 
 
 def bit(number: int, device: Device, wanted: str = "") -> Iterator[str]:
