@@ -1,7 +1,7 @@
 """The Lua plug-in as one text: generated tables between the parts that stay the same.
 
-The parts are the files of `dissector/`, in the order of their numbers; they are one Lua chunk, so that a
-local name of one is known in those behind it.
+The parts are the files of `dissector/`, in the order of their numbers. What a part has for those behind it
+is global, in an environment of the plug-in's own; its local names end with it.
 """
 
 from collections.abc import Iterator
@@ -27,8 +27,10 @@ HEAD = f"""{MARK} {__version__}: vutrace wireshark lua. Generated; edit nothing 
 -- Needs Wireshark 4.0 or later.
 -- Devices: """
 
-# The tables are globals of this file alone: a Lua function may have no more than 200 local names.
-PRIVATE = "local _ENV = setmetatable({}, { __index = _G })\n"
+# Wireshark's other plug-ins see nothing of ours. Locals would not do: a Lua function has room for 200.
+PRIVATE = """local _ENV = setmetatable({}, { __index = _G })
+if setfenv then setfenv(1, _ENV) end -- Lua 5.1
+"""
 
 
 def plugin(registry: Registry) -> str:
@@ -48,4 +50,4 @@ def parts() -> Iterator[str]:
     folder = files("vutrace.wireshark") / "dissector"
     for part in sorted(folder.iterdir(), key=lambda part: part.name):
         if part.name.endswith(".lua"):
-            yield part.read_text(encoding="utf-8")
+            yield f"do\n{part.read_text(encoding='utf-8')}end\n"

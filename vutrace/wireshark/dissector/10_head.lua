@@ -1,42 +1,43 @@
 -- A second copy (one installed, one given with -X lua_script:) leaves the field to the first.
-local fresh, vhost_user = pcall(Proto, "vhost_user", "vhost-user")
+local fresh, proto = pcall(Proto, "vhost_user", "vhost-user")
 if not fresh then return end
+vhost_user = proto
 
-local NAME = "vhost_user"
+NAME = "vhost_user"
 local ZERO = UInt64.new(0)
 local function NOTHING() end
 
 -- Lua 5.2 (Wireshark 4.0) has only floating point, 5.4 (4.4) has both: arithmetic instead of bit operators.
-local function has_bit(number, bit)
+function has_bit(number, bit)
   return math.floor(number / 2 ^ bit) % 2 == 1
 end
 
-local function is_wide(value)
+function is_wide(value)
   return type(value) == "userdata"
 end
 
 -- Bit `bit` of a number or of a 64-bit object.
-local function test_bit(value, bit)
+function test_bit(value, bit)
   if not is_wide(value) then return bit < 32 and has_bit(value, bit) end
   if bit < 32 then return has_bit(value:lower(), bit) end
   return has_bit(value:higher(), bit - 32)
 end
 
-local function wide(value)
+function wide(value)
   return is_wide(value) and value or UInt64.new(value)
 end
 
-local function is_zero(value)
+function is_zero(value)
   if value == nil then return true end
   if is_wide(value) then return value:lower() == 0 and value:higher() == 0 end
   return value == 0
 end
 
-local function same(one, other)
+function same(one, other)
   return one ~= nil and other ~= nil and tostring(one) == tostring(other)
 end
 
 -- A number's lowest 8 bits, as a plain number.
-local function low_byte(value)
+function low_byte(value)
   return (is_wide(value) and value:lower() or value) % 256
 end

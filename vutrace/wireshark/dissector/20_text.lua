@@ -1,15 +1,15 @@
 -- Numbers and bytes in words, as `vutrace show` writes them.
 
-local PARTIES = { frontend = "front-end", backend = "back-end" }
+PARTIES = { frontend = "front-end", backend = "back-end" }
 local UNITS = { "KiB", "MiB", "GiB", "TiB", "PiB" }
 local BYTES_SHOWN = 16
 local LONG = 100000 -- a size of so many units is told roughly
 
-local function decimal(value)
+function decimal(value)
   return is_wide(value) and tostring(value) or string.format("%d", value)
 end
 
-local function hex(value)
+function hex(value)
   if not is_wide(value) then
     return string.format(value < 0 and "-0x%x" or "0x%x", math.abs(value))
   end
@@ -17,7 +17,7 @@ local function hex(value)
   return "0x" .. (digits == "" and "0" or digits)
 end
 
-local function address(value)
+function address(value)
   return is_zero(value) and "0" or hex(value)
 end
 
@@ -35,7 +35,7 @@ local function roughly(number)
 end
 
 -- Bytes in the largest unit that makes a whole number of them; of too many, roughly.
-local function size_text(value)
+function size_text(value)
   local whole, power, step = wide(value), 0, UInt64.new(1024)
   while not is_zero(whole) and power < #UNITS and is_zero(whole % step) do
     whole, power = whole / step, power + 1
@@ -51,25 +51,25 @@ local function byte_count(bytes)
 end
 
 -- Bytes are a range of the packet, or "" for none.
-local function hex_bytes(bytes)
+function hex_bytes(bytes)
   local length = byte_count(bytes)
   if length == 0 then return "" end
   if length <= BYTES_SHOWN then return bytes:bytes():tohex(true) end
   return string.format("%s… (%d bytes)", bytes(0, BYTES_SHOWN):bytes():tohex(true), length)
 end
 
-local function colons(bytes)
+function colons(bytes)
   return bytes:bytes():tohex(true, ":")
 end
 
 -- 1 region, 2 regions.
-local function count_text(number, word)
+function count_text(number, word)
   local digits = decimal(number)
   return digits .. " " .. word .. (digits == "1" and "" or "s")
 end
 
 -- Text up to its end.
-local function text_bytes(bytes)
+function text_bytes(bytes)
   if bytes == "" then return "" end
   local zero = bytes:raw():find("\0", 1, true)
   if zero == 1 then return "" end
@@ -85,13 +85,13 @@ local function line_of_text(bytes)
   end))
 end
 
-local function uuid_text(bytes)
+function uuid_text(bytes)
   local digits = bytes:bytes():tohex(true)
   local parts = { digits:sub(1, 8), digits:sub(9, 12), digits:sub(13, 16), digits:sub(17, 20), digits:sub(21) }
   return table.concat(parts, "-")
 end
 
-local function bit_table(rows)
+function bit_table(rows)
   local names = {}
   for _, row in ipairs(rows) do names[row[1]] = row[2] end
   return names
@@ -107,7 +107,7 @@ local function collect_bits(list, half, bit)
 end
 
 -- The numbers of the bits that are set, in order.
-local function set_bits(mask)
+function set_bits(mask)
   local key = tostring(mask)
   if not bits_of[key] then
     bits_of[key] = {}
@@ -118,7 +118,7 @@ local function set_bits(mask)
 end
 
 -- The names of the bits that are set; the first table that knows a bit names it.
-local function bit_names(mask, first, second)
+function bit_names(mask, first, second)
   local names = {}
   for i, bit in ipairs(set_bits(mask)) do
     names[i] = first[bit] or (second and second[bit]) or ("bit " .. bit)
@@ -126,12 +126,12 @@ local function bit_names(mask, first, second)
   return names
 end
 
-local function joined(names)
+function joined(names)
   return #names > 0 and table.concat(names, " ") or "none"
 end
 
 -- An acknowledgement: ok, error 1, or a negative errno by name.
-local function status_text(value)
+function status_text(value)
   if is_zero(value) then return "ok" end
   if is_wide(value) and test_bit(value, 63) then
     local number = 4294967296 - value:lower()
@@ -143,14 +143,14 @@ local function status_text(value)
   return "error " .. decimal(value)
 end
 
-local function vring_base_text(value, packed)
+function vring_base_text(value, packed)
   if not packed then return "avail " .. decimal(value) end
   local avail, used = value % 65536, math.floor(value / 65536)
   return string.format("avail %d wrap %d, used %d wrap %d",
     avail % 32768, math.floor(avail / 32768), used % 32768, math.floor(used / 32768))
 end
 
-local FEATURE_NAMES = bit_table(FEATURES)
+FEATURE_NAMES = bit_table(FEATURES)
 for _, device in ipairs(DEVICES) do device.feature_names = bit_table(device.features) end
 
 local function feature_names(mask, device)
@@ -189,7 +189,7 @@ local WORDS = {
   secret = function() return "redacted" end,
 }
 
-local function words_of(value, field, context)
+function words_of(value, field, context)
   if type(value) == "table" then
     local words = {}
     for i, each in ipairs(value) do words[i] = decimal(each) end

@@ -1,7 +1,7 @@
 -- Every field that a filter can name. What the tables describe is found through `field.proto`.
 
 local TYPES = { B = "uint8", H = "uint16", I = "uint32", Q = "uint64", b = "int8", h = "int16", i = "int32", q = "int64" }
-local SIZES = { B = 1, H = 2, I = 4, Q = 8, b = 1, h = 2, i = 4, q = 8 }
+SIZES = { B = 1, H = 2, I = 4, Q = 8, b = 1, h = 2, i = 4, q = 8 }
 local HEXADECIMAL = { hex = true, flags = true, features = true, parts = true }
 local fields = {}
 
@@ -80,7 +80,7 @@ for _, layer in pairs(LAYERS) do
 end
 
 -- Virtio features: the generic bits once, each device's own below the same name.
-local FEATURE_FIELDS = bit_fields(NAME .. ".features", FEATURES, 64)
+FEATURE_FIELDS = bit_fields(NAME .. ".features", FEATURES, 64)
 for _, device in ipairs(DEVICES) do
   local own = {}
   for _, row in ipairs(device.features) do
@@ -93,7 +93,7 @@ local function own(kind, name, title, ...)
   return define(ProtoField[kind](NAME .. "." .. name, title, ...))
 end
 
-local F = {
+F = {
   message = own("string", "message", "Message"),
   request = own("uint32", "request", "Request"),
   flags = own("uint32", "flags", "Flags", base.HEX),
@@ -144,7 +144,7 @@ local F = {
 
 vhost_user.fields = fields
 
-local EXPERTS = {
+EXPERTS = {
   malformed = { expert.group.MALFORMED, expert.severity.ERROR },
   size = { expert.group.MALFORMED, expert.severity.ERROR },
   header = { expert.group.PROTOCOL, expert.severity.WARN },

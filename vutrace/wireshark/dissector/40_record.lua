@@ -1,7 +1,7 @@
 -- The pseudo-header before every message: docs/capture-format.md.
 
 local FIXED, FD_FIXED = 36, 56
-local MESSAGE, EVENT = 1, 2
+MESSAGE, EVENT = 1, 2
 local SEAL_NAMES = bit_table(SEALS)
 local TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_FD_NAME = 1, 2, 3, 1
 
@@ -53,7 +53,7 @@ local function read_tlvs(record, tvb)
 end
 
 -- What stands before a message; nil and a reason when it is none of ours.
-local function read_record(tvb)
+function read_record(tvb)
   if tvb:len() < FIXED then return nil, "the pseudo-header is cut short" end
   if tvb(0, 4):string() ~= "VUTR" then return nil, "no vutrace pseudo-header" end
   if tvb(4, 1):uint() ~= 1 then return nil, "a pseudo-header of a later version" end
@@ -76,7 +76,7 @@ local function read_record(tvb)
 end
 
 -- The letters of a connection: 0 is A, 25 is Z, 26 is AA.
-local function connection_letter(number)
+function connection_letter(number)
   local letters = ""
   number = number + 1
   while number > 0 do
@@ -94,7 +94,7 @@ local function fd_identity(fd)
 end
 
 -- All descriptors of a message; equal ones are counted.
-local function fds_text(fds)
+function fds_text(fds)
   local words, last, count = {}, nil, 0
   local function close()
     if last then words[#words + 1] = count == 1 and last or string.format("%d × %s", count, last) end
@@ -132,7 +132,7 @@ local function add_fd(tree, tvb, fd)
   if fd.name ~= "" then item:add(F.fd_name, tvb(fd.name_at, fd.name_length), fd.name) end
 end
 
-local function add_fds(tree, tvb, record)
+function add_fds(tree, tvb, record)
   if record.nfds == 0 then return end
   local first, last = record.fds[1], record.fds[#record.fds]
   local range = first and tvb(first.at, last.at + last.length - first.at) or tvb(20, 2)
@@ -143,7 +143,7 @@ end
 
 local RECORD_FLAGS = { F.cut, F.partial, F.fds_lost, F.raw }
 
-local function add_record(tree, tvb, record)
+function add_record(tree, tvb, record)
   local letter = connection_letter(record.connection)
   local item = tree:add(F.record, tvb(0, record.body))
   item:append_text(string.format(": connection %s, session %d, %s channel", letter, record.session, record.channel))

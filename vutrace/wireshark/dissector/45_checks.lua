@@ -1,10 +1,5 @@
 -- What can be wrong with one message by itself: see vutrace/dissection/checks.py.
 
--- What the other parts call. (Lua has room for 200 local names in all.)
-local complain, check_record, check
-
-do
-
 local function regions(values)
   if values.nregions then return values.nregions end
   return values.region and 1 or 0
@@ -95,6 +90,4 @@ function check(message, record, payload)
   end
   local rule = message.reply and message.spec.reply_fds or message.spec.fds
   check_fds(message, rule, record.nfds)
-end
-
 end

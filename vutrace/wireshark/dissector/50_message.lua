@@ -12,7 +12,7 @@ local function number_at(range, code, little)
   return range[METHODS[little][code]](range)
 end
 
-local function is_little(field, little)
+function is_little(field, little)
   if field.order then return field.order == "<" end
   return little
 end
@@ -24,7 +24,7 @@ local function read_whole(layer, tvb, at, little)
 end
 
 -- Each answers the value of a field and where it ends; nil when bytes are missing.
-local READERS = {
+READERS = {
   number = function(field, tvb, at, stop, little)
     local size = SIZES[field.code]
     if stop - at < size then return nil end
@@ -148,7 +148,7 @@ local function ring_of(message)
   return word and low_byte(word) or nil
 end
 
-local function read_message(record, tvb)
+function read_message(record, tvb)
   local at, little = record.body, not record.big_endian
   if tvb:len() - at < HEADER or has_bit(record.flags, RAW) then return headless(record, tvb) end
   local message = { channel = record.channel, problems = {}, at = at + HEADER, stop = tvb:len() }

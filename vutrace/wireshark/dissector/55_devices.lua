@@ -7,13 +7,13 @@ for i, device in ipairs(DEVICES) do names[i + 1] = { i, device.name, i } end
 vhost_user.prefs.device = Pref.enum("Device", 0, "The virtio device; auto finds out", names, false)
 vhost_user.prefs.secrets = Pref.bool("Show keys and host pointers", false, "They are redacted otherwise")
 
-local function copy(context)
+function copy(context)
   local new = {}
   for key, value in pairs(context) do new[key] = value end
   return new
 end
 
-local function adopt(context, device, reason, weight)
+function adopt(context, device, reason, weight)
   if weight <= context.weight then return context end
   local new = copy(context)
   new.device, new.reason, new.weight = device, reason, weight
@@ -101,7 +101,7 @@ local function relevant(command, path)
   return program .. " " .. table.concat(ours, " ")
 end
 
-local function guess_from_event(context, record)
+function guess_from_event(context, record)
   local commands = {}
   for _, each in ipairs(record.attributes) do commands[each.name] = each.value end
   for _, device in ipairs(DEVICES) do
@@ -135,7 +135,7 @@ local function speaks_for(offered, device)
   return true
 end
 
-local function guess_from_message(context, message)
+function guess_from_message(context, message)
   if context.weight >= WEIGHTS.command then return context end
   local offered = message.name == "GET_FEATURES" and message.reply and message.values.features
   local config = message.name == "GET_CONFIG" and message.values.size

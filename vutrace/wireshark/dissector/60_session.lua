@@ -1,7 +1,8 @@
 -- What a session knows: who answers whom, what was negotiated, which device it is. Built once, on the
 -- first pass over the packets; what it said of each packet is kept for every later look at it.
 
-local sessions, packets = {}, {}
+packets = {}
+local sessions = {}
 local numbers, taken, shown, openings = {}, {}, {}, {}
 local MOST_WAITING = 4096
 local interface_id = Field.new("frame.interface_id")
@@ -33,7 +34,7 @@ local function connection_key(record)
 end
 
 -- Of two connections with one number the later goes by the next that is free.
-local function settle_connection(pinfo, record)
+function settle_connection(pinfo, record)
   if not pinfo.visited then
     local key = connection_key(record)
     numbers[key] = numbers[key] or allot(record.connection)
@@ -177,7 +178,7 @@ local function unanswered(session, seen, closed)
   end
 end
 
-local function see_event(pinfo, record)
+function see_event(pinfo, record)
   local session, seen = session_of(record), { problems = {} }
   session.context = guess_from_event(session.context, record)
   seen.context = session.context
@@ -185,7 +186,7 @@ local function see_event(pinfo, record)
   packets[pinfo.number] = seen
 end
 
-local function see_message(pinfo, record, message)
+function see_message(pinfo, record, message)
   local session, seen = session_of(record), { problems = {} }
   packets[pinfo.number] = seen
   session.context = guess_from_message(session.context, message)

@@ -20,7 +20,7 @@ local function variant_of(layer, range, offset, length)
   return layer
 end
 
-local function is_bytes(field)
+function is_bytes(field)
   return field.type == "fixed" or field.type == "tail"
 end
 
@@ -31,7 +31,7 @@ local function fixed_size(field)
 end
 
 -- The whole fields in the bytes `range`: each with its value and where it is in them.
-local function config_parts(range, values, context)
+function config_parts(range, values, context)
   local layer, parts = context.device and LAYERS[context.device.config], {}
   if not layer or context.asks or values.offset > LARGEST_CONFIG then return parts end
   local offset, place = values.offset, 0

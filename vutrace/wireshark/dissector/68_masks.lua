@@ -7,12 +7,12 @@ local function few(names)
   return string.format("%s +%d", table.concat(names, " ", 1, NAMES_SHOWN), #names - NAMES_SHOWN)
 end
 
-local function trimmed(text)
+function trimmed(text)
   return (text:gsub("^%s+", ""):gsub("%s+$", ""))
 end
 
 -- Short names of virtio bits, the generic ones first.
-local function virtio_names(device)
+function virtio_names(device)
   return function(mask)
     local generic, others = {}, {}
     for _, bit in ipairs(set_bits(mask)) do
@@ -25,7 +25,7 @@ local function virtio_names(device)
   end
 end
 
-local function offer(mask, before, names)
+function offer(mask, before, names)
   if same(mask, before) then return hex(mask) .. " as before" end
   return trimmed(hex(mask) .. " " .. few(names(mask)))
 end
@@ -36,7 +36,7 @@ local function marked(names, before, behind)
   return few(words)
 end
 
-local function choice(mask, before, offered, names, tell_taken)
+function choice(mask, before, offered, names, tell_taken)
   if same(mask, before) then return hex(mask) .. " as before" end
   local taken = (tell_taken or not offered) and few(names(mask)) or ""
   if not offered then return trimmed(hex(mask) .. " " .. taken) end

@@ -260,7 +260,7 @@ local function leftover(message, tvb)
   return hex_bytes(tvb(message.rest, message.stop - message.rest))
 end
 
-local function detail_of(message, tvb, context)
+function detail_of(message, tvb, context)
   local formatter, text = message.layer.detail, nil
   if formatter and message.count == #message.layer.fields then
     text = formatter(message.values, context, message)

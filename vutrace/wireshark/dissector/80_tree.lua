@@ -122,7 +122,7 @@ end
 
 local FLAG_FIELDS = { F.version, F.reply, F.need_reply }
 
-local function add_header(tree, tvb, message, record)
+function add_header(tree, tvb, message, record)
   generated(tree:add(F.message, message.name))
   if message.headless then return end
   local add = record.big_endian and tree.add or tree.add_le
@@ -136,7 +136,7 @@ local function add_header(tree, tvb, message, record)
   add(tree, F.size, tvb(at + 8, 4))
 end
 
-local function add_payload(tree, tvb, message, context, little)
+function add_payload(tree, tvb, message, context, little)
   if message.stop <= message.at then return end
   local range = tvb(message.at, message.stop - message.at)
   local hidden = message.layer.secrets and not vhost_user.prefs.secrets
@@ -148,7 +148,7 @@ local function add_payload(tree, tvb, message, context, little)
   if hidden then tree:add(range, string.format("%d more bytes, redacted", range:len())) else tree:add(F.rest, range) end
 end
 
-local function add_meaning(tree, message, seen, detail)
+function add_meaning(tree, message, seen, detail)
   if seen.ring then
     generated(tree:add(F.ring, seen.ring))
     generated(tree:add(F.ring_name, seen.ring_name))
@@ -165,7 +165,7 @@ local function add_meaning(tree, message, seen, detail)
   end
 end
 
-local function add_problems(tree, ...)
+function add_problems(tree, ...)
   for _, problems in ipairs({ ... }) do
     for _, problem in ipairs(problems) do
       local item = generated(tree:add(F.problem, problem[2]))
