@@ -7,6 +7,7 @@ command line, a message only that device uses, the size of its configuration spa
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
@@ -54,8 +55,15 @@ def from_event(event: Event, devices: Iterable[Device], endpoints: Connection | 
         words = relevant(event.attributes.get(f"{side}_command", ""), path)
         for device in devices:
             for pattern in device.evidence.commands:
-                if found := re.search(pattern, words):
-                    yield Guess(device, f"the {side.words}'s command line has '{found[0]}'", COMMAND)
+                if found := said_in(words, pattern):
+                    yield Guess(device, f"the {side.words}'s command line has '{found}'", COMMAND)
+
+
+@lru_cache(4096)  # the same two peers come back in every session
+def said_in(words: str, pattern: str) -> str:
+    """What of the words matches the pattern; "" for nothing."""
+    found = re.search(pattern, words)
+    return found[0] if found else ""
 
 
 def path_of(endpoint: str) -> str:
@@ -66,6 +74,7 @@ def path_of(endpoint: str) -> str:
     return "" if colon and how == "fd" else endpoint
 
 
+@lru_cache(64)
 def relevant(command: str, path: str) -> str:
     """The part of a command line that speaks of the socket at `path`, without the path itself.
 
