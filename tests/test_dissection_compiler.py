@@ -28,7 +28,9 @@ from scapy.fields import (
 )
 from strategies import all_layers, contents, packed
 
-from vutrace.dissection.compiler import compilable, compile_layer, scapy_decoder
+from vutrace.dissection.compiler import compile_layer
+from vutrace.dissection.decoder import scapy_decoder
+from vutrace.dissection.shapes import compilable
 from vutrace.plugin import Fixed, Layer, Listed, Nested, Tail, i32, le32, u8, u16, u32, u64
 
 LAYERS = all_layers()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scapy.packet import fuzz
 from strategies import all_layers, contents, packed
 
-from vutrace.dissection.compiler import plain
+from vutrace.dissection.decoder import plain
 from vutrace.plugin import SECRET, Fixed, Layer, enum, flags, mac, parts, u8, u16, u32, u64
 from vutrace.protocol import gpu
 from vutrace.protocol import payloads as p

@@ -7,7 +7,7 @@ with + is that of the part before what varies.
 
 import pytest
 
-from vutrace.dissection.compiler import varies
+from vutrace.dissection.shapes import varies
 from vutrace.protocol.layers import size_of
 from vutrace.protocol.messages import PREFIX, REQUESTER, TABLES, find, heading, sender_of, unknown
 from vutrace.protocol.spec import MessageSpec, Payload

@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vutrace.dissection.compiler import compile_layer, plain_value, scapy_decoder
+from vutrace.dissection.compiler import compile_layer
+from vutrace.dissection.decoder import plain_value, scapy_decoder
 from vutrace.dissection.device import Device
 from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.registry import Plugin, Registry

@@ -5,7 +5,7 @@ Sources: vhost-user.rst, "Header", "Communication" and the sections of the messa
 
 from collections.abc import Callable, Iterator
 
-from vutrace.dissection.compiler import Fields
+from vutrace.dissection.decoder import Fields
 from vutrace.protocol.spec import KNOWN_FLAGS, REPLY, VERSION, VERSION_MASK, FdRule
 from vutrace.records import Channel, Frame, FrameFlag, Side
 

@@ -2,35 +2,19 @@
 
 scapy dissects some ten thousand messages a second; a compiled decoder is one `struct` call for each
 run of fixed-size fields. Both must give the same: `scapy_decoder` is the meaning, `compile_layer`
-the speed, and a property test holds them equal. Of scapy's own fields, which a plug-in may use, it
-knows the plain numbers; any other makes it leave the whole layer to scapy.
+the speed, and a property test holds them equal.
 """
 
-import re
 import struct
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import groupby
 from typing import Any
 
-from scapy.fields import Field
-from scapy.packet import Packet
+from vutrace.dissection.decoder import Decoder, Fields, scapy_decoder
+from vutrace.dissection.shapes import code_of, compilable, sign_of
+from vutrace.protocol.layers import Array, Layer, Listed, Nested, Tail, size_of
 
-from vutrace.protocol.layers import (
-    Array,
-    Fixed,
-    Layer,
-    Listed,
-    Nested,
-    Number,
-    Tail,
-    Value,
-    in_order,
-    size_of,
-)
-
-Fields = dict[str, Value]
-Decoder = Callable[[bytes], tuple[Fields, int]]
 Step = Callable[[bytes, int, Fields], int]
 
 
@@ -53,79 +37,6 @@ def compile_layer(layer: type[Layer], big_endian: bool = False) -> Decoder:
         return fields, at
 
     return decode
-
-
-def compilable(layer: type[Layer]) -> bool:
-    """Whether `layer` is made of our fields alone, in ways that a decoder can follow."""
-    seen: set[str] = set()
-    for field in layer.fields_desc:
-        sound = known(field)
-        if isinstance(field, Nested):
-            sound &= compilable(field.layer) and not varies(field.layer)
-        if isinstance(field, Listed):
-            sound &= field.count in seen
-        if not sound:
-            return False
-        seen |= {field.name} if is_number(field) else set()
-    return all(getattr(layer, hook) is getattr(Layer, hook) for hook in HOOKS)
-
-
-def known(field: Any) -> bool:
-    """Whether a decoder can do with a field what scapy does."""
-    return type(field) in KNOWN or is_stock_number(field)
-
-
-def is_number(field: Any) -> bool:
-    """Whether a field is one integer."""
-    return isinstance(field, Number) or is_stock_number(field)
-
-
-def is_stock_number(field: Any) -> bool:
-    """Whether a field of scapy's own is one integer, in a byte order that it names itself."""
-    reads = [getattr(type(field), name, None) for name in ("getfield", "m2i")]
-    return reads == [Field.getfield, Field.m2i] and bool(STOCK_NUMBER.fullmatch(field.fmt))
-
-
-def varies(layer: type[Layer]) -> bool:
-    """Whether payloads of this layer may differ in size."""
-    return any(
-        not known(field)
-        or isinstance(field, Tail | Listed)
-        or (isinstance(field, Nested) and varies(field.layer))
-        for field in layer.fields_desc
-    )
-
-
-def scapy_decoder(layer: type[Layer], big_endian: bool = False) -> Decoder:
-    """The same by scapy itself: slow, and right by definition."""
-    ordered = in_order(layer, big_endian)
-
-    def decode(data: bytes) -> tuple[Fields, int]:
-        if not data:  # scapy would answer with default values
-            return {}, 0
-        try:
-            packet = ordered(data)
-            return plain(packet), len(packet.raw_packet_cache or b"")
-        except Exception:  # a plug-in's layer may raise anything on hostile bytes
-            return {}, 0
-
-    return decode
-
-
-def plain(packet: Packet) -> Fields:
-    """A scapy packet's fields as numbers, bytes, lists and dicts."""
-    return {name: plain_value(value) for name, value in packet.fields.items()}
-
-
-def plain_value(value: Any) -> Any:
-    """One scapy value without scapy; a type that is only scapy's own becomes a number or text."""
-    if isinstance(value, Packet):
-        return plain(value)
-    if isinstance(value, list | tuple):
-        return [plain_value(item) for item in value]
-    if isinstance(value, int | bytes | str):
-        return value
-    return int(value) if hasattr(value, "__int__") else str(value)
 
 
 def alone(step: Step) -> Decoder:
@@ -168,22 +79,6 @@ def plan(layer: type[Layer], big_endian: bool) -> Iterator[Step]:
             yield run(sign, [(field.name, code_of(field)) for field in fields])
         else:
             yield from (single(field, big_endian) for field in fields)
-
-
-def sign_of(field: Any, big_endian: bool) -> str:
-    """struct's byte-order sign of a plain field; "" for one that needs a step of its own."""
-    if is_stock_number(field):
-        return "<" if field.fmt[0] == "<" else ">"
-    if isinstance(field, Number | Fixed):
-        return getattr(field, "order", "") or (">" if big_endian else "<")
-    return ""
-
-
-def code_of(field: Any) -> str:
-    """struct's code of a plain field."""
-    if isinstance(field, Fixed):
-        return f"{field.sz}s"
-    return str(field.fmt[-1])
 
 
 def run(sign: str, fields: list[tuple[str, str]]) -> Step:
@@ -267,6 +162,3 @@ KNOWN_STEPS: dict[type, Callable[[Any, bool], Step]] = {
     Nested: nested,
     Listed: listed,
 }
-KNOWN = (Number, Fixed, *KNOWN_STEPS)
-STOCK_NUMBER = re.compile("[<>!][BHIQbhiq]")
-HOOKS = ("pre_dissect", "do_dissect", "take", "post_dissect", "dissect", "__init__")

@@ -12,7 +12,7 @@ from vutrace.dissection.checks import (
     sender_problem,
     size_problems,
 )
-from vutrace.dissection.compiler import Fields
+from vutrace.dissection.decoder import Fields
 from vutrace.dissection.layouts import Layouts, layouts_of
 from vutrace.dissection.message import Message, is_reply
 from vutrace.protocol.layers import Empty, Layer, title

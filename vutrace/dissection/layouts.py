@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vutrace.dissection.compiler import Decoder, Fields, compilable, compile_layer, varies
+from vutrace.dissection.compiler import compile_layer
+from vutrace.dissection.decoder import Decoder, Fields
+from vutrace.dissection.shapes import compilable, varies
 from vutrace.protocol.layers import Layer, Listed, Tail, counted_fields, size_of
 from vutrace.protocol.messages import sender_of
 from vutrace.protocol.payloads import Ack

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, TypeAlias
 
-from vutrace.dissection.compiler import Fields
+from vutrace.dissection.decoder import Fields
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.spec import HEADER_SIZE, NEED_REPLY, REPLY, MessageSpec
 from vutrace.records import Channel, Event, Frame, FrameFlag, Side

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vutrace.dissection.checks import number
-from vutrace.dissection.compiler import Fields
+from vutrace.dissection.decoder import Fields
 from vutrace.dissection.message import Message
 from vutrace.peers.device import Device
 from vutrace.peers.memory import RING_SIZE

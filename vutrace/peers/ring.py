@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vutrace.dissection.checks import number
-from vutrace.dissection.compiler import Fields
+from vutrace.dissection.decoder import Fields
 
 
 @dataclass(slots=True)

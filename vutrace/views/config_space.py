@@ -1,6 +1,7 @@
 """The device's view of its configuration space, also of a part of it."""
 
-from vutrace.dissection.compiler import Fields, compile_layer
+from vutrace.dissection.compiler import compile_layer
+from vutrace.dissection.decoder import Fields
 from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
 from vutrace.protocol.layers import Layer, variant

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from vutrace.dissection.compiler import is_number
+from vutrace.dissection.shapes import is_number
 from vutrace.protocol.fields import OURS
 from vutrace.protocol.layers import Array, Layer, Listed, minimum
 from vutrace.protocol.shows import BYTES, DEC, Kind, Show

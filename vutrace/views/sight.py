@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from vutrace.dissection.compiler import Fields
+from vutrace.dissection.decoder import Fields
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.protocol.layers import Layer
 from vutrace.records import Event, EventKind, Side

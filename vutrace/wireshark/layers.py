@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vutrace.dissection.compiler import code_of, compilable, is_stock_number, sign_of
 from vutrace.dissection.layouts import layout_of
+from vutrace.dissection.shapes import code_of, compilable, is_stock_number, sign_of
 from vutrace.protocol.layers import (
     Array,
     Fixed,
