@@ -303,3 +303,20 @@ def test_a_log_is_read_from_stdin() -> None:
     command = [sys.executable, "-m", "vutrace", "explain", "-"]
     ran = subprocess.run(command, input=CASCADE, capture_output=True, text=True, check=True)
     assert ran.stdout.startswith("5 kinds of errors")
+
+
+def test_a_device_by_its_name() -> None:
+    assert EXPLAIN.answer("fs").lines == [
+        "fs: virtio device 26",
+        "  features   0 VIRTIO_FS_F_NOTIFICATION",
+        "  config    fs config, 44 bytes",
+        "                 0   36  tag                NUL-padded text",
+        "                36    4  num_request_queues",
+        "                40    4  notify_buf_size    bytes",
+        "  rings     hiprio, req0, req1, req2, …",
+    ]
+
+
+@pytest.mark.parametrize("device", [device.name for device in REGISTRY.devices])
+def test_every_device_is_explained(device: str) -> None:
+    assert EXPLAIN.answer(device.upper()).lines[0].startswith(f"{device}: virtio device ")

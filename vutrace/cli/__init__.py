@@ -55,7 +55,7 @@ app.command("replay", short_help="A capture at its pace, or acted out against a 
 app.command("diff", short_help="Compare two captures by meaning.")(diff.diff)
 app.command(
     "explain",
-    short_help="What a message, a bit, a mask, a status or an error text means.",
+    short_help="What a message, a bit, a mask, a device or an error text means.",
     context_settings={"ignore_unknown_options": True},
 )(explain_verb.explain)
 app.command("export", short_help="Write a capture for stock Wireshark, as JSON or CSV.")(export.export)

@@ -16,6 +16,7 @@ EXAMPLES = """Examples:
   vutrace explain --device net 0x950448000             a mask, bit by bit
   vutrace explain status 0xf                           a device status
   vutrace explain bit 21                               a bit by its number
+  vutrace explain fs                                   a device: its bits, configuration space and rings
   vutrace explain 'Read -1 instead of 12. Original request 40'
   vutrace explain -r start.pcapng                      where it first went wrong
   journalctl -u vm | vutrace explain - -r vm.pcapng    the errors of a log, and the capture with them
@@ -36,7 +37,7 @@ def explain(
     device: Annotated[str, typer.Option(metavar="NAME", help="Whose feature bits, and what is traced.")] = "",
     dissector: Dissectors = None,
 ) -> None:
-    """Say what a message, a feature bit, a mask, a status or an error text means."""
+    """Say what a message, a feature bit, a mask, a status, a device or an error text means."""
     from vutrace.cli.reading import load_dissectors, open_capture, rows_of
     from vutrace.views.explain.answer import Answer, Explainer
     from vutrace.views.explain.capture import look, report

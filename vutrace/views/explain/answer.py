@@ -14,6 +14,7 @@ from vutrace.protocol.messages import PREFIX, TABLES
 from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel
 from vutrace.views.explain import facts, masks
+from vutrace.views.explain.devices import device
 from vutrace.views.explain.errors import Match, found_in
 from vutrace.views.text import flag_words, printable
 
@@ -80,11 +81,13 @@ class Explainer:
         return Answer(lines, frozenset(found))
 
     def named(self, name: str) -> Answer:
-        """Messages and feature bits of that name or number."""
+        """Messages, devices and feature bits of that name or number."""
         request = REQUEST.fullmatch(name)
         name = request[1] if request else name
         messages = list(self.find(name))
         lines = [line for channel, spec in messages for line in [*facts.message(channel, spec), ""]]
+        for each in self.devices:
+            lines += [*device(each), ""] if each.name == name.lower() else []
         if not name.isdigit():
             devices = self.devices if self.device is UNKNOWN_DEVICE else [self.device]
             lines += masks.by_name(name, devices)

@@ -1,6 +1,6 @@
 """One message of the tables in full: layout, replies, descriptors, gates, and where in the spec."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES
 from vutrace.protocol.layers import Layer, Listed, Tail, size_of, title
@@ -32,7 +32,12 @@ def message(channel: Channel, spec: MessageSpec) -> Iterator[str]:
     """The message in lines: its name first, what is to be known of it below."""
     sender = REQUESTER[channel]
     yield f"{spec.name}: request {spec.number}, {sender.words} to {sender.peer.words} ({channel} channel)"
-    for name, texts in sections(channel, spec):
+    yield from headed(sections(channel, spec))
+
+
+def headed(parts: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
+    """Lines under their headings; a heading without lines is left out."""
+    for name, texts in parts:
         for number, text in enumerate(texts):
             yield f"  {'' if number else name:<9} {text}".rstrip()
 
