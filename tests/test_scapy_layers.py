@@ -14,6 +14,7 @@ from vutrace.capture import read
 from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.registry import load
 from vutrace.protocol.layers import in_order
+from vutrace.protocol.spec import REPLY
 from vutrace.records import Connection, Event, Frame, FrameFlag
 from vutrace.scapy import (
     CLASSES,
@@ -71,6 +72,8 @@ def test_it_takes_the_layout_that_vutrace_takes(frame: Frame) -> None:
     packet = in_order(HEADERS[frame.channel], frame.big_endian)(frame.data)
     assert bytes(packet) == frame.data
     announced = packet.size == len(frame.data) - 12
+    if message.reply is not bool(packet.flags & REPLY):
+        return  # on the GPU channel the sender tells, whom a header does not name
     key = (frame.channel, message.request, message.reply, message.layer)
     if announced and packet.payload and key in CLASSES:
         assert isinstance(packet.payload, in_order(CLASSES[key], frame.big_endian))

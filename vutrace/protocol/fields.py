@@ -6,15 +6,13 @@ whole or not at all.
 
 import struct
 from random import randbytes
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from scapy.fields import Field, PacketField, PacketListField, StrField, StrFixedLenField
 from scapy.packet import Packet
 
+from vutrace.protocol.layer import Layer
 from vutrace.protocol.shows import BYTES, DEC, Show, shown
-
-if TYPE_CHECKING:
-    from vutrace.protocol.layers import Layer
 
 Value: TypeAlias = "int | bytes | list[int] | dict[str, Value] | list[dict[str, Value]]"
 
@@ -32,10 +30,16 @@ def host_is_big_endian(packet: Packet | None) -> bool:
 
 
 class Shown:
-    """A field of ours that scapy prints by its `Show`."""
+    """A field of ours that scapy prints by its `Show`; without `needs` bytes it is not read."""
 
     __slots__ = ()
     show: Show
+    sz: int
+
+    @property
+    def needs(self) -> int:
+        """All of it."""
+        return self.sz
 
     def i2repr(self, pkt: Packet | None, x: Any) -> str:
         """The value in words."""
@@ -120,7 +124,7 @@ class Nested(PacketField):
 
     __slots__ = ["layer", "needs"]
 
-    def __init__(self, name: str, layer: "type[Layer]") -> None:
+    def __init__(self, name: str, layer: type[Layer]) -> None:
         super().__init__(name, layer(), layer)
         self.layer = layer
         self.needs = size_of(layer)
@@ -136,7 +140,7 @@ class Listed(PacketListField):
     __slots__ = ["count", "layer"]
     needs = 0
 
-    def __init__(self, name: str, layer: "type[Layer]", count: str) -> None:
+    def __init__(self, name: str, layer: type[Layer], count: str) -> None:
         if not size_of(layer):
             raise ValueError(f"{name}: items without a size cannot be counted")
         super().__init__(name, [], layer, count_from=lambda packet: packet.fields[count])
@@ -150,14 +154,11 @@ class Listed(PacketListField):
         return s[whole * item :], items
 
 
-OURS = (Shown, Nested, Listed)
-
-
-def counted_fields(layer: "type[Layer]") -> list[Listed | Tail]:
+def counted_fields(layer: type[Layer]) -> list[Listed | Tail]:
     """The fields whose length another field, `count`, tells."""
     return [field for field in layer.fields_desc if isinstance(field, Listed | Tail) and field.count]
 
 
-def size_of(layer: "type[Layer]") -> int:
+def size_of(layer: type[Layer]) -> int:
     """The fixed part of a layer in bytes."""
     return sum(minimum(field) for field in layer.fields_desc)

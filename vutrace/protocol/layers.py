@@ -1,18 +1,12 @@
 """The words payload layers are written in: scapy layers, and fields by short names.
 
 `u32` follows the traced host's byte order, as everything does that vhost-user itself defines; `le32` is
-little-endian on every host, as virtio configuration space is. A layer never raises on short bytes: it
-holds the fields that were whole, and the rest is its payload.
+little-endian on every host, as virtio configuration space is.
 """
 
 from functools import cache
-from typing import Any, ClassVar
-
-from scapy.fields import ConditionalField
-from scapy.packet import Packet
 
 from vutrace.protocol.fields import (
-    OURS,
     Array,
     Fixed,
     Listed,
@@ -25,6 +19,7 @@ from vutrace.protocol.fields import (
     minimum,
     size_of,
 )
+from vutrace.protocol.layer import Empty, Layer, in_order, title
 from vutrace.protocol.shows import DEC, MAC, PAD, Kind, Show
 
 __all__ = [
@@ -59,63 +54,6 @@ __all__ = [
 ]
 
 
-class Layer(Packet):
-    """A structure of the protocol. `big_endian` is the traced host's byte order, see `in_order`.
-
-    `marks` tells a layout from others of the same size: the field of that name has one of these values.
-    A configuration space that is a union lists what else its bytes may be in `variants`; `glance` names
-    the fields of one that are worth knowing first, for which a row has room.
-    """
-
-    name = "payload"
-    big_endian: ClassVar[bool] = False
-    marks: ClassVar[tuple[str, frozenset[int]] | None] = None
-    variants: ClassVar[tuple[type["Layer"], ...]] = ()
-    glance: ClassVar[tuple[str, ...]] = ()
-
-    def do_dissect(self, s: bytes) -> bytes:
-        """Take the fields that are whole; what follows the last of them is left over."""
-        whole = s
-        self.raw_packet_cache_fields: dict[str, Any] = {}
-        for field in self.fields_desc:
-            try:
-                s = self.take(field, s)
-            except Exception:  # a stock scapy field may raise anything on hostile bytes
-                break
-        left = s[0] if isinstance(s, tuple) else s  # scapy's bit fields may stop inside a byte
-        self.raw_packet_cache = whole[: len(whole) - len(left)]
-        self.explicit = 1
-        return left
-
-    def take(self, field: Any, s: bytes) -> bytes:
-        """Put one field's value into the layer; EOFError when it is not whole."""
-        if isinstance(field, OURS) and len(s) < minimum(field):
-            raise EOFError
-        s, value = field.getfield(self, s)
-        if isinstance(field, ConditionalField) and value is None:
-            return s
-        if field.islist or field.holds_packets:
-            kept = self._raw_packet_cache_field_value(field, value, copy=True)
-            self.raw_packet_cache_fields |= {field.name: kept}
-        self.fields[field.name] = value
-        return s
-
-    def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
-        """Bytes behind the last field belong to whoever holds this layer."""
-        return b"", s
-
-
-class Empty(Layer):
-    """A message without payload."""
-
-    name = "no payload"
-
-
-def title(layer: type[Layer]) -> str:
-    """The structure's name in words."""
-    return str(layer._name)
-
-
 @cache
 def has_secrets(layer: type[Layer]) -> bool:
     """Whether keys or host pointers are among a layer's fields, or in the structures that it holds."""
@@ -124,14 +62,6 @@ def has_secrets(layer: type[Layer]) -> bool:
         or has_secrets(getattr(field, "layer", Empty))
         for field in layer.fields_desc
     )
-
-
-@cache
-def in_order(layer: type[Layer], big_endian: bool) -> type[Layer]:
-    """The layer as a host of that byte order lays it out."""
-    if big_endian == layer.big_endian:
-        return layer
-    return type(layer.__name__, (layer,), {"big_endian": big_endian})
 
 
 def variant(layer: type[Layer], data: bytes) -> type[Layer]:

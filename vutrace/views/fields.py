@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from vutrace.dissection.shapes import is_number
-from vutrace.protocol.fields import OURS
+from vutrace.dissection.shapes import KNOWN, is_number
 from vutrace.protocol.layers import Array, Layer, Listed, minimum
 from vutrace.protocol.shows import BYTES, DEC, Kind, Show
 
@@ -41,7 +40,7 @@ def walk(layer: type[Layer]) -> Iterator[FieldShow]:
         inner, number = getattr(field, "layer", None), isinstance(field, Array) or is_number(field)
         yield FieldShow(field.name, show_of(field), inner, start, size, number)
         # Others of scapy's own may be of any size.
-        fixed = is_number(field) or (isinstance(field, OURS) and not isinstance(field, Listed))
+        fixed = is_number(field) or (isinstance(field, KNOWN) and not isinstance(field, Listed))
         start = start + size if start is not None and fixed and size else None
 
 
