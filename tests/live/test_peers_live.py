@@ -47,11 +47,14 @@ def dpdk_name(name: str) -> str:
 
 
 @needs(*TESTPMD, cpus=2)
-def test_virtio_user_sends_what_the_profile_says(lab: Lab, backend: Watched) -> None:
-    virtio_user = dpdk.start_virtio_user(lab, lab.path("model.sock"))
-    backend.journal.wait(READY, 60)
-    dpdk.stop(virtio_user)
-    backend.journal.wait(CLOSED, 20)
+@dpdk.patiently
+def test_virtio_user_sends_what_the_profile_says(lab: Lab) -> None:
+    path = lab.path("model.sock")
+    with Watched(str(path)) as backend:
+        virtio_user = dpdk.start_virtio_user(lab, path)
+        backend.journal.wait(READY, 60)
+        dpdk.stop(virtio_user)
+        backend.journal.wait(CLOSED, 20)
     acts = (FrontEnd.write_features, FrontEnd.start, change(2), FrontEnd.stop)
     assert backend.lines == played("virtio-user", 2, *acts)
 

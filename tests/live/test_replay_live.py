@@ -67,6 +67,7 @@ def test_testpmd_is_ready_for_a_recorded_front_end(lab: Lab, capture: str) -> No
 
 
 @needs(*TESTPMD, cpus=2)
+@dpdk.patiently
 def test_the_same_run_twice_does_not_differ(lab: Lab) -> None:
     """Virtio-user sends what it can to testpmd: each time other descriptors, addresses, times, indexes."""
     for run_of in ("one", "two"):
@@ -154,6 +155,7 @@ def test_a_back_end_that_connects_is_waited_for(lab: Lab) -> None:
 
 
 @needs(*TESTPMD, cpus=2)
+@dpdk.patiently
 def test_virtio_user_is_served_by_a_recorded_back_end(lab: Lab) -> None:
     path = lab.path("back.sock")
     played = act(lab, "virtio-user-testpmd", "backend", path)

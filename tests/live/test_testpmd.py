@@ -11,6 +11,7 @@ from lab.proxy import Proxy, start_proxy
 pytestmark = [pytest.mark.live, needs(*TESTPMD, cpus=2)]
 
 
+@dpdk.patiently
 def test_virtio_user_connects(lab: Lab, keep: Keeper) -> None:
     front, back = lab.path("front.sock"), lab.path("back.sock")
     vhost = dpdk.start_vhost(lab, back)
@@ -21,6 +22,7 @@ def test_virtio_user_connects(lab: Lab, keep: Keeper) -> None:
     keep(proxy.capture, "virtio-user-testpmd", shows, ["dpdk-dev"])
 
 
+@dpdk.patiently
 def test_vhost_connects(lab: Lab, keep: Keeper) -> None:
     front, back = lab.path("front.sock"), lab.path("back.sock")
     virtio_user = dpdk.start_virtio_user(lab, front, server=True)

@@ -129,9 +129,16 @@ class Lab:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.clear()
+        self.directory.rmdir()
+
+    def clear(self) -> None:
+        """End all programs and remove what is in the directory, as if nothing had been done yet."""
         for program in reversed(self.programs):
             program.kill()
+        self.programs.clear()
         shutil.rmtree(self.directory)
+        self.directory.mkdir(mode=0o700)
 
     def path(self, name: str) -> Path:
         """A file or socket of this test."""
