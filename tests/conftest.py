@@ -1,5 +1,6 @@
 """Options of the test run, and the exact texts that views are held to."""
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,9 @@ GOLDEN = Path(__file__).parent / "golden"
 # A shell starts what it runs in the background with SIGINT ignored, and programs pass that on: those that the
 # tests interrupt would never hear of it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What the tests run has its output buffered, as users have it.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

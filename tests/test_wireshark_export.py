@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import re
+import stat
 import struct
 import subprocess
 import sys
@@ -167,6 +169,32 @@ def test_a_capture_is_not_overwritten_by_what_is_made_of_it(verb: str, tmp_path:
     format_ = ["--format", "json"]
     assert "the capture itself" in vutrace(verb, capture, "-o", other, *format_, status=2)
     assert capture.read_bytes() == CAPTURE.read_bytes()
+
+
+@pytest.mark.parametrize("broken", ["missing", "directory", "text", "filter"])
+def test_what_cannot_be_read_leaves_an_earlier_export_as_it_was(broken: str, tmp_path: Path) -> None:
+    there = tmp_path / "there.pcapng"
+    there.write_text("an earlier export")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "text").write_text("not a capture at all")
+    if broken == "filter":
+        vutrace("export", CAPTURE, "-Y", "no such filter", "-o", there, status=2)
+    else:
+        vutrace("export", tmp_path / broken, "-o", there, status=3)
+    assert there.read_text() == "an earlier export"
+
+
+@pytest.mark.parametrize(("options", "mode"), [([], 0o644), (["--secrets"], 0o600)])
+def test_only_an_export_without_secrets_is_for_everybody(
+    options: list[str], mode: int, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.pcapng"
+    before = os.umask(0o022)
+    try:
+        vutrace("export", CAPTURE, "-o", out, *options)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(out.stat().st_mode) == mode
 
 
 @needs_tshark

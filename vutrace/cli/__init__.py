@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vutrace import __version__
-from vutrace.cli import demo, diff, export, list_, proxy, queues, replay, show, timeline, wireshark
+from vutrace.cli import demo, diff, export, list_, output, proxy, queues, replay, show, timeline, wireshark
 from vutrace.cli import explain as explain_verb
 from vutrace.cli.errors import explain
 from vutrace.cli.quick import QuickCommand, QuickGroup
@@ -65,15 +65,28 @@ app.add_typer(wireshark.app, name="wireshark", short_help="The Wireshark plug-in
 
 def main() -> NoReturn:
     """Run the verb; every error the user can mend is one line on stderr and an exit status."""
+    output.prepare()
     try:
-        app()
+        with output.written():
+            app()
     except SystemExit as end:
         # The reader of our output has gone (| head): typer makes that 1, which is an answer here.
         if isinstance(end.__context__, BrokenPipeError):
-            sys.exit(128 + signal.SIGPIPE)
+            end_unread()
         raise
+    except BrokenPipeError as error:
+        if error.filename is not None:
+            raise
+        end_unread()
     except Exception as error:
         line, status = explain(error)
+        output.give_up()
         print(f"vutrace: {line}", file=sys.stderr)
         sys.exit(status)
     sys.exit(0)
+
+
+def end_unread() -> NoReturn:
+    """End as a program ends whose output nobody reads."""
+    output.give_up()
+    sys.exit(128 + signal.SIGPIPE)

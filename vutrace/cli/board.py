@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
@@ -74,8 +73,6 @@ def show_board(rows: "Iterable[Row]", board: "Board", live: bool, paint: Paint, 
     """Show the board while rows come; on anything but a terminal only as it stands at the end."""
     from vutrace.views.board_text import board_lines
 
-    if isinstance(out, TextIOWrapper):
-        out.reconfigure(errors="backslashreplace")  # for what is not UTF-8
     feeder = Feeder(rows, board)
 
     def lines(size: os.terminal_size, cut: bool) -> list[str]:

@@ -1,7 +1,7 @@
 """`vutrace export`: a capture for other programs."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +21,7 @@ from vutrace.cli.options import (
     Secrets,
     Sender,
 )
+from vutrace.cli.output import put
 from vutrace.records import Connection
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ EXAMPLES = """Examples:
   vutrace export start.pcapng --format json | jq '.[0]'
   vutrace export start.pcapng -o ring0.pcapng --ring 0    a part of it
 """
+PRIVATE, SHARED = 0o600, 0o666  # of a file that is new; less the umask
 SUFFIXES = {".pcapng": "wireshark", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 COLUMNS = [
     "number",
@@ -93,21 +95,17 @@ def export(
     registry = load_dissectors(dissector)
     pick = picked(registry, message, ring, channel, sender)
     with filtered(source, display_filter, registry, device) as rows:
-        sights = rows.with_connections(pick)
-        put(output, WRITERS[name](sights, secrets))
+        sights = begun(rows.with_connections(pick))
+        put(output, WRITERS[name](sights, secrets), PRIVATE if secrets else SHARED)
 
 
 export.__doc__ = f"{export.__doc__}\n\n{EXAMPLES}"
 
 
-def put(output: str, pieces: Iterable[bytes]) -> None:
-    """Write the file, or stdout."""
-    if output == "-":
-        sys.stdout.buffer.writelines(pieces)
-        sys.stdout.buffer.flush()
-        return
-    with open(output, "wb") as file:
-        file.writelines(pieces)
+def begun(sights: Sights) -> Sights:
+    """The same, the first of them there already: what cannot be read is told before anything is written."""
+    rest = iter(sights)
+    return chain(list(islice(rest, 1)), rest)
 
 
 def wireshark(sights: Sights, secrets: bool) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import CaptureFile, Color, Device, Dissectors, ReadFile
+from vutrace.cli.output import put
 from vutrace.views.colour import When, painter
 
 EXAMPLES = """Examples:
@@ -42,7 +43,7 @@ def queues(
 ) -> None:
     """Show every ring: set up, started, enabled (as sent, in effect, and why), descriptors, last change."""
     from vutrace.cli.reading import chosen, load_dissectors, note
-    from vutrace.cli.timeline import put, read_timeline
+    from vutrace.cli.timeline import read_timeline
     from vutrace.views.queues import objects, sessions_of, text
 
     wanted = which(session)
@@ -54,7 +55,7 @@ def queues(
         return
     paint = painter(color, os.environ, sys.stdout.isatty())
     columns = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
-    put("-", (line + "\n" for line in text(timeline, wanted, paint, columns)))
+    sys.stdout.writelines(line + "\n" for line in text(timeline, wanted, paint, columns))
 
 
 queues.__doc__ = f"{queues.__doc__}\n\n{EXAMPLES}"

@@ -159,8 +159,7 @@ def shower(quiet: bool, color: When) -> "Callable[[Row], None]":
 def write(heading: Iterable[str], lines: Iterator[str], live: bool) -> None:
     """Lines to stdout, each at once where somebody waits for it; the heading when there is a first one."""
     assert isinstance(sys.stdout, TextIOWrapper)
-    # A name in a capture may hold what the terminal's encoding has no letters for.
-    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=live)
+    sys.stdout.reconfigure(line_buffering=live)
     first = list(islice(lines, 1))
     for line in chain(heading, first, lines):
         sys.stdout.write(line + "\n")

@@ -3,17 +3,19 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import CaptureFile, Color, Device, DisplayFilter, Dissectors, Output, ReadFile
+from vutrace.cli.output import put
 from vutrace.views.colour import When, bare, painter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from vutrace.cli.filtering import Frames
     from vutrace.dissection.registry import Registry
     from vutrace.session.model import RingLane, Timeline
@@ -88,7 +90,11 @@ def timeline(
         if lanes(whole) and not lanes(drawn):
             note("no ring is among those that --ring and --pair name")
         options = Options(lambda: rows(path, registry, device, frames), Scale(scale), columns, paint)
-        put(output, renderer(name).render(drawn, options))
+        pieces = renderer(name).render(drawn, options)
+        if name == "text" and output == "-":
+            sys.stdout.writelines(cast("Iterator[str]", pieces))
+        else:
+            put(output, pieces)
 
 
 timeline.__doc__ = f"{timeline.__doc__}\n\n{EXAMPLES}"
@@ -127,20 +133,3 @@ def read_timeline(path: str, registry: "Registry", device: str, frames: "Frames"
     reader, tracker = read(path), Tracker(registry, device)
     rows = noting(path, reader, tracker.rows(reader))
     return build(let_through(reader, frames, rows), tracker.connections)
-
-
-def put(output: str, pieces: Iterable[str] | Iterable[bytes]) -> None:
-    """Write a drawing where it is wanted."""
-    if output == "-":
-        sys.stdout.flush()
-        write(sys.stdout.buffer.write, pieces)
-        sys.stdout.buffer.flush()
-        return
-    with open(output, "wb") as out:
-        write(out.write, pieces)
-
-
-def write(to: Callable[[bytes], int], pieces: Iterable[str] | Iterable[bytes]) -> None:
-    """Text as UTF-8, bytes as they are; a lone surrogate of a hostile name is escaped."""
-    for piece in pieces:
-        to(piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece)

@@ -1,12 +1,12 @@
 """`vutrace wireshark`: the plug-in, where it belongs, and the program behind Wireshark's interface list."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vutrace.cli.errors import UsageError
+from vutrace.cli.output import put
 
 EXAMPLES = """Examples:
 
@@ -40,7 +40,7 @@ def lua(dissector: Dissectors = None) -> None:
     from vutrace.cli.reading import load_dissectors
     from vutrace.wireshark.plugin import plugin
 
-    sys.stdout.write(plugin(load_dissectors(dissector)))
+    put("-", [plugin(load_dissectors(dissector))])
 
 
 @app.command("install")

@@ -1,0 +1,83 @@
+"""Where results go: stdout, whatever it is, or a file."""
+
+import codecs
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+
+STDERR = 2
+LIKENESS = "vutrace.likeness"
+# What the views draw with, for an encoding that lacks it: one column each, so that tables stay straight.
+LIKE = {
+    "…": "~",
+    "×": "x",
+    "–": "-",
+    "⇄": "-",
+    "µ": "u",
+    "│": "|",
+    "═": "=",
+    "─": "-",
+    "·": ".",
+    "▼": "v",
+    "§": "S",
+}
+
+Pieces = Iterable[str] | Iterable[bytes]
+
+
+def likeness(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler for codecs: the character that looks like it, else its escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    like = LIKE.get(error.object[error.start])
+    one = UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+    return (like, error.start + 1) if like else codecs.backslashreplace_errors(one)
+
+
+def prepare() -> None:
+    """Have stdin, stdout and stderr, also where one is closed, and whatever letters stdout can write."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= STDERR:  # each takes the lowest number that is free
+        pass
+    os.close(fd)
+    sys.stdin, sys.stdout = sys.stdin or os.fdopen(0), sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(STDERR, "w")
+    codecs.register_error(LIKENESS, likeness)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors=LIKENESS)
+
+
+@contextmanager
+def written() -> Iterator[None]:
+    """What was printed is out when this ends; OSError where it cannot be."""
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+
+
+def give_up() -> None:
+    """Let go of what stdout does not take: the interpreter would try again at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def put(output: str, pieces: Pieces, mode: int = 0o666) -> None:
+    """Write a file, one that is new with `mode` less the umask, or - for stdout; text in UTF-8."""
+    if output == "-":
+        sys.stdout.flush()
+        write(sys.stdout.buffer.write, pieces)
+        sys.stdout.buffer.flush()
+        return
+    with open(output, "wb", opener=lambda path, flags: os.open(path, flags, mode)) as out:
+        write(out.write, pieces)
+
+
+def write(to: Callable[[bytes], int], pieces: Pieces) -> None:
+    """Text as UTF-8, bytes as they are; a lone surrogate of a hostile name is escaped."""
+    for piece in pieces:
+        to(piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece)
