@@ -164,7 +164,7 @@ def test_rows_and_the_board_do_not_go_together(tmp_path: Path) -> None:
 class Terminal:
     """`vutrace show --follow --board` on a terminal of its own, and a capture that grows."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, term: str = "xterm-256color") -> None:
         self.seen = self._rest = ""
         self.path, self.writer = path, Writer(path)
         self.writer.write(endpoints())
@@ -179,7 +179,7 @@ class Terminal:
             stderr=terminal,
             pass_fds=(self.done,),
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm-256color"},
+            env={**os.environ, "TERM": term},
         )
         os.close(terminal)
 
@@ -222,9 +222,9 @@ class Terminal:
 
 
 @contextmanager
-def terminal(path: Path) -> Iterator[Terminal]:
+def terminal(path: Path, term: str = "xterm-256color") -> Iterator[Terminal]:
     """A terminal for a test."""
-    running = Terminal(path)
+    running = Terminal(path, term)
     try:
         yield running
     finally:
@@ -247,6 +247,25 @@ def test_it_redraws_in_place_follows_the_size_and_leaves_the_terminal_as_it_was(
         screen.read_until("2–31  rx1–tx15")
         assert screen.process.wait(10) == 0
         assert screen.seen.count(ENTER) == screen.seen.count(LEAVE) == 1
+
+
+def test_a_terminal_that_does_not_know_its_size_has_the_usual_one(tmp_path: Path) -> None:
+    with terminal(tmp_path / "x.pcapng") as screen:
+        screen.read_until("nothing is connected yet")
+        screen.resize(0, 0)
+        screen.feed(qemu_net(QEMU_7_2, 16).boot().script)
+        screen.read_until("2–31  rx1–tx15")
+        screen.finish()
+        assert screen.process.wait(10) == 0
+
+
+def test_a_dumb_terminal_gets_the_board_once_at_the_end(tmp_path: Path) -> None:
+    with terminal(tmp_path / "x.pcapng", "dumb") as screen:
+        screen.feed(qemu_blk())
+        screen.finish()
+        screen.read_until("session 1, blk")
+        assert screen.process.wait(10) == 0
+        assert "\x1b" not in screen.seen
 
 
 def test_the_time_of_a_debt_runs_while_nothing_happens(tmp_path: Path) -> None:

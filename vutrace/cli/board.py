@@ -70,7 +70,7 @@ class Feeder:
 
 
 def show_board(rows: "Iterable[Row]", board: "Board", live: bool, paint: Paint, out: TextIO) -> None:
-    """Show the board while rows come; on anything but a terminal only as it stands at the end."""
+    """Show the board while rows come; only as it stands at the end on what cannot be drawn on in place."""
     from vutrace.views.board_text import board_lines
 
     feeder = Feeder(rows, board)
@@ -81,7 +81,7 @@ def show_board(rows: "Iterable[Row]", board: "Board", live: bool, paint: Paint, 
             return board_lines(board, now_ns, size.columns, size.lines, cut, paint)
 
     try:
-        if live and out.isatty():
+        if live and out.isatty() and os.environ.get("TERM") != "dumb":
             redraw(feeder.done, lines, out)
         else:
             feeder.done.wait()
@@ -121,6 +121,8 @@ def _terminated(number: int, _frame: FrameType | None) -> None:
 def size_of(out: TextIO) -> os.terminal_size:
     """How large the terminal is now."""
     try:
-        return os.get_terminal_size(out.fileno())
+        size = os.get_terminal_size(out.fileno())
     except OSError:
         return USUAL_SIZE
+    # a serial console often does not know its size, and says 0
+    return os.terminal_size((size.columns or USUAL_SIZE.columns, size.lines or USUAL_SIZE.lines))

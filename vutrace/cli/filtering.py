@@ -4,7 +4,8 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from tempfile import NamedTemporaryFile
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from vutrace.cli.errors import UsageError
@@ -49,14 +50,18 @@ def seekable(file: str, again: bool) -> Iterator[str]:
         yield file
         return
     from vutrace.capture import CaptureError
+    from vutrace.capture.temporary import temporary
 
-    with NamedTemporaryFile(suffix=".pcapng") as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept)
-        kept.flush()
+    with temporary():
+        made = TemporaryDirectory(prefix="vutrace-")
+    with made as folder:
+        path = Path(folder) / "stdin.pcapng"
+        with temporary(), path.open("wb") as kept:
+            shutil.copyfileobj(sys.stdin.buffer, kept)
         try:
-            yield kept.name
+            yield str(path)
         except CaptureError as error:
-            raise CaptureError(str(error).replace(kept.name, file)) from None
+            raise CaptureError(str(error).replace(str(path), file)) from None
 
 
 def wanted(

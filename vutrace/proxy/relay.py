@@ -11,6 +11,7 @@ from itertools import chain, count
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from vutrace.capture.temporary import ELSEWHERE, nameless
 from vutrace.proxy.encoder import Encoder
 from vutrace.proxy.endpoints import Endpoint, Source, open_pairs
 from vutrace.proxy.loop import Loop
@@ -71,7 +72,7 @@ class Relay:
             for source in chain(*sources):
                 source.close()
             raise
-        self._notes = Notes(held=options.show is Show.BOARD and os.isatty(1) and os.isatty(2))
+        self._notes = Notes(held=options.show is Show.BOARD and in_place() and os.isatty(2))
         self._writer = Writer(self._fd, self._recording_failed) if self._fd is not None else None
         self._loop = Loop(self._notes.tell)
         self._encoder = Encoder(
@@ -143,8 +144,10 @@ class Relay:
 
     def _recording_failed(self, error: OSError) -> None:
         why = error.strerror or str(error)
+        place = "" if self._options.write else f" ({ELSEWHERE})"
         self._notes.tell(
-            f"RECORDING STOPPED: {why}. The capture is whole up to here; the session goes on unrecorded"
+            f"RECORDING STOPPED: {why}{place}. The capture is whole up to here;"
+            " the session goes on unrecorded"
         )
 
     def _pair_spent(self) -> None:
@@ -183,11 +186,15 @@ def _allow_many_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def in_place() -> bool:
+    """Whether the board is drawn in place."""
+    return os.isatty(1) and os.environ.get("TERM") != "dumb"
+
+
 def _open_capture(options: Options) -> int | None:
     if options.write:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         return os.open(options.write, flags, 0o600)
     if options.show is Show.NOTHING:
         return None
-    # Without a name: nothing is left behind, however this process ends.
-    return os.open(os.environ.get("TMPDIR") or "/tmp", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    return nameless()

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from vutrace.capture import CaptureError, section_block
+from vutrace.capture.temporary import temporary
 from vutrace.dissection.registry import Registry
 from vutrace.wireshark import tshark
 from vutrace.wireshark.names import PROTOCOL
@@ -27,6 +28,7 @@ NO_LUA = (
 FRAME_ONLY = ["-J", "frame"]
 TWO_PASSES = ["-2"]
 KNOWN_LATER = "response_in"  # at a request, only when its reply was read
+EMPTY = "empty.pcapng"  # beside the plug-in
 CUT = "cut short in the middle of a packet"  # what vutrace itself says of the file
 
 
@@ -47,10 +49,14 @@ def matching(capture: Path | str, display_filter: str, registry: Registry, devic
 
 @contextmanager
 def plugin_file(registry: Registry) -> Iterator[Path]:
-    """The generated plug-in in a file of its own."""
-    with TemporaryDirectory(prefix="vutrace-") as folder:
+    """The generated plug-in in a file of its own, and beside it a capture without a packet."""
+    with temporary():
+        made = TemporaryDirectory(prefix="vutrace-")
+    with made as folder:
         path = Path(folder) / FILE_NAME
-        path.write_text(plugin(registry), encoding="utf-8")
+        with temporary():
+            path.write_text(plugin(registry), encoding="utf-8")
+            path.with_name(EMPTY).write_bytes(section_block())
         yield path
 
 
@@ -65,9 +71,8 @@ def check(display_filter: str, script: Path) -> None:
 
 def compiled(display_filter: str, script: Path) -> tshark.Ran:
     """What tshark makes of a filter."""
-    empty = script.with_name("empty.pcapng")
-    empty.write_bytes(section_block())
-    return tshark.run(["-n", "-X", f"lua_script:{script}", "-r", str(empty), "-Y", display_filter])
+    empty = str(script.with_name(EMPTY))
+    return tshark.run(["-n", "-X", f"lua_script:{script}", "-r", empty, "-Y", display_filter])
 
 
 def reason(errors: str, display_filter: str) -> str:
