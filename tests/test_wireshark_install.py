@@ -13,6 +13,7 @@ import pytest
 from wireshark_json import needs_tshark
 
 from vutrace.capture import read
+from vutrace.cli.errors import explain
 from vutrace.dissection.device import Device
 from vutrace.dissection.registry import load
 from vutrace.records import Event, EventKind, Frame
@@ -102,6 +103,16 @@ def test_a_folder_that_cannot_be_written_does_not_keep_the_other(places: Path) -
     first, second = install.install(REGISTRY)
     assert first.endswith(": installed")
     assert ": left out: " in second
+
+
+def test_it_fails_where_nothing_can_be_written(places: Path) -> None:
+    for folder in ("lua", "extcap"):
+        (places / folder).write_text("a file, where a folder should be")
+    lines = install.install(REGISTRY)
+    assert [": left out: " in next(lines) for _ in range(2)] == [True, True]
+    with pytest.raises(install.InstallError) as caught:
+        next(lines)
+    assert explain(caught.value) == ("nothing of it could be written", 3)
 
 
 @needs_tshark

@@ -31,7 +31,7 @@ def built(drivers: Iterable[str]) -> Iterator[Guest]:
     with tempfile.TemporaryDirectory(prefix="vutrace-guest-") as directory:
         try:
             yield build(Path(directory), drivers)
-        except (subprocess.CalledProcessError, LookupError, StopIteration) as error:
+        except (subprocess.CalledProcessError, LookupError, OSError, StopIteration) as error:
             pytest.skip(f"no kernel for the guest: {error}")
 
 

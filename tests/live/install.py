@@ -1,7 +1,8 @@
 """Install what the tests need on Debian: `python3 tests/live/install.py GROUP…`.
 
-Runs before there is an environment, so with the standard library of the system's Python only. As
-anything but root on Debian it changes nothing and says so: the live tests then skip with the reason.
+Runs before there is an environment, so with the standard library of the system's Python only. Packages are
+installed by root on Debian; what goes into the cache needs no root. What is left out is said, and the live
+tests then skip with the reason.
 """
 
 import importlib.util
@@ -65,29 +66,39 @@ def downloads() -> dict[str, Callable[[], object]]:
 
 
 def optional(download: Callable[[], object], what: str) -> None:
-    """What may be missing, since other suites do not live as long as Debian 12; its tests then skip."""
+    """What may be missing: its tests then skip. Other suites do not live as long as Debian 12."""
     try:
         download()
-    except (subprocess.CalledProcessError, LookupError) as error:
-        print(f"{what} cannot be had any more: {error}", file=sys.stderr)
+    except (subprocess.CalledProcessError, LookupError, OSError) as error:
+        print(f"Not fetched: {what}: {error}", file=sys.stderr)
 
 
 def main(groups: list[str]) -> None:
     """Install what is missing out of `groups`, and fetch what goes into the cache."""
     missing = [name for group in groups for name, sign in GROUPS[group].items() if not present(sign)]
     fetch = downloads() if "live" in groups else {}
-    if not missing and not fetch:
+    debian, root = Path("/etc/debian_version").exists(), os.geteuid() == 0
+    if missing and not (debian and root):
+        print(f"Not installed, for want of root on Debian: {', '.join(missing)}", file=sys.stderr)
+    elif missing or (fetch and root):
+        install(missing)
+    if fetch and not debian:
+        print(f"Not fetched, as this is not Debian: {', '.join(fetch)}", file=sys.stderr)
         return
-    wanted = ", ".join([*missing, *fetch])
-    if os.geteuid() != 0 or not Path("/etc/debian_version").exists():
-        print(f"Not installed, for want of root on Debian: {wanted}", file=sys.stderr)
-        return
-    print(f"Installing {wanted}", flush=True)
+    for what, download in fetch.items():
+        print(f"Fetching {what}", flush=True)
+        if root:
+            download()
+        else:
+            optional(download, what)
+
+
+def install(packages: list[str]) -> None:
+    """Install packages, and know what there is today."""
     apt_get("update")
-    if missing:
-        apt_get("install", "--no-install-recommends", *missing)
-    for download in fetch.values():
-        download()
+    if packages:
+        print(f"Installing {', '.join(packages)}", flush=True)
+        apt_get("install", "--no-install-recommends", *packages)
 
 
 if __name__ == "__main__":

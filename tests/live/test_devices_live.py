@@ -9,7 +9,7 @@ from lab.captures import Keeper
 from lab.devices import DRIVEN, GET_CONFIG, MODELS, SET_CONFIG, InputServer, Model, start_firmware
 from lab.guest import Guest
 from lab.messages import Message, captured, frames, requests
-from lab.needs import GUEST, needs
+from lab.needs import GUEST, fetched, needs
 from lab.packages import package_version
 from lab.process import Lab
 from lab.proxy import Proxy, start_proxy
@@ -20,12 +20,8 @@ from vutrace.peers import Server
 from vutrace.records import Channel
 
 pytestmark = [pytest.mark.live, needs(*GUEST)]
-needs_qemu_10 = pytest.mark.skipif(
-    newer_qemu.find() is None, reason="QEMU 10 is not in the cache (make captures)"
-)
-needs_gpu = pytest.mark.skipif(
-    gpu.find() is None, reason="vhost-user-gpu is not in the cache (make captures)"
-)
+needs_qemu_10 = fetched(newer_qemu.find(), "QEMU 10")
+needs_gpu = fetched(gpu.find(), "vhost-user-gpu")
 
 GPU_UPDATE = 8
 UPDATES = 3

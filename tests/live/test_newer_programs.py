@@ -11,7 +11,7 @@ from lab import blkio_reader, debian_13
 from lab.captures import DIRECTORY, Keeper
 from lab.guest import Guest
 from lab.messages import captured, requests
-from lab.needs import GUEST, STORAGE, needs
+from lab.needs import GUEST, STORAGE, fetched, needs
 from lab.packages import package_version
 from lab.process import Lab, Program
 from lab.proxy import VUTRACE, start_proxy
@@ -19,12 +19,7 @@ from lab.qemu import FILE_SYSTEM, network, start_qemu
 from lab.rows import problems
 from lab.storage import make_share, read_share, start_storage_daemon
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(
-        debian_13.find() is None, reason="Debian 13's programs are not in the cache (make test)"
-    ),
-]
+pytestmark = [pytest.mark.live, fetched(debian_13.find(), "what Debian 13 brings")]
 MEBIBYTE = 1 << 20
 SET_OWNER, ADD_MEM_REG, GET_VRING_BASE = 3, 37, 11
 

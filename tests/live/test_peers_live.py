@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from lab import dpdk, newer_qemu
 from lab.guest import Guest
-from lab.needs import GUEST, TESTPMD, needs
+from lab.needs import GUEST, TESTPMD, fetched, needs
 from lab.process import Lab
 from lab.qemu import SYSTEM, Qemu, network, start_qemu
 from peers_stage import Act, Watched, change, played
@@ -14,7 +14,6 @@ from peers_stage import Act, Watched, change, played
 from vutrace.peers import CLOSED, PROFILES, READY, FrontEnd
 
 pytestmark = pytest.mark.live
-NO_QEMU_10 = "QEMU 10 is not in the cache (make captures fetches it)"
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def test_virtio_user_sends_what_the_profile_says(lab: Lab) -> None:
     ("profile", "interrupts"),
     [
         ("qemu-7.2", False),
-        pytest.param("qemu-10", True, marks=pytest.mark.skipif(newer_qemu.find() is None, reason=NO_QEMU_10)),
+        pytest.param("qemu-10", True, marks=fetched(newer_qemu.find(), "QEMU 10")),
     ],
 )
 def test_a_guest_boots_on_the_model_back_end(

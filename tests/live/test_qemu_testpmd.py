@@ -8,7 +8,7 @@ from lab import dpdk, newer_qemu
 from lab.captures import Keeper
 from lab.guest import Guest
 from lab.messages import captured, frames, requests
-from lab.needs import GUEST, TESTPMD, needs
+from lab.needs import GUEST, TESTPMD, fetched, needs
 from lab.process import Lab
 from lab.proxy import start_proxy
 from lab.qemu import network, start_qemu
@@ -67,9 +67,7 @@ def test_ring_states_follow_the_guests_ethtool(lab: Lab, guest: Guest, keep: Kee
     keep(proxy.capture, "qemu-7.2-testpmd-ethtool", shows, PACKAGES)
 
 
-@pytest.mark.skipif(
-    newer_qemu.find() is None, reason="QEMU 10 is not in the cache (make test fetches it from backports)"
-)
+@fetched(newer_qemu.find(), "QEMU 10")
 def test_qemu_10_acknowledges_ring_states(lab: Lab, guest: Guest, keep: Keeper) -> None:
     vhost = dpdk.start_vhost(lab, lab.path("vhost.sock"))
     proxy = start_proxy(lab, lab.path("qemu.sock"), lab.path("vhost.sock"))

@@ -10,6 +10,7 @@ STATUS = {
     "FilterError": 2,
     "ToolMissingError": 2,
     "CaptureError": 3,
+    "InstallError": 3,
     "EndpointError": 4,
 }
 

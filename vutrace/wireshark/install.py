@@ -27,13 +27,22 @@ exec {python} -m vutrace wireshark extcap "$@"
 """
 
 
+WITHOUT_LUA = "tshark -X lua_script:FILE takes what `vutrace wireshark lua` prints"
+WITHOUT_EXTCAP = "WIRESHARK_EXTCAP_DIR can name a folder of your own, here and for Wireshark"
+
+
+class InstallError(Exception):
+    """Nothing could be done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One file that vutrace keeps for Wireshark: where, what, and its mode."""
+    """One file that vutrace keeps for Wireshark: where, what, its mode, and what to do without it."""
 
     path: Path
     content: str
     mode: int
+    without: str
 
 
 def folders() -> dict[str, str]:
@@ -50,11 +59,11 @@ def files(registry: Registry) -> Iterator[Placed]:
     """What is to be installed; no extcap program where Wireshark has no folder for one."""
     known = folders()
     lua = Path(known.get(LUA_FOLDER, DEFAULT_LUA_FOLDER)).expanduser()
-    yield Placed(lua / FILE_NAME, plugin(registry), 0o644)
+    yield Placed(lua / FILE_NAME, plugin(registry), 0o644, WITHOUT_LUA)
     extcap = next((known[name] for name in EXTCAP_FOLDERS if name in known), None)
     if extcap:
         program = EXTCAP_PROGRAM.format(mark=MARK.removeprefix("--"), python=quoted(sys.executable))
-        yield Placed(Path(extcap) / EXTCAP_NAME, program, 0o755)
+        yield Placed(Path(extcap) / EXTCAP_NAME, program, 0o755, WITHOUT_EXTCAP)
 
 
 def quoted(path: str) -> str:
@@ -73,12 +82,16 @@ def uninstall(registry: Registry) -> Iterator[str]:
 
 
 def each(placed: Iterator[Placed], do: Callable[[Placed], str]) -> Iterator[str]:
-    """Do it with every file; one that cannot be written does not keep the others."""
+    """Do it with every file; one that cannot be written does not keep the others, none is an InstallError."""
+    done = 0
     for file in placed:
         try:
             yield do(file)
+            done += 1
         except OSError as error:
-            yield f"{file.path}: left out: {error.strerror}"
+            yield f"{file.path}: left out: {error.strerror}; {file.without}"
+    if not done:
+        raise InstallError("nothing of it could be written")
 
 
 def put(file: Placed) -> str:

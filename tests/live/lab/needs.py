@@ -20,7 +20,15 @@ VIRTIOFS = (VIRTIOFSD,)
 def needs(*programs: str, cpus: int = 1, root: bool = False) -> pytest.MarkDecorator:
     """Skip without these programs, processors or rights."""
     lacks = ", ".join(lacking(*programs, cpus=cpus, root=root))
-    return pytest.mark.skipif(bool(lacks), reason=f"{lacks} (make test, as root on Debian, installs)")
+    hint = " (make test, as root on Debian, installs)" if "installed" in lacks else ""
+    return pytest.mark.skipif(bool(lacks), reason=f"{lacks}{hint}")
+
+
+def fetched(tree: Path | None, what: str) -> pytest.MarkDecorator:
+    """Skip without the files of `what`, which the cache has or not."""
+    return pytest.mark.skipif(
+        tree is None, reason=f"{what} is not in the cache (make test, on Debian, fetches it)"
+    )
 
 
 def lacking(*programs: str, cpus: int = 1, root: bool = False) -> list[str]:
