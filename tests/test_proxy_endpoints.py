@@ -1,5 +1,6 @@
 """Every way to reach two peers, and what happens when one of them cannot be reached."""
 
+import errno
 import os
 import socket
 import stat
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from proxy_lab import Lab, events, frames, message, receive, receive_message, send, wait_for
 
-from vutrace.proxy.endpoints import Endpoint, EndpointError, How, open_source, parse_endpoint
+from vutrace.proxy.endpoints import Connecting, Endpoint, EndpointError, How, open_source, parse_endpoint
 from vutrace.records import Connection, EventKind
 
 
@@ -113,6 +114,17 @@ def test_both_sides_may_connect_to_us(tmp_path: Path) -> None:
         back.close()
         assert receive(front, 1)[0] == b""
     assert [frame.session for frame in frames(lab.stop())[::2]] == [1, 2, 3, 4]
+
+
+def test_a_socket_of_another_user_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Connecting) -> socket.socket:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Connecting, "take", refuse)
+    lab = Lab(tmp_path)
+    assert receive(lab.connect("front"), 1)[0] == b""
+    (error,) = events(lab.stop(), EventKind.ERROR)
+    assert "Permission denied (the socket, or a directory above it, is another user's)" in error.text
 
 
 def test_we_may_connect_to_both_sides_again_and_again(tmp_path: Path) -> None:

@@ -59,6 +59,18 @@ def test_a_request_and_its_reply_pass_and_are_recorded(lab: Lab) -> None:
     assert opened.attributes["backend_uid"] == str(os.getuid())
 
 
+def test_a_peer_that_cannot_be_looked_at_is_told_by_what_its_socket_tells(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vutrace.proxy.session.PROC", str(tmp_path / "hidden"))
+    front, _ = lab.session()
+    front.close()
+    opened = events(lab.stop())[0]
+    peer = f"process {os.getpid()} of user {os.getuid()}"
+    assert opened.text == f"session 1 of {peer} and {peer}"
+    assert opened.attributes["backend_fd_numbers"] == "cannot be read, another user's process"
+
+
 def test_a_record_is_in_the_file_within_10_ms(lab: Lab) -> None:
     front, back = lab.session()
     wait_for(lab.items)

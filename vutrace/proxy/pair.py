@@ -15,6 +15,7 @@ from vutrace.records import Connection, Event, EventKind, Side
 
 RETRY_SECONDS = 0.05  # between attempts to reach the other side while somebody waits
 RECONNECT_SECONDS = 0.25  # the same while nobody does
+OTHERS = " (the socket, or a directory above it, is another user's)"
 GOODBYE_SECONDS, GOODBYES = 0.002, 25  # how long, and how often, a session that ends is waited for
 
 
@@ -134,7 +135,8 @@ class Pair:
         source = self._sources[side]
         if source.listener:
             self._loop.later(RETRY_SECONDS, lambda: self._arm(source))
-        self._make_wait(side, error.strerror or str(error))
+        why = error.strerror or str(error)
+        self._make_wait(side, f"{why}{OTHERS}" if isinstance(error, PermissionError) else why)
 
     def _take_kept(self) -> dict[Side, socket.socket]:
         kept, self._kept = self._kept, {}

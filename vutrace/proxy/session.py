@@ -22,6 +22,7 @@ _PASSED_CHANNELS = {
     SET_BACKEND_REQ_FD: (Channel.BACKEND, "back-end channel, passed by SET_BACKEND_REQ_FD"),
     GPU_SET_SOCKET: (Channel.GPU, "GPU channel, passed by GPU_SET_SOCKET"),
 }
+PROC = "/proc"
 _CREDENTIALS = struct.Struct("iII")  # pid, uid, gid
 
 
@@ -123,17 +124,24 @@ def _process(pid: int, uid: int) -> dict[str, str]:
         return {}  # of another pid namespace
     name = _proc(pid, "comm").strip()
     command = _proc(pid, "cmdline").rstrip("\0").replace("\0", " ")
-    return {"pid": str(pid), "uid": str(uid), "name": name, "command": command}
+    known = {"pid": str(pid), "uid": str(uid), "name": name, "command": command}
+    readable = os.access(f"{PROC}/{pid}/fd", os.R_OK)
+    return known if readable else known | {"fd_numbers": "cannot be read, another user's process"}
 
 
 def _proc(pid: int, file: str) -> str:
     try:
-        with open(f"/proc/{pid}/{file}", "rb") as text:
+        with open(f"{PROC}/{pid}/{file}", "rb") as text:
             return text.read(4096).decode(errors="replace")
     except OSError:
         return ""
 
 
 def _whom(place: Place) -> str:
-    names = (place.attributes.get(f"{side}_name") or "unknown" for side in Side)
-    return " and ".join(names)
+    return " and ".join(_name(place.attributes, side) for side in Side)
+
+
+def _name(attributes: Mapping[str, str], side: Side) -> str:
+    """The program; where /proc is hidden, what the socket tells of it."""
+    pid, uid, name = (attributes.get(f"{side}_{each}", "") for each in ("pid", "uid", "name"))
+    return name or (f"process {pid} of user {uid}" if pid else "unknown")
