@@ -80,6 +80,35 @@ def test_queues_fold_what_is_wider_than_it_may_be(capture: Path) -> None:
     assert [line.rstrip() for line in shown.splitlines()[1:6]] == FOLDED.splitlines()
 
 
+FOLDED_TWICE = """\
+ring      addresses, descriptors    state, last change
+--------  ------------------------  ---------------------------------
+0 rx0     0x7f0000000000            started yes
+size 256  +0x1000                   enabled yes (sent 1)
+base 0    +0x2000                   started by SET_VRING_KICK
+          kick eventfd#25           enabled by SET_VRING_ENABLE
+          call eventfd#26 (2.)      [126] at 8.100125
+          err  -                    SET_VRING_ENABLE
+"""
+SAID = """\
+0 rx0: size 256; base 0; desc, avail,
+    used 0x7f0000000000 +0x1000 +0x2000;
+    kick eventfd#25; call eventfd#26
+    (2.); err -; started yes; enabled
+    yes (sent 1); rule started by
+    SET_VRING_KICK; enabled by
+    SET_VRING_ENABLE; last change [126]
+    SET_VRING_ENABLE at 8.100125
+"""
+
+
+@pytest.mark.parametrize(("width", "expected"), [("80", FOLDED_TWICE), ("40", SAID)])
+def test_queues_fold_again_where_that_is_too_wide(capture: Path, width: str, expected: str) -> None:
+    shown = run("queues", capture, "--width", width).stdout.decode().splitlines()[1:]
+    told = [line.rstrip() for line in shown[: expected.count("\n")]]
+    assert told == expected.splitlines()
+
+
 def test_queues_of_the_last_of_one_and_of_all_sessions(capture: Path) -> None:
     def sessions(*words: str) -> list[int]:
         return [each["session"] for each in json.loads(run("queues", capture, "--json", *words).stdout)]

@@ -1,5 +1,7 @@
 """`vutrace list`: the tables that everything else is derived from."""
 
+import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,15 +99,17 @@ def output(lines: Iterable[Mapping[str, Any]], json: bool) -> None:
 
         print("\n".join(dumps(line) for line in lines))
         return
-    from tabulate import tabulate
+    from vutrace.views.tables import table
 
-    table = tabulate([cells(line) for line in lines], headers="keys", tablefmt="plain", disable_numparse=True)
-    print("\n".join(line.rstrip() for line in table.splitlines()))
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    known = list(lines)
+    headers = list(known[0]) if known else []
+    print("\n".join(table([cells(line, headers) for line in known], headers, "plain", columns)))
 
 
-def cells(line: Mapping[str, Any]) -> dict[str, str]:
+def cells(line: Mapping[str, Any], headers: Iterable[str]) -> list[str]:
     """A line as text: nothing for what is absent or false."""
-    return {key: cell(value) for key, value in line.items()}
+    return [cell(line.get(header)) for header in headers]
 
 
 def cell(value: Any) -> str:

@@ -11,6 +11,7 @@ from vutrace.session.model import ConnectionTimeline, RingLane, SessionTimeline,
 from vutrace.session.rings import Ring
 from vutrace.views.colour import Paint, bare
 from vutrace.views.descriptors import identity
+from vutrace.views.tables import sentences
 from vutrace.views.text import address, printable
 from vutrace.views.timeline_json import Json, holding_json, ring_json
 
@@ -18,7 +19,9 @@ HEADERS = (
     "ring", "name", "size", "base", "desc, avail, used", "kick", "call", "err",
     "started", "enabled", "by", "last change",
 )  # fmt: skip
+SPOKEN = tuple("rule" if header == "by" else header for header in HEADERS)
 FOLDED = ("ring", "desc, avail, used", "descriptors", "state", "last change")
+FOLDED_TWICE = ("ring", "addresses, descriptors", "state, last change")
 ROLES = ("kick", "call", "err")
 SENT = {None: "-", True: "1", False: "0"}
 
@@ -49,15 +52,18 @@ def text(
 
 
 def table(session: SessionTimeline, width: int | None = None) -> str:
-    """The rings of one session: a line for each, or three where a line would not fit."""
+    """The rings of one session: a line for each; three, six or a sentence where a line would not fit."""
     if not session.rings:
         return "no message named a ring"
     fds = {(holding.slot.ring, holding.slot.role): holding for holding in session.fds}
     rows = [cells(lane, fds) for lane in session.rings]
-    lines = tabulate(rows, HEADERS, "simple", disable_numparse=True)
-    if width is None or len(lines.split("\n", 1)[0]) <= width:
-        return lines
-    return tabulate([folded(*row) for row in rows], FOLDED, "simple", disable_numparse=True)
+    thrice = [folded(*row) for row in rows]
+    forms = ((rows, HEADERS), (thrice, FOLDED), ([folded_twice(*row) for row in thrice], FOLDED_TWICE))
+    for cells_of, headers in forms:
+        lines = tabulate(cells_of, headers, "simple", disable_numparse=True)
+        if width is None or len(lines.split("\n", 1)[0]) <= width:
+            return lines
+    return "\n".join(sentences(rows, SPOKEN, width or 0))
 
 
 def folded(
@@ -73,6 +79,16 @@ def folded(
         f"kick {kick}\ncall {call}\nerr  {err}",
         f"started {started}, enabled {enabled}\n" + by.replace("; ", "\n"),
         f"{row} at {time}\n{message}",
+    ]
+
+
+def folded_twice(ring: str, where: str, fds: str, state: str, change: str) -> list[str]:
+    """A folded row's cells in columns of six lines."""
+    states, _, rules = state.partition("\n")
+    return [
+        ring,
+        f"{where}\n{fds}",
+        "\n".join([*states.split(", ", 1), rules, change]),
     ]
 
 
