@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -12,6 +13,11 @@ GOLDEN = Path(__file__).parent / "golden"
 # A shell starts what it runs in the background with SIGINT ignored, and programs pass that on: those that the
 # tests interrupt would never hear of it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Wireshark loads the plug-in that is installed in a home: in the tests' own is none. The cache stays.
+os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+HOME = TemporaryDirectory(prefix="vutrace-home-")
+os.environ["HOME"] = HOME.name
 
 # What the tests run has its output buffered, as users have it.
 os.environ.pop("PYTHONUNBUFFERED", None)
