@@ -15,7 +15,7 @@ from wireshark_json import needs_tshark, write_plugin
 
 from vutrace.capture import MAX_PACKET, Writer, read
 from vutrace.dissection.registry import load
-from vutrace.records import Channel, Connection, Frame, FrameFlag, Side
+from vutrace.records import Channel, Connection, Event, EventKind, Frame, FrameFlag, Side
 
 CAPTURES = sorted((Path(__file__).parents[1] / "captures").glob("*.pcapng"))
 CAPTURE = next(path for path in CAPTURES if path.stem == "qemu-7.2-testpmd")
@@ -108,6 +108,17 @@ def test_a_part_is_exported_by_plain_filters(tmp_path: Path) -> None:
     vutrace("export", CAPTURE, "-o", path, "--ring", "1", "--from", "frontend")
     records = [item for item in read(path) if not isinstance(item, Connection)]
     assert 0 < len(records) < 40
+
+
+@pytest.mark.parametrize("chosen", [["--ring", "1"], ["-Y", "vhost_user.ring == 1"]])
+def test_a_part_keeps_what_tells_the_device(chosen: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "part.pcapng"
+    vutrace("export", CAPTURE, "-o", path, *chosen)
+    first, *others = [item for item in read(path) if not isinstance(item, Connection)]
+    assert isinstance(first, Event)
+    assert first.kind is EventKind.OPEN
+    assert all(isinstance(item, Frame) for item in others)
+    assert " tx0 " in vutrace("show", path).splitlines()[-1]
 
 
 def test_a_message_that_fills_a_packet_is_cut_and_says_so(tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def export(
     registry = load_dissectors(dissector)
     pick = picked(registry, message, ring, channel, sender)
     with filtered(source, display_filter, registry, device) as rows:
-        sights = begun(rows.with_connections(pick))
+        # A capture of a part keeps what tells the device, by which rings are named.
+        sights = begun(rows.with_connections(pick, opens=name == "wireshark"))
         put(output, WRITERS[name](sights, secrets), PRIVATE if secrets else SHARED)
 
 

@@ -79,15 +79,16 @@ class Rows:
     def __init__(self, reader: "Reader", rows: "Iterator[Row]", through: Wanted) -> None:
         self._reader, self._rows, self._through = reader, rows, through
 
-    def with_connections(self, pick: "Pick") -> "Iterator[Sight | Connection]":
-        """The rows that are also picked, each connection before its first."""
-        from vutrace.views.sight import Onlooker
+    def with_connections(self, pick: "Pick", opens: bool = False) -> "Iterator[Sight | Connection]":
+        """The rows that are also picked, each connection before its first; `opens`: sessions' first, too."""
+        from vutrace.views.sight import Onlooker, begins_session
 
         told = 0
         for sight in Onlooker().sights(self._rows):
             yield from self._reader.connections[told:]
             told = len(self._reader.connections)
-            if self._through() and pick.wants(sight.row):
+            chosen = self._through() and pick.wants(sight.row)
+            if chosen or (opens and begins_session(sight.row)):
                 yield sight
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from vutrace.dissection.decoder import Fields
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.protocol.layers import Layer
-from vutrace.records import Event, EventKind, Side
+from vutrace.records import Channel, Event, EventKind, Side
 from vutrace.session.row import Row
 from vutrace.views.config_space import config_fields, has_config
 from vutrace.views.conflicts import CONCERNED, conflict_notes
@@ -91,6 +91,12 @@ class Onlooker:
     def sights(self, rows: Iterable[Row]) -> Iterable[Sight]:
         """A sight for each row."""
         return map(self.see, rows)
+
+
+def begins_session(row: Row) -> bool:
+    """Whether it is the record that names the peers, and with them the device."""
+    what = row.what
+    return isinstance(what, Event) and what.kind is EventKind.OPEN and what.channel is Channel.MAIN
 
 
 def attempt(device: Device, ask: Callable[[], T], otherwise: T, problems: list[str]) -> T:
