@@ -21,6 +21,17 @@ def temporary() -> Iterator[None]:
         raise elsewhere(error, tempdir or "temporary files") from None
 
 
+@contextmanager
+def directory() -> Iterator[str]:
+    """A temporary directory, gone when this ends."""
+    from tempfile import TemporaryDirectory
+
+    with temporary():
+        made = TemporaryDirectory(prefix="vutrace-")
+    with made as path:
+        yield path
+
+
 def elsewhere(error: OSError, place: str) -> OSError:
     """The same error, of a place, and what to do about it."""
     return OSError(error.errno, f"{os.strerror(error.errno or 0)}; {ELSEWHERE}", place)

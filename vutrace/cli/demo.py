@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +34,7 @@ def demo(
     rows: Annotated[bool, typer.Option("--rows", help="Show every message, too.")] = False,
 ) -> None:
     """See vutrace at work with model ends: real protocol, real sockets, nothing to install."""
-    from vutrace.capture.temporary import temporary
+    from vutrace.capture.temporary import directory as temporary_directory
     from vutrace.peers import PROFILES, PeerError
     from vutrace.peers.scene import Play, ProxyEndedError, record
 
@@ -45,9 +44,7 @@ def demo(
         raise UsageError(f"--enabled {enabled}: there are only {queues} queue pairs")
     play = Play(PROFILES[front_end], queues, enabled, restart)
     # a short path: a socket's may have 107 bytes only
-    with temporary():
-        made = tempfile.TemporaryDirectory(prefix="vutrace-")
-    with made as directory:
+    with temporary_directory() as directory:
         capture = write or str(Path(directory) / "demo.pcapng")
         try:
             record(play, directory, capture)

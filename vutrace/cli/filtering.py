@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from vutrace.cli.errors import UsageError
@@ -50,11 +49,9 @@ def seekable(file: str, again: bool) -> Iterator[str]:
         yield file
         return
     from vutrace.capture import CaptureError
-    from vutrace.capture.temporary import temporary
+    from vutrace.capture.temporary import directory, temporary
 
-    with temporary():
-        made = TemporaryDirectory(prefix="vutrace-")
-    with made as folder:
+    with directory() as folder:
         path = Path(folder) / "stdin.pcapng"
         with temporary(), path.open("wb") as kept:
             shutil.copyfileobj(sys.stdin.buffer, kept)

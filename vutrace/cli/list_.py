@@ -1,12 +1,13 @@
 """`vutrace list`: the tables that everything else is derived from."""
 
-import shutil
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from vutrace.cli.options import Dissectors
+from vutrace.cli.output import columns
 
 if TYPE_CHECKING:
     from vutrace.dissection.registry import Registry
@@ -29,14 +30,10 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
-Files = Annotated[
-    list[Path] | None,
-    typer.Option("--dissector", metavar="FILE.py", help="A dissector to load too; may be repeated."),
-]
 
 
 @app.command(short_help="Numbers, layouts, reply and descriptor rules.")
-def messages(json: Json = False, dissector: Files = None) -> None:
+def messages(json: Json = False, dissector: Dissectors = None) -> None:
     """Every message: number, layouts with their sizes, when it is answered, descriptors, gate, ring.
 
     "once" is the QEMU version since which it is sent once per device, "since" the one that brought it.
@@ -52,7 +49,7 @@ def features(
         list[str] | None, typer.Option(metavar="NAME", help="Its virtio bits too; may be repeated.")
     ] = None,
     json: Json = False,
-    dissector: Files = None,
+    dissector: Dissectors = None,
 ) -> None:
     """Every bit: protocol features, virtio features, device status, GPU protocol features."""
     from vutrace.views import listing
@@ -62,7 +59,7 @@ def features(
 
 
 @app.command(short_help="What the installed dissectors know.")
-def devices(json: Json = False, dissector: Files = None) -> None:
+def devices(json: Json = False, dissector: Dissectors = None) -> None:
     """Every device with a dissector: virtio id, feature bits, configuration space, names of rings."""
     from vutrace.views import listing
 
@@ -70,7 +67,7 @@ def devices(json: Json = False, dissector: Files = None) -> None:
 
 
 @app.command(short_help="Where each is from, what it claims, which failed.")
-def dissectors(json: Json = False, dissector: Files = None) -> None:
+def dissectors(json: Json = False, dissector: Dissectors = None) -> None:
     """Every dissector: where it is from, what it claims; and those that failed, with the reason."""
     from vutrace.views import listing
 
@@ -78,7 +75,7 @@ def dissectors(json: Json = False, dissector: Files = None) -> None:
 
 
 @app.command(short_help="Every field: type, offset, size, meaning.")
-def fields(json: Json = False, dissector: Files = None) -> None:
+def fields(json: Json = False, dissector: Dissectors = None) -> None:
     """Every field of every layer: type, offset and size in bytes, meaning."""
     from vutrace.views import listing
 
@@ -101,10 +98,9 @@ def output(lines: Iterable[Mapping[str, Any]], json: bool) -> None:
         return
     from vutrace.views.tables import table
 
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     known = list(lines)
     headers = list(known[0]) if known else []
-    print("\n".join(table([cells(line, headers) for line in known], headers, "plain", columns)))
+    print("\n".join(table([cells(line, headers) for line in known], headers, "plain", columns())))
 
 
 def cells(line: Mapping[str, Any], headers: Iterable[str]) -> list[str]:

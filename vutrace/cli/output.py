@@ -2,10 +2,13 @@
 
 import codecs
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
+
+from vutrace.cli.errors import UsageError
 
 STDERR = 2
 LIKENESS = "vutrace.likeness"
@@ -64,6 +67,19 @@ def give_up() -> None:
     except OSError:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def refuse_output(write: str, quiet: bool, board: bool) -> None:
+    """UsageError for a capture on a terminal, and for a board that is not to be shown."""
+    if write == "-" and os.isatty(1):
+        raise UsageError("-w -: stdout is a terminal; pipe the capture on, as in -w - | tshark -r -")
+    if quiet and board:
+        raise UsageError("--board shows the rings, -q shows nothing: one of them")
+
+
+def columns() -> int | None:
+    """How many a line may have: the terminal's; as many as it takes where stdout is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def put(output: str, pieces: Pieces, mode: int = 0o666) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import Device
+from vutrace.cli.output import refuse_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,14 +120,6 @@ def _refuse_circles(endpoints: "list[Endpoint]") -> None:
     for end in endpoints:
         if end.how == "connect" and os.path.realpath(end.path) in listening:
             raise UsageError(f"{end.path} is both listened on and connected to: vutrace would talk to itself")
-
-
-def refuse_output(write: str, quiet: bool, board: bool) -> None:
-    """UsageError for a capture on a terminal, and for a board that is not to be shown."""
-    if write == "-" and os.isatty(1):
-        raise UsageError("-w -: stdout is a terminal; pipe the capture on, as in -w - | tshark -r -")
-    if quiet and board:
-        raise UsageError("--board shows the rings, -q shows nothing: one of them")
 
 
 def _refuse_unknown(device: str, files: list[str] | None) -> None:

@@ -1,7 +1,6 @@
 """`vutrace queues`: the state of every ring."""
 
 import os
-import shutil
 import sys
 from typing import Annotated
 
@@ -9,7 +8,7 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import CaptureFile, Color, Device, Dissectors, ReadFile
-from vutrace.cli.output import put
+from vutrace.cli.output import columns, put
 from vutrace.views.colour import When, painter
 
 EXAMPLES = """Examples:
@@ -54,8 +53,7 @@ def queues(
         put("-", [objects(timeline, wanted) + "\n"])
         return
     paint = painter(color, os.environ, sys.stdout.isatty())
-    columns = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
-    sys.stdout.writelines(line + "\n" for line in text(timeline, wanted, paint, columns))
+    sys.stdout.writelines(line + "\n" for line in text(timeline, wanted, paint, width or columns()))
 
 
 queues.__doc__ = f"{queues.__doc__}\n\n{EXAMPLES}"

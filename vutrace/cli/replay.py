@@ -13,6 +13,7 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import CaptureFile, Color, Device, Dissectors, ReadFile
+from vutrace.cli.output import refuse_output
 from vutrace.records import Connection, Record, Side
 from vutrace.views.colour import When
 
@@ -85,7 +86,6 @@ def replay(
     color: Color = When.AUTO,
 ) -> None:
     """Show a capture at its pace, or act one side of it out against a live peer."""
-    from vutrace.cli.proxy import refuse_output
     from vutrace.cli.reading import chosen, load_dissectors
     from vutrace.cli.replay_acted import act_out, recordings, seeds_of, stage_of
     from vutrace.cli.replay_paced import part_of, show_paced

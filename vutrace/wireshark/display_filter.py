@@ -8,11 +8,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from vutrace.capture import CaptureError, section_block
-from vutrace.capture.temporary import temporary
+from vutrace.capture.temporary import directory, temporary
 from vutrace.dissection.registry import Registry
 from vutrace.wireshark import tshark
 from vutrace.wireshark.names import PROTOCOL
@@ -50,9 +49,7 @@ def matching(capture: Path | str, display_filter: str, registry: Registry, devic
 @contextmanager
 def plugin_file(registry: Registry) -> Iterator[Path]:
     """The generated plug-in in a file of its own, and beside it a capture without a packet."""
-    with temporary():
-        made = TemporaryDirectory(prefix="vutrace-")
-    with made as folder:
+    with directory() as folder:
         path = Path(folder) / FILE_NAME
         with temporary():
             path.write_text(plugin(registry), encoding="utf-8")
