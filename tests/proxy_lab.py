@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vutrace.capture import read
-from vutrace.proxy.endpoints import How, parse_endpoint
 from vutrace.proxy.relay import Options, Relay, Show
 from vutrace.records import Connection, Event, EventKind, Frame
+from vutrace.sockets.endpoints import How, parse_endpoint
 
 SECONDS = 10.0
 Record = Frame | Event

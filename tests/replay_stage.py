@@ -9,12 +9,12 @@ from pathlib import Path
 from vutrace.capture import read
 from vutrace.dissection.registry import Registry, load
 from vutrace.peers import PeerError
-from vutrace.proxy.endpoints import Endpoint, How
 from vutrace.records import Connection, Frame, Record, Side
 from vutrace.replay.act import Actor, Stage
 from vutrace.replay.outcome import Outcome, lines
 from vutrace.replay.script import Script, scripts
 from vutrace.session.tracker import Tracker
+from vutrace.sockets.endpoints import Endpoint, How
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 REGISTRY: Registry = load()

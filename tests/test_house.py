@@ -20,6 +20,7 @@ ROOMS = [
     "plugin",
     "session",
     "capture",
+    "sockets",
     "proxy",
     "peers",
     "replay",

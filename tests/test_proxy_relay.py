@@ -62,7 +62,7 @@ def test_a_request_and_its_reply_pass_and_are_recorded(lab: Lab) -> None:
 def test_a_peer_that_cannot_be_looked_at_is_told_by_what_its_socket_tells(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vutrace.proxy.session.PROC", str(tmp_path / "hidden"))
+    monkeypatch.setattr("vutrace.sockets.process.PROC", str(tmp_path / "hidden"))
     front, _ = lab.session()
     front.close()
     opened = events(lab.stop())[0]

@@ -11,11 +11,11 @@ import pytest
 from replay_stage import CAPTURES, REGISTRY, recorded
 
 from vutrace.peers import Server
-from vutrace.proxy.endpoints import Endpoint, How
 from vutrace.records import Side
 from vutrace.replay.act import BROKE, Actor, Stage
 from vutrace.replay.fuzz import fuzz
 from vutrace.replay.mutate import WAYS, mutated
+from vutrace.sockets.endpoints import Endpoint, How
 
 NAMES = ["virtio-user-testpmd", "qemu-7.2-testpmd"]
 

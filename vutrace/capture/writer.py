@@ -12,8 +12,12 @@ def create(path: str | os.PathLike[str]) -> BinaryIO:
     """An empty, unbuffered file for a capture, made with mode 0600; "-" is stdout. Raises OSError."""
     if os.fspath(path) == "-":
         return open(1, "wb", buffering=0, closefd=False)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-    return open(os.open(path, flags, 0o600), "wb", buffering=0)
+    return open(create_fd(path), "wb", buffering=0)
+
+
+def create_fd(path: str | os.PathLike[str]) -> int:
+    """A descriptor of an empty file for a capture, which only its owner may read. Raises OSError."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def append(file: BinaryIO, block: bytes) -> None:

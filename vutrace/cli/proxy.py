@@ -15,7 +15,7 @@ from vutrace.cli.output import refuse_output
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vutrace.proxy.endpoints import Endpoint
+    from vutrace.sockets.endpoints import Endpoint
 
 EXAMPLES = """\b
 Examples:
@@ -66,7 +66,7 @@ def proxy(
     ] = None,
 ) -> None:
     """Sit between a front-end and a back-end: forward, record and show every message."""
-    from vutrace.proxy.endpoints import open_pairs
+    from vutrace.sockets.endpoints import open_pairs
 
     pairs, mode = _pairs(endpoints, pair), _mode(socket_mode)
     messages, seconds, patience = _count(count), _duration(autostop), _seconds("--wait", wait, wait)
@@ -101,7 +101,7 @@ def _signals_held() -> "Iterator[None]":
 
 
 def _pairs(texts: list[str], words: int) -> "list[tuple[Endpoint, Endpoint]]":
-    from vutrace.proxy.endpoints import How, parse_endpoint
+    from vutrace.sockets.endpoints import How, parse_endpoint
 
     # --pair only stands between the pairs, so that each may be written as the first one is.
     if len(texts) % 2 or len(texts) // 2 not in {max(words, 1), words + 1}:

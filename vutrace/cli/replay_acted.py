@@ -8,12 +8,12 @@ from vutrace.cli.errors import UsageError
 from vutrace.cli.reading import no_session, open_capture, rows_of
 from vutrace.cli.show import shower
 from vutrace.dissection.registry import Registry
-from vutrace.proxy.endpoints import How, parse_endpoint
 from vutrace.records import Side
 from vutrace.replay.act import Actor, Sink, Stage, foreign, perform
 from vutrace.replay.frontend import SETTLE
 from vutrace.replay.fuzz import fuzz
 from vutrace.replay.script import Script, chosen, connections, scripts
+from vutrace.sockets.endpoints import How, parse_endpoint
 from vutrace.views.colour import When
 
 

@@ -1,7 +1,6 @@
 """A model front-end and a model back-end with the real proxy between them: what `vutrace demo` records."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from vutrace.peers.server import Server
 from vutrace.peers.state import READY
 from vutrace.peers.steps import Profile
 from vutrace.peers.wire import PeerError
+from vutrace.sockets.process import raise_descriptor_limit
 
 _TIMEOUT = 20.0  # of a loaded machine
 _GLANCE = 0.02
@@ -40,7 +40,7 @@ def record(play: Play, directory: str, capture: str) -> None:
 
     Raises PeerError and ProxyEndedError.
     """
-    _allow_many_descriptors()
+    raise_descriptor_limit()
     front, back = os.path.join(directory, "front.sock"), os.path.join(directory, "back.sock")
     with _proxy(front, back, capture), FrontEnd(play.profile, play.pairs, timeout=_TIMEOUT) as frontend:
         with Server(back) as backend:
@@ -92,10 +92,3 @@ def _wait_listening(process: subprocess.Popen[bytes], path: str) -> None:
         if time.monotonic() > deadline:
             raise PeerError(f"vutrace proxy does not listen within {_TIMEOUT:g} s")
         time.sleep(_GLANCE)
-
-
-def _allow_many_descriptors() -> None:
-    # four eventfds for each of up to 256 rings, and both ends of them are here
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -14,10 +14,10 @@ from time import time_ns as _now
 
 from vutrace.framing import HEADER_SIZE, MAX_FDS, RECORD_BOUND, Framer, Message, Part
 from vutrace.proxy.outlet import SEND, Outlet, shut
-from vutrace.proxy.passed import Ancillary, Passed, descriptors
 from vutrace.proxy.pending import Origin
 from vutrace.proxy.recorder import Recorder
 from vutrace.records import FrameFlag
+from vutrace.sockets.passed import Ancillary, Passed, descriptors
 
 _WORD = struct.Struct("=I")
 _SIZE = struct.Struct("=I").unpack_from

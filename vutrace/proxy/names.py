@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from vutrace.proxy.inspect import eventfd_id, read_fdinfo
 from vutrace.proxy.pending import Item, Single
 from vutrace.records import FdInfo, FdKind
+from vutrace.sockets.inspect import eventfd_id, read_fdinfo
 
 Key = tuple[int, int]
 """What identifies a descriptor on this machine: device and inode, or (-1, eventfd-id)."""

@@ -6,7 +6,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from vutrace.proxy.passed import Ancillary, Passed, rights
+from vutrace.sockets.passed import Ancillary, Passed, rights
 
 SEND = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 # Later, perhaps. ETOOMANYREFS: the receiver has too many descriptors waiting and has to read first.

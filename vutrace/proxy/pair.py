@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from vutrace.proxy.endpoints import Connecting, Source
 from vutrace.proxy.loop import READ, Loop
 from vutrace.proxy.recorder import Recorder
 from vutrace.proxy.session import Session
 from vutrace.records import Connection, Event, EventKind, Side
+from vutrace.sockets.endpoints import Connecting, Source
 
 RETRY_SECONDS = 0.05  # between attempts to reach the other side while somebody waits
 RECONNECT_SECONDS = 0.25  # the same while nobody does

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from vutrace.proxy.passed import Ancillary, Passed, descriptors
 from vutrace.records import Channel, Event, FrameFlag, Side
+from vutrace.sockets.passed import Ancillary, Passed, descriptors
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from vutrace.framing import Message
 from vutrace.proxy.encoder import Encoder
 from vutrace.proxy.names import find_names
-from vutrace.proxy.passed import FD_SIZE, Ancillary, Passed
 from vutrace.proxy.pending import Burst, Fresh, Item, Origin, Single, time_of, with_descriptors
 from vutrace.records import Connection, Event
+from vutrace.sockets.passed import FD_SIZE, Ancillary, Passed
 
 LATEST_NS = 5_000_000  # a record older than this is written although the relay is busy
 SLICE_NS = 200_000  # the longest that forwarding waits for the recorder

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import resource
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +11,16 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from vutrace.capture.temporary import ELSEWHERE, nameless
+from vutrace.capture.writer import create_fd
 from vutrace.proxy.encoder import Encoder
-from vutrace.proxy.endpoints import Endpoint, Source, open_pairs
 from vutrace.proxy.loop import Loop
 from vutrace.proxy.notes import Notes
 from vutrace.proxy.pair import Pair
 from vutrace.proxy.recorder import Recorder
 from vutrace.proxy.writer import Writer
 from vutrace.records import Side
+from vutrace.sockets.endpoints import Endpoint, Source, open_pairs
+from vutrace.sockets.process import raise_descriptor_limit
 
 if TYPE_CHECKING:
     from vutrace.proxy.viewer import Viewer
@@ -102,7 +103,7 @@ class Relay:
 
     def own_process(self) -> None:
         """Have the process to itself: a signal stops `run`, which then returns 128 and its number."""
-        _allow_many_descriptors()
+        raise_descriptor_limit()
         # A full collection in the middle of a handshake would show in its latencies. What is here now stays;
         # messages leave no cycles, sessions do.
         gc.collect()
@@ -179,13 +180,6 @@ class Relay:
             self._notes.tell(f"{lost} records are not in the capture")
 
 
-def _allow_many_descriptors() -> None:
-    # 253 in one message, of several connections at once, are more than the usual soft limit has room for.
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def in_place() -> bool:
     """Whether the board is drawn in place."""
     return os.isatty(1) and os.environ.get("TERM") != "dumb"
@@ -193,8 +187,7 @@ def in_place() -> bool:
 
 def _open_capture(options: Options) -> int | None:
     if options.write:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-        return os.open(options.write, flags, 0o600)
+        return create_fd(options.write)
     if options.show is Show.NOTHING:
         return None
     return nameless()

@@ -3,27 +3,25 @@
 import os
 import select
 import socket
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from vutrace.framing import HEADER
 from vutrace.proxy.flow import Substitution
-from vutrace.proxy.inspect import describe
 from vutrace.proxy.link import Link, Place
 from vutrace.proxy.loop import Loop
-from vutrace.proxy.passed import Passed
 from vutrace.proxy.recorder import Recorder
 from vutrace.records import Channel, EventKind, FdKind, Side
+from vutrace.sockets.inspect import describe
+from vutrace.sockets.passed import PASSED_BY, Passed
+from vutrace.sockets.process import credentials, describe_process, descriptors_readable
 
 SET_BACKEND_REQ_FD, GPU_SET_SOCKET = 21, 33
 REPLY = 4
 _PASSED_CHANNELS = {
-    SET_BACKEND_REQ_FD: (Channel.BACKEND, "back-end channel, passed by SET_BACKEND_REQ_FD"),
-    GPU_SET_SOCKET: (Channel.GPU, "GPU channel, passed by GPU_SET_SOCKET"),
+    SET_BACKEND_REQ_FD: (Channel.BACKEND, PASSED_BY[Channel.BACKEND]),
+    GPU_SET_SOCKET: (Channel.GPU, PASSED_BY[Channel.GPU]),
 }
-PROC = "/proc"
-_CREDENTIALS = struct.Struct("iII")  # pid, uid, gid
 
 
 class Session:
@@ -111,30 +109,17 @@ def _place(connection: int, session: int, ends: Mapping[Side, socket.socket]) ->
     pids: dict[Side, int] = {}
     attributes: dict[str, str] = {}
     for side, end in ends.items():
-        pid, uid, _ = _CREDENTIALS.unpack(
-            end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        )
+        pid, uid = credentials(end)
         pids[side] = pid
         attributes |= {f"{side}_{name}": text for name, text in _process(pid, uid).items()}
     return Place(connection, session, pids=pids, attributes=attributes)
 
 
 def _process(pid: int, uid: int) -> dict[str, str]:
-    if not pid:
-        return {}  # of another pid namespace
-    name = _proc(pid, "comm").strip()
-    command = _proc(pid, "cmdline").rstrip("\0").replace("\0", " ")
-    known = {"pid": str(pid), "uid": str(uid), "name": name, "command": command}
-    readable = os.access(f"{PROC}/{pid}/fd", os.R_OK)
-    return known if readable else known | {"fd_numbers": "cannot be read, another user's process"}
-
-
-def _proc(pid: int, file: str) -> str:
-    try:
-        with open(f"{PROC}/{pid}/{file}", "rb") as text:
-            return text.read(4096).decode(errors="replace")
-    except OSError:
-        return ""
+    known = describe_process(pid, uid)
+    if not known or descriptors_readable(pid):
+        return known
+    return known | {"fd_numbers": "cannot be read, another user's process"}
 
 
 def _whom(place: Place) -> str:

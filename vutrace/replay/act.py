@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from vutrace.dissection.registry import Registry
 from vutrace.peers import PeerError
-from vutrace.proxy.endpoints import Endpoint, open_source
 from vutrace.records import Connection, Record, Side
 from vutrace.replay.backend import BackendPlay
-from vutrace.replay.descriptors import Descriptors, allow_many
+from vutrace.replay.descriptors import Descriptors
 from vutrace.replay.frontend import SETTLE, FrontendPlay
 from vutrace.replay.link import Place
 from vutrace.replay.meet import meet
@@ -20,6 +19,8 @@ from vutrace.replay.script import Script
 from vutrace.replay.talk import Talk
 from vutrace.session.row import Row
 from vutrace.session.tracker import Tracker
+from vutrace.sockets.endpoints import Endpoint, open_source
+from vutrace.sockets.process import raise_descriptor_limit
 
 Sink = Callable[[Connection | Record], None]
 Show = Callable[[Row], None]
@@ -58,7 +59,7 @@ class Actor:
         self._stage, self._write, self._show = stage, write, show
         self._tracker, self._sessions = Tracker(registry, device), 0
         self._source = open_source(stage.endpoint)
-        allow_many()
+        raise_descriptor_limit()
         connection = Connection(0, *ends(stage))
         write(connection)
         list(self._tracker.rows([connection]))

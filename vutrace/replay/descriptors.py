@@ -1,7 +1,6 @@
 """Passed descriptors made anew from what was recorded of them."""
 
 import os
-import resource
 import socket
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,12 +27,6 @@ class Made:
         """The message is out (or never will be)."""
         while self.fleeting:
             os.close(self.fleeting.pop())
-
-
-def allow_many() -> None:
-    """As many descriptors as the system lets us have: a recording may have thousands of eventfds."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Descriptors:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from vutrace.framing import MAX_FDS, Framer, Message
 from vutrace.peers import PeerError
-from vutrace.proxy.inspect import describe
-from vutrace.proxy.passed import FD_SIZE, descriptors
 from vutrace.records import Channel, FdInfo, Frame, Side
+from vutrace.sockets.inspect import describe
+from vutrace.sockets.passed import FD_SIZE, descriptors
 
 BIG_ENDIAN = sys.byteorder == "big"
 AT_ONCE = 256  # messages that are taken in one go

@@ -5,8 +5,8 @@ import socket
 import time
 
 from vutrace.peers import PeerError
-from vutrace.proxy.endpoints import Endpoint, How, Source
 from vutrace.records import Side
+from vutrace.sockets.endpoints import Endpoint, How, Source
 
 RETRY = 0.05
 

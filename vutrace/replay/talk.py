@@ -3,7 +3,6 @@
 import os
 import selectors
 import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,15 +12,12 @@ from vutrace.dissection.message import Message
 from vutrace.records import Channel, Event, EventKind, Record, Side
 from vutrace.replay.link import Came, Link, Place, close_all
 from vutrace.session.row import Row
+from vutrace.sockets.passed import PASSED_BY
+from vutrace.sockets.process import credentials, describe_process
 
 Log = Callable[[Record], Row]
 """Takes what passed, gives its row: records it, shows it, follows the session."""
 
-_CREDENTIALS = struct.Struct("iII")  # pid, uid, gid
-_OPENED = {
-    Channel.BACKEND: "back-end channel, passed by SET_BACKEND_REQ_FD",
-    Channel.GPU: "GPU channel, passed by GPU_SET_SOCKET",
-}
 CHANNELS = {"SET_BACKEND_REQ_FD": Channel.BACKEND, "GPU_SET_SOCKET": Channel.GPU}
 
 
@@ -87,7 +83,7 @@ class Talk:
         """A socket was passed: another channel, in place of an earlier one."""
         if channel in self._links:
             self._drop(self._links[channel])
-        self._event(EventKind.OPEN, _OPENED[channel], channel)
+        self._event(EventKind.OPEN, PASSED_BY[channel], channel)
         self._add(channel, end)
 
     def close(self) -> None:
@@ -141,19 +137,7 @@ class Talk:
 
 def peer_attributes(end: socket.socket, side: Side) -> dict[str, str]:
     """What the kernel tells of the process at the other end, named as in an OPEN event."""
-    credentials = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, uid, _ = _CREDENTIALS.unpack(credentials)
-    if pid in (0, os.getpid()):
+    pid, uid = credentials(end)
+    if pid == os.getpid():
         return {}
-    facts = {"pid": str(pid), "uid": str(uid), "name": proc(pid, "comm").strip()}
-    facts["command"] = proc(pid, "cmdline").rstrip("\0").replace("\0", " ")
-    return {f"{side}_{name}": value for name, value in facts.items()}
-
-
-def proc(pid: int, file: str) -> str:
-    """A file of a process in /proc; "" where it cannot be read."""
-    try:
-        with open(f"/proc/{pid}/{file}", "rb") as text:
-            return text.read(4096).decode(errors="replace")
-    except OSError:
-        return ""
+    return {f"{side}_{name}": value for name, value in describe_process(pid, uid).items()}

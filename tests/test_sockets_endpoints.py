@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from proxy_lab import Lab, events, frames, message, receive, receive_message, send, wait_for
 
-from vutrace.proxy.endpoints import Connecting, Endpoint, EndpointError, How, open_source, parse_endpoint
 from vutrace.records import Connection, EventKind
+from vutrace.sockets.endpoints import Connecting, Endpoint, EndpointError, How, open_source, parse_endpoint
 
 
 @pytest.mark.parametrize(

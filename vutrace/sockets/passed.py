@@ -5,12 +5,17 @@ import os
 import socket
 from collections.abc import Sequence
 
-from vutrace.proxy.inspect import describe
-from vutrace.records import FdInfo
+from vutrace.records import Channel, FdInfo
+from vutrace.sockets.inspect import describe
 
 Ancillary = Sequence[tuple[int, int, bytes]]
 """Control messages as recvmsg returns them."""
 FD_SIZE = array.array("i").itemsize
+PASSED_BY = {
+    Channel.BACKEND: "back-end channel, passed by SET_BACKEND_REQ_FD",
+    Channel.GPU: "GPU channel, passed by GPU_SET_SOCKET",
+}
+"""Channels whose socket comes over another one; the text of their OPEN events."""
 
 
 def descriptors(ancillary: Ancillary) -> "array.array[int]":
