@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vutrace.capture import Writer, read
-from vutrace.records import Connection, Record
+from vutrace.records import Connection, FdInfo, Frame, Record
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "captures" / "qemu-7.2-testpmd-ethtool.pcapng"
@@ -55,7 +55,14 @@ def sessions(records: list[Record]) -> Iterator[Record]:
     span = records[-1].time_ns - records[0].time_ns + 1_000_000
     for turn in itertools.count():
         for record in records:
+            if isinstance(record, Frame) and record.fds:
+                record = replace(record, fds=tuple(again(info, turn) for info in record.fds))
             yield replace(record, time_ns=record.time_ns + turn * span, session=record.session + turn)
+
+
+def again(info: FdInfo, turn: int) -> FdInfo:
+    """A descriptor as a later session would have it: the kernel numbers every eventfd anew."""
+    return info if info.eventfd_id is None else replace(info, eventfd_id=info.eventfd_id + turn * 1000)
 
 
 def measure(verb: str, capture: Path) -> tuple[float, int]:
