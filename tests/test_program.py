@@ -8,17 +8,20 @@ from pathlib import Path
 import pytest
 
 from vutrace import __version__
+from vutrace.cli import interrupts
 
+CAPTURE = next(Path(__file__).parent.parent.glob("captures/*.pcapng"))
 VUTRACE = [sys.executable, "-m", "vutrace"]
 
-# Sends itself Ctrl-C when the command line begins to load.
+# Sends itself Ctrl-C when it begins to load a module.
 INTERRUPTED = """
 import os, signal, sys
 class Interrupt:
     def find_spec(self, name, path=None, target=None):
-        if name == "vutrace.cli":
+        if name == {module!r}:
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Interrupt())
+sys.argv = ["vutrace", *{words!r}]
 from vutrace.__main__ import main
 main()
 """
@@ -40,6 +43,32 @@ def test_without_a_verb_it_says_what_there_is() -> None:
     assert "  proxy      Between the two ends: forward, record, show.\n" in run(*VUTRACE).stderr
 
 
-def test_ctrl_c_while_it_loads_prints_no_traceback() -> None:
-    ended = run(sys.executable, "-c", INTERRUPTED)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
+@pytest.mark.parametrize(
+    "module",
+    ["vutrace.cli", "typer", "vutrace.cli.proxy", "socket", "vutrace.proxy.relay", "vutrace.proxy.loop"],
+)
+def test_ctrl_c_while_the_proxy_starts_is_one_status_and_silence(module: str, tmp_path: Path) -> None:
+    words = ["proxy", str(tmp_path / "front"), str(tmp_path / "back"), "-q"]
+    ended = run(sys.executable, "-c", INTERRUPTED.format(module=module, words=words))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "module", ["vutrace.cli.show", "vutrace.views.rows", "scapy", "vutrace_dissectors.net"]
+)
+def test_ctrl_c_while_a_verb_loads_is_the_same(module: str) -> None:
+    words = ["list", "fields"] if module == "scapy" else ["show", str(CAPTURE)]
+    ended = run(sys.executable, "-c", INTERRUPTED.format(module=module, words=words))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+def test_ctrl_c_that_a_library_makes_another_error_of_is_still_that() -> None:
+    try:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise RuntimeError("Error calling __set_name__") from error
+    except RuntimeError as error:
+        assert interrupts.caused(error)
+    assert not interrupts.caused(RuntimeError("ours"))

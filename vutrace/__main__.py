@@ -1,18 +1,24 @@
-"""The program: `vutrace`, and `python -m vutrace`."""
+#!python
+"""The program: `vutrace`, which is this file, and `python -m vutrace`."""
 
-import signal
-from typing import NoReturn
+# Both are built into the interpreter: before anything is loaded, Ctrl-C ends it silently, with one status.
+import _signal
+import posix
+
+INTERRUPTED = 130
 
 
-def main() -> NoReturn:
-    """Run the command line. Ctrl-C while that is loading ends the program as it ends any other."""
-    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if heard:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+def end_silently(_number: int, _frame: object) -> None:
+    """A handler of SIGINT for as long as there is nothing to tidy up."""
+    posix._exit(INTERRUPTED)
+
+
+def main() -> None:
+    """Run the command line. Where SIGINT is ignored, as by nohup and a shell's &, it stays so."""
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, end_silently)
     from vutrace import cli
 
-    if heard:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     cli.main()
 
 

@@ -7,7 +7,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from vutrace import __version__
-from vutrace.cli import demo, diff, export, list_, output, proxy, queues, replay, show, timeline, wireshark
+from vutrace.cli import (
+    demo,
+    diff,
+    export,
+    interrupts,
+    list_,
+    output,
+    proxy,
+    queues,
+    replay,
+    show,
+    timeline,
+    wireshark,
+)
 from vutrace.cli import explain as explain_verb
 from vutrace.cli.errors import explain
 from vutrace.cli.quick import QuickCommand, QuickGroup
@@ -78,7 +91,11 @@ def main() -> NoReturn:
         if error.filename is not None:
             raise
         end_unread()
+    except KeyboardInterrupt:
+        sys.exit(interrupts.STATUS)
     except Exception as error:
+        if interrupts.caused(error):
+            sys.exit(interrupts.STATUS)
         line, status = explain(error)
         output.give_up()
         print(f"vutrace: {line}", file=sys.stderr)

@@ -8,6 +8,8 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from vutrace.cli import interrupts
+
 
 class _AsItIs:
     """In place of typer's conversion."""
@@ -26,7 +28,7 @@ def _unconverted(params: list[Any]) -> list[Any]:
 
 
 class QuickCommand(TyperCommand):
-    """For a verb whose parameters are texts, flags and counts."""
+    """For a verb whose parameters are texts, flags and counts; it takes signals when it is ready for them."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The same parameters, unconverted."""
@@ -35,6 +37,13 @@ class QuickCommand(TyperCommand):
 
 class QuickGroup(TyperGroup):
     """For a program without options of its own but --help."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The verb that is to run; Ctrl-C is its own matter from now on."""
+        found = super().resolve_command(ctx, args)
+        if not isinstance(found[1], QuickCommand):
+            interrupts.begin()
+        return found
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The same parameters, unconverted."""

@@ -1,0 +1,33 @@
+"""Ctrl-C: a silent end while the program loads, and KeyboardInterrupt once a verb has something to tidy up."""
+
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+STATUS = 128 + signal.SIGINT
+
+
+def begin() -> None:
+    """SIGINT raises KeyboardInterrupt from now on; where it is ignored, it stays so."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.unraisablehook = _raised_nowhere
+
+
+def caused(error: BaseException) -> bool:
+    """Whether it came of a KeyboardInterrupt, which some libraries make another error of."""
+    origin: BaseException | None = error
+    while origin and not isinstance(origin, KeyboardInterrupt):
+        origin = origin.__cause__ or origin.__context__
+    return origin is not None
+
+
+def _raised_nowhere(unraisable: "UnraisableHookArgs") -> None:
+    # Raised in a finalizer, which nobody sees: once more, where it is heard.
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    else:
+        sys.__unraisablehook__(unraisable)
