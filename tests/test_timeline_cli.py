@@ -1,14 +1,22 @@
 """`vutrace timeline` and `vutrace queues` as they are called."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sessions import QEMU_2_10, endpoints, qemu_net
 
-from vutrace.capture import Writer
+from vutrace.capture import Writer, read
+from vutrace.dissection.registry import Registry
+from vutrace.session.row import Row
+from vutrace.session.timeline import timeline
+from vutrace.session.tracker import Tracker
+from vutrace.views.timeline.formats import FORMATS, Options
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +66,43 @@ def test_the_format_is_told_by_the_name(capture: Path, tmp_path: Path) -> None:
         out = tmp_path / f"out{suffix}"
         assert run("timeline", capture, "-o", out).returncode == 0
         assert out.read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"), [(each.name, suffix) for each in FORMATS.values() for suffix in each.suffixes]
+)
+def test_a_suffix_means_the_format_that_declares_it(
+    capture: Path, tmp_path: Path, name: str, suffix: str
+) -> None:
+    told, asked = tmp_path / f"told{suffix}", tmp_path / "asked"
+    assert run("timeline", capture, "-o", told).returncode == 0
+    assert run("timeline", capture, "--format", name, "-o", asked).returncode == 0
+    assert told.read_bytes() == asked.read_bytes()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_pieces_and_rows_are_as_declared(capture: Path, name: str) -> None:
+    asked = []
+
+    def rows() -> Iterator[Row]:
+        asked.append(name)
+        return Tracker(Registry([])).rows(read(capture))
+
+    tracker = Tracker(Registry([]))
+    drawn = FORMATS[name].render(timeline(tracker.rows(read(capture)), tracker.connections), Options(rows))
+    kinds = {type(piece) for piece in drawn}
+    assert kinds == {bytes if FORMATS[name].binary else str}
+    assert bool(asked) == FORMATS[name].rereads
+
+
+def test_bytes_are_not_written_onto_a_terminal(capture: Path) -> None:
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "vutrace", "timeline", str(capture), "--format", "perfetto"]
+    ran = subprocess.run(words, stdout=theirs, stderr=subprocess.PIPE, check=False)
+    os.close(theirs)
+    os.close(ours)
+    message = b"vutrace: --format perfetto: stdout is a terminal; -o FILE.perfetto takes it\n"
+    assert (ran.returncode, ran.stderr) == (2, message)
 
 
 def test_one_ring_or_pair(capture: Path) -> None:

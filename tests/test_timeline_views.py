@@ -33,8 +33,8 @@ from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
 from vutrace.views import queues
 from vutrace.views.colour import painted
-from vutrace.views.timeline import Options, Scale, only, renderer
-from vutrace.views.timeline_text import ESCAPE
+from vutrace.views.timeline.formats import FORMATS, Options, Scale, with_rings
+from vutrace.views.timeline.text import ESCAPE
 
 HERE = Path(__file__).parent
 Golden = Callable[[str, str], None]
@@ -43,7 +43,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def draw(built: Timeline, name: str = "text", scale: Scale = Scale.ORDER, width: int = 110) -> str:
-    return "".join(map(str, renderer(name).render(built, Options(list, scale, width))))
+    return "".join(map(str, FORMATS[name].render(built, Options(list, scale, width))))
 
 
 def restarted(pairs: int) -> Script:
@@ -154,14 +154,14 @@ def test_many_rings_are_folded_and_few_are_not() -> None:
 
 def test_only_the_rings_that_are_wanted() -> None:
     whole = timeline_of(restarted(4))
-    session = only(whole, lambda lane: lane.pair == 2).connections[0].sessions[0]
+    session = with_rings(whole, lambda lane: lane.pair == 2).connections[0].sessions[0]
     assert [lane.ring.index for lane in session.rings] == [4, 5]
     assert session.phases == whole.connections[0].sessions[0].phases
 
 
 def test_colour_changes_nothing_but_colour() -> None:
     built = timeline_of(restarted(20))
-    coloured = "".join(map(str, renderer("text").render(built, Options(list, Scale.ORDER, 110, painted))))
+    coloured = "".join(map(str, FORMATS["text"].render(built, Options(list, Scale.ORDER, 110, painted))))
     assert ESCAPE.sub("", coloured) == draw(built)
     assert "\x1b[1;31m{SET_OWNER}\x1b[0m" in coloured
 

@@ -15,10 +15,10 @@ from vutrace.records import Event, Side
 from vutrace.session.row import Row
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
-from vutrace.views.html import data as page_data
-from vutrace.views.html.columns import COLUMNS, STEPS
-from vutrace.views.html.page import SCRIPTS, asset, render
-from vutrace.views.timeline import Options, only
+from vutrace.views.timeline.formats import Options, with_rings
+from vutrace.views.timeline.html import data as page_data
+from vutrace.views.timeline.html.columns import COLUMNS, STEPS
+from vutrace.views.timeline.html.page import SCRIPTS, asset, render
 
 CAPTURES = sorted((Path(__file__).parent.parent / "captures").glob("*.pcapng"))
 ASSETS = Path(page_data.__file__).parent
@@ -116,7 +116,7 @@ def test_sessions_have_their_own_rows() -> None:
 
 def test_only_the_wanted_rings_are_in_the_page() -> None:
     script = qemu_net(QEMU_7_2, 3).boot().script
-    drawn = only(timeline_of(script), lambda lane: lane.pair == 1)
+    drawn = with_rings(timeline_of(script), lambda lane: lane.pair == 1)
     _, session = only_session("".join(render(drawn, Options(lambda: rows(script.records)))))
     assert {ring["index"] for ring in session["rings"]} == {2, 3}
     found = rows_in(session)

@@ -16,10 +16,10 @@ from vutrace.records import Side
 from vutrace.session.row import Row
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
-from vutrace.views.perfetto import render
-from vutrace.views.perfetto.protobuf import varint
-from vutrace.views.perfetto.track_event import Type, event
-from vutrace.views.timeline import Options
+from vutrace.views.timeline.formats import Options
+from vutrace.views.timeline.perfetto import render
+from vutrace.views.timeline.perfetto.protobuf import varint
+from vutrace.views.timeline.perfetto.track_event import Type, event
 
 perfetto = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
 

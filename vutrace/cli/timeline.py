@@ -12,6 +12,7 @@ from vutrace.cli.errors import UsageError
 from vutrace.cli.options import CaptureFile, Color, Device, DisplayFilter, Dissectors, Output, ReadFile
 from vutrace.cli.output import put
 from vutrace.views.colour import When, bare, painter
+from vutrace.views.timeline.formats import FORMATS, Options, Scale, format_of_suffix, with_rings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,15 +31,7 @@ EXAMPLES = """Examples:
   vutrace timeline start.pcapng -o start.svg            the format is told by the name
   vutrace timeline start.pcapng -o start.html
 """
-SUFFIXES = {
-    ".txt": "text",
-    ".json": "json",
-    ".svg": "svg",
-    ".mmd": "mermaid",
-    ".html": "html",
-    ".perfetto": "perfetto",
-    ".pftrace": "perfetto",
-}
+NAMES = f"{', '.join([*FORMATS][:-1])} or {[*FORMATS][-1]}"
 
 
 def timeline(
@@ -46,7 +39,7 @@ def timeline(
     read: ReadFile = None,
     output: Output = "-",
     format_: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="text, json, svg, mermaid, html or perfetto.")
+        str, typer.Option("--format", metavar="FORMAT", help=f"{NAMES}; else by the suffix of -o.")
     ] = "",
     ring: Annotated[
         list[int] | None,
@@ -71,27 +64,30 @@ def timeline(
     """Draw what happened: the phases with their loops, and each ring's states and messages."""
     from vutrace.cli.filtering import matching, seekable
     from vutrace.cli.reading import chosen, load_dissectors, note, spare
-    from vutrace.views.timeline import FORMATS, READ_AGAIN, Options, Scale, only, renderer
 
-    name = format_ or SUFFIXES.get(Path(output).suffix, "text")
-    if name not in FORMATS:
-        raise UsageError(f"--format {name}: one of {', '.join(FORMATS)} is needed")
+    if format_ and format_ not in FORMATS:
+        raise UsageError(f"--format {format_}: one of {', '.join(FORMATS)} is needed")
+    drawing = FORMATS[format_] if format_ else format_of_suffix(Path(output).suffix)
     if scale not in list(Scale):
         raise UsageError(f"--scale {scale}: order or time is needed")
+    if drawing.binary and output == "-" and sys.stdout.isatty():
+        raise UsageError(
+            f"--format {drawing.name}: stdout is a terminal; -o FILE{drawing.suffixes[0]} takes it"
+        )
     source = chosen(file, read)
     spare(source, output)
     registry = load_dissectors(dissector)
     columns = width or shutil.get_terminal_size().columns
-    plain = name != "text" or output != "-"
-    paint = bare if plain else painter(color, os.environ, sys.stdout.isatty())
-    with seekable(source, again=name in READ_AGAIN or bool(display_filter)) as path:
+    on_terminal = drawing.terminal and output == "-"
+    paint = painter(color, os.environ, sys.stdout.isatty()) if on_terminal else bare
+    with seekable(source, again=drawing.rereads or bool(display_filter)) as path:
         frames = matching(path, display_filter, registry, device)
-        drawn = only(whole := read_timeline(path, registry, device, frames), wanted(ring, pair))
+        drawn = with_rings(whole := read_timeline(path, registry, device, frames), wanted(ring, pair))
         if lanes(whole) and not lanes(drawn):
             note("no ring is among those that --ring and --pair name")
         options = Options(lambda: rows(path, registry, device, frames), Scale(scale), columns, paint)
-        pieces = renderer(name).render(drawn, options)
-        if name == "text" and output == "-":
+        pieces = drawing.render(drawn, options)
+        if on_terminal:
             sys.stdout.writelines(cast("Iterator[str]", pieces))
         else:
             put(output, pieces)

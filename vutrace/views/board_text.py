@@ -13,8 +13,7 @@ from vutrace.views.colour import Paint, bare
 from vutrace.views.masks import protocol_names, virtio_names
 from vutrace.views.queues import enabled, fd, known
 from vutrace.views.speakers import CHANNELS
-from vutrace.views.text import count, joined, printable
-from vutrace.views.timeline_text import duration
+from vutrace.views.text import count, duration, joined, printable
 
 COLUMNS = ("ring", "name", "size", "set up", "started", "enabled", "kick", "call", "last change")
 STATE_STYLES = {RingState.RUNNING: "<", RingState.STARTED: "fds"}

@@ -13,7 +13,7 @@ from vutrace.views.colour import Paint, bare
 from vutrace.views.descriptors import identity
 from vutrace.views.tables import sentences
 from vutrace.views.text import address, printable
-from vutrace.views.timeline_json import Json, holding_json, ring_json
+from vutrace.views.timeline.json import Json, holding_json, ring_json
 
 HEADERS = (
     "ring", "name", "size", "base", "desc, avail, used", "kick", "call", "err",

@@ -17,6 +17,7 @@ from vutrace.session.context import RING_PACKED, Context
 
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 BYTES_SHOWN = 16
+SECOND = 1_000_000_000  # ns
 LONG = 100_000  # a size of so many units is easier read with a fraction of a larger one
 REDACTED = "redacted"
 NOTHING_KNOWN = Context()
@@ -77,6 +78,14 @@ def roughly(value: float) -> str:
 def count(number: int, word: str) -> str:
     """1 region, 2 regions."""
     return f"{number} {word}{'s' * (number != 1)}"
+
+
+def duration(nanoseconds: int) -> str:
+    """A length of time in the unit that suits it."""
+    for unit, size in (("s", SECOND), ("ms", 1_000_000), ("µs", 1000)):
+        if abs(nanoseconds) >= size:
+            return f"{nanoseconds / size:.3g} {unit}"
+    return f"{nanoseconds} ns"
 
 
 def hex_of(data: bytes, limit: int = BYTES_SHOWN) -> str:

@@ -5,37 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from vutrace.session.model import Mark, PhaseSpan, RingLane, SessionTimeline, Span
+from vutrace.views.timeline.glyphs import glyph
 
-# What a message is drawn as; SET_VRING_NUM, _BASE and _ADDR are told apart.
-GLYPHS: Mapping[str, str] = {
-    "kick": "K",
-    "call": "C",
-    "err": "E",
-    "enable 1": "1",
-    "enable 0": "0",
-    "stop": "G",
-    "other": "?",
-}
-SETTINGS: Mapping[str, str] = {
-    "SET_VRING_NUM": "n",
-    "SET_VRING_BASE": "b",
-    "SET_VRING_ADDR": "a",
-    "SET_VRING_ENDIAN": "e",
-}
 FILLS: Mapping[str, str] = {"running": "═", "started": "─", "configured": "·", "stopped": " "}
-LEGEND = (
-    "n num  b base  a addr  K kick  C call  E err  1/0 enable  G get base",
-    "═ running  ─ started, not enabled  · configured  (blank) stopped",
-)
 # Of several messages in one place of true time the one that matters most is seen.
 WEIGHT = "?eabnECK01G"
 CELL = 24
 SAME_SHOWN = 3
-
-
-def glyph(mark: Mark) -> str:
-    """The letter of a message."""
-    return SETTINGS.get(mark.name) or GLYPHS.get(mark.kind, "?")
 
 
 def state_at(spans: Sequence[Span], row: int) -> str:

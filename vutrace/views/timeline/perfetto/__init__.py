@@ -9,11 +9,11 @@ to replies; the fields of a message are its arguments.
 from collections.abc import Iterator
 
 from vutrace.session.model import Timeline
-from vutrace.views.perfetto.drawn import Drawing, rows_of_turns
-from vutrace.views.perfetto.messages import Messages
-from vutrace.views.perfetto.track_event import beginning
-from vutrace.views.perfetto.tracks import Tracks
-from vutrace.views.timeline import Options
+from vutrace.views.timeline.formats import Options
+from vutrace.views.timeline.perfetto.drawn import Drawing, rows_of_turns
+from vutrace.views.timeline.perfetto.messages import Messages
+from vutrace.views.timeline.perfetto.track_event import beginning
+from vutrace.views.timeline.perfetto.tracks import Tracks
 
 
 def render(timeline: Timeline, options: Options) -> Iterator[bytes]:

@@ -7,23 +7,22 @@ from collections.abc import Sequence as Items
 from vutrace.records import connection_letter
 from vutrace.session.model import (
     ConnectionTimeline,
-    Iteration,
     Loop,
     Part,
     PhaseSpan,
-    Sequence,
     SessionTimeline,
     Timeline,
 )
-from vutrace.views.agreed import facts, owing_words
-from vutrace.views.lane_text import LEGEND, by_order, by_time
-from vutrace.views.loop_text import ONCE, words_of
-from vutrace.views.text import printable
-from vutrace.views.timeline import Options, Scale
+from vutrace.views.text import duration, printable
+from vutrace.views.timeline.facts import facts, owing_words
+from vutrace.views.timeline.formats import Options, Scale
+from vutrace.views.timeline.glyphs import LEGEND
+from vutrace.views.timeline.loops import ONCE, words_of
+from vutrace.views.timeline.text_lanes import by_order, by_time
+from vutrace.views.timeline.words import headline, name_of
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 INDENT = 4
-SECOND = 1_000_000_000
 ANOMALIES_SHOWN = 6
 
 
@@ -66,20 +65,6 @@ def session_lines(session: SessionTimeline, options: Options) -> Iterator[str]:
             yield from said(line, options, 0, "=")
 
 
-def headline(session: SessionTimeline) -> str:
-    """What the session is, in one line."""
-    parts = [
-        f"session {session.number}",
-        session.device if session.device_reason else "device unknown",
-        f"rows {session.first}–{session.last}",
-        f"{session.start_ns / SECOND:.6f}–{session.end_ns / SECOND:.6f} s",
-        "closed" if session.closed else "open at the end of the capture",
-    ]
-    if session.problems:
-        parts.append(f"{session.problems} rows with problems")
-    return ", ".join(parts)
-
-
 def phase_lines(phase: PhaseSpan, options: Options) -> Iterator[str]:
     """A phase: its rows and how long it took; then its loops and what stood between them."""
     paint = options.paint
@@ -113,21 +98,6 @@ def anomaly_lines(part: Part, options: Options) -> Iterator[str]:
         yield from said(line, options, INDENT + 2, "problem" if wrong else "=")
     if len(odd) > ANOMALIES_SHOWN:
         yield f"{' ' * INDENT}  … {len(odd) - ANOMALIES_SHOWN} more differ"
-
-
-def name_of(item: Iteration | Sequence) -> str:
-    """The iteration that something is said of."""
-    if isinstance(item, Sequence):
-        return ""
-    return f"ring {item.ring}: " if item.pair is None else f"pair {item.pair}: "
-
-
-def duration(nanoseconds: int) -> str:
-    """A length of time in the unit that suits it."""
-    for unit, size in (("s", SECOND), ("ms", 1_000_000), ("µs", 1000)):
-        if abs(nanoseconds) >= size:
-            return f"{nanoseconds / size:.3g} {unit}"
-    return f"{nanoseconds} ns"
 
 
 def said(text: str, options: Options, indent: int, style: str = "") -> Iterator[str]:

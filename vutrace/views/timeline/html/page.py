@@ -9,8 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 from vutrace.session.model import Timeline
-from vutrace.views.html.data import page_data
-from vutrace.views.timeline import Options
+from vutrace.views.timeline.formats import Options
+from vutrace.views.timeline.html.data import page_data
 
 # In this order: a script uses only what stands above it, but for what it calls later.
 SCRIPTS = (

@@ -1,3 +1,3 @@
 """The timeline as one self-contained web page: `render` for `vutrace timeline --format html`."""
 
-from vutrace.views.html.page import render as render
+from vutrace.views.timeline.html.page import render as render

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from typing import Any
 
-from vutrace.views.perfetto.protobuf import WORD, fixed64, message, number, text
+from vutrace.views.timeline.perfetto.protobuf import WORD, fixed64, message, number, text
 
 # Trace, TracePacket
 PACKET, TIMESTAMP, SEQUENCE, TRACK_EVENT, SEQUENCE_FLAGS, TRACK_DESCRIPTOR = 1, 8, 10, 11, 13, 60

@@ -8,10 +8,10 @@ from vutrace.session.exchanges import Owed, owed
 from vutrace.session.row import Row
 from vutrace.views.descriptors import identity
 from vutrace.views.objects import raw_fields
-from vutrace.views.perfetto.track_event import Annotations, Type, event
-from vutrace.views.perfetto.tracks import Tracks
 from vutrace.views.rows import words_of
 from vutrace.views.sight import Onlooker, Sight
+from vutrace.views.timeline.perfetto.track_event import Annotations, Type, event
+from vutrace.views.timeline.perfetto.tracks import Tracks
 
 Speaker = tuple[int, Channel, Side]  # of a connection
 

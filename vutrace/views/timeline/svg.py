@@ -12,10 +12,10 @@ from typing import Protocol
 
 from vutrace.records import connection_letter
 from vutrace.session.model import Mark, PhaseSpan, RingLane, SessionTimeline, Timeline
-from vutrace.views.lane_text import LEGEND, glyph
-from vutrace.views.text import printable
-from vutrace.views.timeline import Options, Scale
-from vutrace.views.timeline_text import duration, headline
+from vutrace.views.text import duration, printable
+from vutrace.views.timeline.formats import Options, Scale
+from vutrace.views.timeline.glyphs import LEGEND, glyph
+from vutrace.views.timeline.words import headline
 
 WIDTH, WIDEST, MARGIN, LANE, GAP = 1200, 4000, 96, 16, 5
 ROW = 8  # the room of a row, until the picture would be wider than WIDEST

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from vutrace.session.memory import MemoryChange, Region
 from vutrace.session.model import PhaseSpan, RingLane, SessionTimeline, Span, Timeline
 from vutrace.session.ring_states import RingState
-from vutrace.views.perfetto.track_event import Annotations, Type, event
-from vutrace.views.perfetto.tracks import Tracks
 from vutrace.views.text import address, count, size
-from vutrace.views.timeline_text import name_of
+from vutrace.views.timeline.perfetto.track_event import Annotations, Type, event
+from vutrace.views.timeline.perfetto.tracks import Tracks
+from vutrace.views.timeline.words import name_of
 
 
 def rows_of_turns(timeline: Timeline) -> Iterator[int]:

@@ -28,7 +28,7 @@ from vutrace.session.model import (
 from vutrace.session.negotiation import Round
 from vutrace.session.rings import Ring
 from vutrace.views.descriptors import identity
-from vutrace.views.timeline import Options
+from vutrace.views.timeline.formats import Options
 
 Json = dict[str, Any]
 SECOND = 1_000_000_000

@@ -21,13 +21,13 @@ from vutrace.session.model import (
     Timeline,
 )
 from vutrace.session.row import Row
-from vutrace.views.agreed import facts, owing_words
-from vutrace.views.html.columns import KINDS, Columns, Texts
-from vutrace.views.lane_text import GLYPHS, SETTINGS
-from vutrace.views.loop_text import words_of
 from vutrace.views.queues import HEADERS, Fds, cells
 from vutrace.views.sight import Onlooker, Sight
-from vutrace.views.timeline_text import name_of
+from vutrace.views.timeline.facts import facts, owing_words
+from vutrace.views.timeline.glyphs import GLYPHS, SETTINGS
+from vutrace.views.timeline.html.columns import KINDS, Columns, Texts
+from vutrace.views.timeline.loops import words_of
+from vutrace.views.timeline.words import name_of
 
 Json = dict[str, Any]
 Place = tuple[int, int]  # connection and session

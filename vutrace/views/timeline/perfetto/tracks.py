@@ -5,8 +5,8 @@ from itertools import count
 
 from vutrace.records import Channel, Side, connection_letter
 from vutrace.session.model import ConnectionTimeline, RingLane
-from vutrace.views.perfetto.track_event import process, track
 from vutrace.views.speakers import CHANNELS
+from vutrace.views.timeline.perfetto.track_event import process, track
 
 SESSIONS, MEMORY, RINGS = 0, 10, 11  # ranks from top to bottom; the channels stand between
 

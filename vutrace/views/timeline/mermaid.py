@@ -10,8 +10,8 @@ from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.protocol.spec import ReplyRule
 from vutrace.records import connection_letter
 from vutrace.session.model import Loop, Part, PhaseSpan, SessionTimeline, Step, Timeline
-from vutrace.views.loop_text import alike, chunks, longest, units
-from vutrace.views.timeline import Options
+from vutrace.views.timeline.formats import Options
+from vutrace.views.timeline.loops import alike, chunks, longest, units
 
 RED = "rect rgb(255, 205, 205)"
 ANSWERED = frozenset(spec.name for spec in FRONTEND_MESSAGES.values() if spec.rule is ReplyRule.ALWAYS)
