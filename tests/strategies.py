@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vutrace.dissection.registry import load
 from vutrace.protocol.layers import Array, Fixed, Layer, Listed, Nested, Number, counted_fields
-from vutrace.protocol.messages import TABLES
+from vutrace.protocol.messages import TABLES, resolve
 from vutrace.protocol.payloads import Ack
 from vutrace.protocol.spec import FdRule, ReplyRule
 from vutrace.records import (
@@ -196,7 +196,7 @@ def messages(draw: st.DrawFn) -> Frame:
     channel = draw(st.sampled_from(Channel))
     spec = draw(st.sampled_from(sorted(TABLES[channel].values(), key=lambda each: each.number)))
     reply = draw(st.booleans()) and spec.rule is not ReplyRule.NEVER
-    layer = draw(st.sampled_from((spec.reply or (Ack,)) if reply else spec.request))
+    layer = draw(st.sampled_from((resolve(spec.reply) or (Ack,)) if reply else resolve(spec.request)))
     values, big_endian = draw(contents(layer)), draw(st.booleans())
     payload = packed(layer, values, big_endian)
     version = 0 if channel is Channel.GPU else draw(st.sampled_from([1, 9]))

@@ -13,9 +13,10 @@ from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.layouts import layouts_of
 from vutrace.plugin import Layer, MessageSpec, table, u32
 from vutrace.protocol import payloads as p
-from vutrace.protocol.gpu import Update
 from vutrace.protocol.layers import Empty
-from vutrace.protocol.messages import TABLES, sender_of
+from vutrace.protocol.messages import TABLES
+from vutrace.protocol.payloads.gpu import Update
+from vutrace.protocol.wire import sender_of
 from vutrace.records import Channel, FdInfo, FdKind, Frame, FrameFlag, Side
 
 DISSECT = Dissector()

@@ -7,7 +7,7 @@ import pytest
 
 from vutrace.dissection.registry import load
 from vutrace.protocol.layers import number_at, size_of, variant
-from vutrace.protocol.spec import REPLY, VERSION
+from vutrace.protocol.wire import REPLY, VERSION
 from vutrace.records import Channel, Frame
 from vutrace.session.tracker import Tracker
 from vutrace.testing import frame

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from vutrace.dissection.device import Device
 from vutrace.dissection.registry import Plugin, Registry, load
 from vutrace.protocol.messages import TABLES
-from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION
+from vutrace.protocol.wire import NEED_REPLY, REPLY, VERSION
 from vutrace.records import Event, EventKind, Record, Side
 from vutrace.session.tracker import Tracker
 from vutrace.testing import frame

@@ -6,7 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vutrace.framing import HEADER_SIZE, MAX_FDS, Framer, Message
+from vutrace.framing import MAX_FDS, Framer, Message
+from vutrace.protocol.wire import HEADER_SIZE
 from vutrace.records import Channel, FrameFlag
 
 BOUND = 64

@@ -14,8 +14,9 @@ PACKAGE = ROOT / "vutrace"
 # A room may import only from rooms above it.
 ROOMS = [
     "records",
-    "framing",
+    "problems",
     "protocol",
+    "framing",
     "dissection",
     "plugin",
     "session",

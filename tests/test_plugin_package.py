@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vutrace.capture import Writer
-from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION
+from vutrace.protocol.wire import NEED_REPLY, REPLY, VERSION
 from vutrace.records import Connection, Event, EventKind, Frame, Side
 from vutrace.testing import frame
 

@@ -6,7 +6,8 @@ import pytest
 
 from vutrace.dissection.dissector import Dissector
 from vutrace.protocol.layers import in_order
-from vutrace.protocol.messages import TABLES, sender_of
+from vutrace.protocol.messages import TABLES, layers_of
+from vutrace.protocol.wire import sender_of
 from vutrace.records import Channel, FdInfo, FdKind, Frame
 
 MAIN, BACKEND = Channel.MAIN, Channel.BACKEND
@@ -188,7 +189,7 @@ def test_the_layers_build_the_bytes_from_the_fields(golden: Golden) -> None:
     channel, name, text, fields, _ = golden
     data = bytes.fromhex(text)
     spec = next(spec for spec in TABLES[channel].values() if spec.name == name)
-    layouts = (*spec.reply, *ACK) if data[4] & 4 else spec.request
+    layouts = layers_of(spec, bool(data[4] & 4))
     layer = next(layer for layer in layouts if {field.name for field in layer.fields_desc} == set(fields))
     built = in_order(layer, False)(**{key: packet(layer, key, value) for key, value in fields.items()})
     assert bytes(built) == data[12:]

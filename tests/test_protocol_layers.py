@@ -10,9 +10,9 @@ from strategies import all_layers, contents, packed
 
 from vutrace.dissection.decoder import plain
 from vutrace.plugin import SECRET, Fixed, Layer, enum, flags, mac, parts, u8, u16, u32, u64
-from vutrace.protocol import gpu
 from vutrace.protocol import payloads as p
 from vutrace.protocol.layers import in_order, minimum, size_of, title
+from vutrace.protocol.payloads import gpu
 
 LAYERS = all_layers()
 IDS = [f"{layer.__module__.split('.')[-1]}-{layer.__name__}" for layer in LAYERS]

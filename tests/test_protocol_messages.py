@@ -8,9 +8,10 @@ with + is that of the part before what varies.
 import pytest
 
 from vutrace.dissection.shapes import varies
-from vutrace.protocol.layers import size_of
-from vutrace.protocol.messages import PREFIX, REQUESTER, TABLES, find, heading, sender_of, unknown
-from vutrace.protocol.spec import MessageSpec, Payload
+from vutrace.protocol.layers import Layer, size_of
+from vutrace.protocol.messages import PREFIX, TABLES, find, heading, resolve, unknown
+from vutrace.protocol.spec import MessageSpec
+from vutrace.protocol.wire import REQUESTER, sender_of
 from vutrace.records import Channel, Side
 
 FRONTEND = """
@@ -121,7 +122,7 @@ ALIASES = {
 CROSVM = range(1002, 1008)
 
 
-def sizes(payload: Payload) -> str:
+def sizes(payload: tuple[type[Layer], ...]) -> str:
     """The sizes of layouts as the lists above have them."""
     return ",".join(f"{size_of(layer)}{'+' * varies(layer)}" for layer in payload) or "-"
 
@@ -129,7 +130,13 @@ def sizes(payload: Payload) -> str:
 def line(spec: MessageSpec) -> list[str]:
     """A row of the tables in the words of the lists above."""
     return [
-        *(str(spec.number), spec.name, sizes(spec.request), RULES[spec.rule.name], sizes(spec.reply)),
+        *(
+            str(spec.number),
+            spec.name,
+            sizes(resolve(spec.request)),
+            RULES[spec.rule.name],
+            sizes(resolve(spec.reply)),
+        ),
         *(FDS[spec.fds.name], FDS[spec.reply_fds.name], spec.gate or "-"),
         *("R" if spec.ring else "-", spec.once or "-"),
     ]

@@ -14,7 +14,7 @@ from vutrace.capture import read
 from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.registry import load
 from vutrace.protocol.layers import in_order
-from vutrace.protocol.spec import REPLY
+from vutrace.protocol.wire import REPLY
 from vutrace.records import Connection, Event, Frame, FrameFlag
 from vutrace.scapy import (
     CLASSES,

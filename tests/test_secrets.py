@@ -12,7 +12,7 @@ from vutrace.capture import Writer
 from vutrace.dissection.dissector import Dissector
 from vutrace.plugin import SECRET, Channel, Fixed, Layer, Listed, MessageSpec, Nested, Tail, table, u8, u32
 from vutrace.protocol.payloads.crypto import AsymmetricCryptoSession, CryptoSession, OldCryptoSession
-from vutrace.protocol.spec import REPLY, VERSION
+from vutrace.protocol.wire import REPLY, VERSION
 from vutrace.records import Connection, Event, EventKind, Frame, FrameFlag, Side
 from vutrace.testing import frame
 from vutrace.views.fields import secret_spans

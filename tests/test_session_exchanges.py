@@ -8,7 +8,8 @@ import pytest
 
 from vutrace.dissection.registry import Registry
 from vutrace.protocol.bits import PROTOCOL_FEATURES, bit
-from vutrace.protocol.messages import TABLES, sender_of
+from vutrace.protocol.messages import TABLES
+from vutrace.protocol.wire import sender_of
 from vutrace.records import Channel, Event, EventKind, FdInfo, FdKind, Frame, Record, Side
 from vutrace.session.row import Row
 from vutrace.session.tracker import Tracker

@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 
 from scapy.packet import Packet
 
-from vutrace.protocol.messages import REQUESTER, TABLES
-from vutrace.protocol.payloads import Ack, MemoryRegion, MemoryTable
-from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION, MessageSpec, Payload
+from vutrace.protocol.messages import TABLES, layers_of
+from vutrace.protocol.payloads import MemoryRegion, MemoryTable
+from vutrace.protocol.spec import MessageSpec
+from vutrace.protocol.wire import NEED_REPLY, REPLY, REQUESTER, VERSION
 from vutrace.records import (
     Channel,
     Connection,
@@ -111,8 +112,7 @@ def lookup(name: str | int, channel: Channel | None) -> tuple[Channel, MessageSp
 
 def build(spec: MessageSpec, reply: bool, fields: dict[str, object]) -> bytes:
     """The payload with these fields."""
-    layers: Payload = (*spec.reply, Ack) if reply else spec.request
-    for layer in layers:
+    for layer in layers_of(spec, reply):
         if set(fields) <= {field.name for field in layer.fields_desc}:
             return bytes(layer(**fields))  # type: ignore[arg-type]
     raise KeyError(f"{spec.name} has no layer with {', '.join(fields)}")

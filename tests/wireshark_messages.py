@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from vutrace.dissection.registry import Registry
 from vutrace.protocol.layers import Array, Fixed, Layer, Listed, Nested, Number, counted_fields
-from vutrace.protocol.messages import REQUESTER, TABLES
-from vutrace.protocol.payloads import Ack
-from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION, FdRule, MessageSpec
+from vutrace.protocol.messages import TABLES, layers_of
+from vutrace.protocol.spec import FdRule, MessageSpec
+from vutrace.protocol.wire import NEED_REPLY, REPLY, REQUESTER, VERSION
 from vutrace.records import Channel, FdInfo, FdKind, Frame, FrameFlag
 
 START_NS = 1_700_000_000_123_456_789
@@ -27,9 +27,9 @@ def rows(registry: Registry) -> Iterator[tuple[Channel, MessageSpec, bool, type[
     """Every message, as request and as reply, in every layout; without layout: any bytes."""
     for channel in Channel:
         for spec in {**TABLES[channel], **registry.messages[channel]}.values():
-            for layer in spec.request:
+            for layer in layers_of(spec, False):
                 yield channel, spec, False, layer
-            for layer in (*spec.reply, Ack):
+            for layer in layers_of(spec, True):
                 yield channel, spec, True, layer
         yield channel, MessageSpec(9999, "unknown"), False, None
 

@@ -4,15 +4,13 @@ A message is a 12-byte header (request, flags, size) and `size` bytes of payload
 writes; a descriptor is whatever the caller uses to stand for one (the relay's `Passed`, an int in tests).
 """
 
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from vutrace.protocol.wire import HEADER, HEADER_SIZE, WIRES, Wire
 from vutrace.records import Channel, FrameFlag
 
-HEADER = struct.Struct("=III")
-HEADER_SIZE = HEADER.size
 RECORD_BOUND = 64 * 1024
 """Bytes of one message that are kept, and the most that is held back to be forwarded in one piece."""
 CHUNK = 256 * 1024
@@ -21,28 +19,6 @@ MAX_FDS = 253
 """Descriptors that one sendmsg can carry (the kernel's SCM_MAX_FD)."""
 
 Fd = TypeVar("Fd")
-
-
-@dataclass(frozen=True, slots=True)
-class _Sane:
-    """What a header of a channel may look like: payload bytes at most, and the bits of a lawful flag word."""
-
-    limit: int
-    mask: int
-    version: int
-
-    def doubts(self, flags: int, size: int, bound: int) -> str:
-        """Why a header cannot be one, or "". A wrong flag word alone still frames, with a long size not."""
-        if size > self.limit:
-            return f"a message of {size} bytes"
-        if HEADER_SIZE + size > bound and flags & self.mask != self.version:
-            return f"a message of {size} bytes with flags {flags:#x}"
-        return ""
-
-
-_MAIN = _Sane(256 << 20, ~0xC & 0xFFFFFFFF, 1)
-# GPU headers carry no version bits, and an 8K update is 133 MB.
-_SANE = {Channel.MAIN: _MAIN, Channel.BACKEND: _MAIN, Channel.GPU: _Sane(1 << 30, ~0x4 & 0xFFFFFFFF, 0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +49,7 @@ class Framer(Generic[Fd]):
     """
 
     def __init__(self, channel: Channel = Channel.MAIN, bound: int = RECORD_BOUND) -> None:
-        self._sane = _SANE[channel]
+        self._wire = WIRES[channel]
         self._bound = bound
         self.lost = ""
         self._begin()
@@ -147,7 +123,7 @@ class Framer(Generic[Fd]):
 
     def _read_header(self) -> None:
         _, flags, size = HEADER.unpack_from(self._head)
-        self.lost = self._sane.doubts(flags, size, self._bound)
+        self.lost = doubts(self._wire, flags, size, self._bound)
         self._size = HEADER_SIZE + size
         self._streams = self._streams or self._size > self._bound
 
@@ -170,3 +146,12 @@ class Framer(Generic[Fd]):
         message = self._message(FrameFlag.PARTIAL)
         self._begin()
         return [Part(*held, message)]
+
+
+def doubts(wire: Wire, flags: int, size: int, bound: int) -> str:
+    """Why a header cannot be one, or "". A wrong flag word alone still frames, with a long size not."""
+    if size > wire.limit:
+        return f"a message of {size} bytes"
+    if HEADER_SIZE + size > bound and not wire.is_sound(flags):
+        return f"a message of {size} bytes with flags {flags:#x}"
+    return ""

@@ -33,6 +33,11 @@ class Channel(StrEnum):
     BACKEND = "backend"
     GPU = "gpu"
 
+    @property
+    def words(self) -> str:
+        """As people write it."""
+        return {"main": "main channel", "backend": "back-end channel", "gpu": "GPU channel"}[self]
+
 
 class FdKind(StrEnum):
     """What a passed descriptor refers to."""

@@ -21,10 +21,10 @@ from vutrace.capture.pseudo_header import FIXED, decode
 from vutrace.dissection.layouts import layouts_of
 from vutrace.dissection.registry import load
 from vutrace.protocol.layers import Layer, Number, in_order, u32
-from vutrace.protocol.messages import TABLES, unknown
-from vutrace.protocol.payloads import Ack
+from vutrace.protocol.messages import TABLES, layers_of, unknown
 from vutrace.protocol.shows import DEC, enum, flags
-from vutrace.protocol.spec import FLAG_NAMES, HEADER_SIZE, REPLY, VERSION, MessageSpec, Payload, Table
+from vutrace.protocol.spec import MessageSpec, Table
+from vutrace.protocol.wire import FLAG_NAMES, HEADER_SIZE, REPLY, VERSION
 from vutrace.records import Channel, Record
 
 Key = tuple[Channel, int, bool, type[Layer]]
@@ -167,8 +167,8 @@ def make_classes() -> dict[str, type[Layer]]:
     made: dict[str, type[Layer]] = {}
     for channel, table in MESSAGES.items():
         for spec in table.values():
-            roles: dict[bool, Payload] = {False: spec.request, True: (*spec.reply, Ack)}
-            for reply, layers in roles.items():
+            for reply in (False, True):
+                layers = layers_of(spec, reply)
                 for layer in dict.fromkeys(layers):
                     each = message_class(channel, spec, reply, layer, layer is layers[0])
                     CLASSES[channel, spec.number, reply, layer] = made[each.__name__] = each

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vutrace.dissection.checks import FDS
 from vutrace.dissection.compiler import compile_layer
 from vutrace.dissection.decoder import plain_value, scapy_decoder
 from vutrace.dissection.device import Device
@@ -36,8 +37,9 @@ from vutrace.protocol.layers import (
     counted_fields,
     in_order,
 )
-from vutrace.protocol.messages import REQUESTER, TABLES
-from vutrace.protocol.spec import REPLY, VERSION, MessageSpec
+from vutrace.protocol.messages import TABLES, resolve
+from vutrace.protocol.spec import MessageSpec
+from vutrace.protocol.wire import REPLY, REQUESTER, VERSION
 from vutrace.records import Channel, Event, EventKind, FdInfo, FdKind, Frame, Side
 from vutrace.session.tracker import Tracker
 from vutrace.views.json_lines import JsonLines
@@ -126,10 +128,10 @@ class DeviceConformance:
     def test_its_own_messages_are_without_problems(self, data: st.DataObject) -> None:
         dissect = Dissector(self.device.messages)
         for channel, spec in vendor_messages(self.device):
-            for layer in spec.request:
+            for layer in resolve(spec.request):
                 payload = data.draw(payloads(layer, False), label=spec.name)
                 message = dissect(frame(spec.number, payload, channel))
-                problems = [problem for problem in message.problems if "descriptor" not in problem]
+                problems = [problem for problem in message.problems if problem.rule is not FDS]
                 assert (message.name, problems, message.rest) == (spec.name, [], b"")
 
     @kindly
@@ -141,7 +143,9 @@ class DeviceConformance:
 
 def layers_of(device: Device) -> list[type[Layer]]:
     """Every layer of a plug-in: its configuration space with variants, and its messages' payloads."""
-    payloads = [layer for _, spec in vendor_messages(device) for layer in (*spec.request, *spec.reply)]
+    payloads = [
+        layer for _, spec in vendor_messages(device) for layer in resolve((*spec.request, *spec.reply))
+    ]
     return list(dict.fromkeys([*config_layers(device), *payloads]))
 
 
@@ -229,7 +233,7 @@ def config_frames(device: Device) -> st.SearchStrategy[Frame]:
 
 def vendor_frames(channel: Channel, spec: MessageSpec) -> st.SearchStrategy[Frame]:
     """A vendor's message, or what is left of it."""
-    requests = [payloads(layer) | hostile(layer) for layer in spec.request]
+    requests = [payloads(layer) | hostile(layer) for layer in resolve(spec.request)]
     return st.builds(
         lambda payload, fds: frame(spec.number, payload, channel, fds=fds),
         st.one_of(requests),

@@ -11,7 +11,8 @@ from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
 from vutrace.protocol.shows import Kind, Show, shown
-from vutrace.protocol.spec import REPLY, VERSION, ReplyRule
+from vutrace.protocol.spec import ReplyRule
+from vutrace.protocol.wire import REPLY, VERSION
 from vutrace.replay.compare import kinds_of, values
 from vutrace.replay.script import Exchange
 
@@ -83,7 +84,7 @@ def said(message: Message, device: Device) -> Iterator[tuple[str, Fact]]:
     if message.frame.fds:
         yield "descriptors", kinds_of(message)
     if message.problems:
-        yield "problems", "; ".join(message.problems)
+        yield "problems", "; ".join(map(str, message.problems))
     for name, (value, show) in values(message, device).items():
         plain = name.rpartition(".")[2]
         if plain in ADDRESSES or plain in NEGOTIATED or (message.name, plain) in UNSET - unset_ends(message):

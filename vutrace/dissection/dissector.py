@@ -1,11 +1,13 @@
 """Frame to Message: finds the row, decodes the payload, says what is wrong. Never raises."""
 
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
 from vutrace.dissection.checks import (
+    PAYLOAD,
+    SHORT,
+    UNKNOWN,
     fd_problem,
     frame_problems,
     header_problems,
@@ -14,17 +16,19 @@ from vutrace.dissection.checks import (
 )
 from vutrace.dissection.decoder import Fields
 from vutrace.dissection.layouts import Layouts, layouts_of
-from vutrace.dissection.message import Message, is_reply
-from vutrace.protocol.layers import Empty, Layer, title
+from vutrace.dissection.message import Message
+from vutrace.problems import Problem
+from vutrace.protocol.layers import Layer, title
 from vutrace.protocol.messages import TABLES, unknown
 from vutrace.protocol.payloads import Blob
-from vutrace.protocol.spec import HEADER_SIZE, REPLY, VERSION, MessageSpec, Table
+from vutrace.protocol.spec import NOTHING, MessageSpec, Table
+from vutrace.protocol.wire import BIG, HEADER_SIZE, LITTLE, VHOST_USER, is_reply
 from vutrace.records import Channel, Frame, FrameFlag
 
-LITTLE, BIG = struct.Struct("<III").unpack_from, struct.Struct(">III").unpack_from
+READ_LITTLE, READ_BIG = LITTLE.unpack_from, BIG.unpack_from
 SOUND = FrameFlag.NONE
-BROKEN_HEADER = MessageSpec(0, "(no header)", (Blob,))
-RAW_BYTES = MessageSpec(0, "(raw bytes)", (Blob,))
+BROKEN_HEADER = MessageSpec(0, "(no header)", ("Blob",))
+RAW_BYTES = MessageSpec(0, "(raw bytes)", ("Blob",))
 
 
 class Dissector:
@@ -41,9 +45,11 @@ class Dissector:
         data = frame.data
         if len(data) < HEADER_SIZE or (frame.flags is not SOUND and frame.flags & FrameFlag.RAW):
             return headless(frame)
-        request, flags, size = (BIG if frame.big_endian else LITTLE)(data)
+        request, flags, size = (READ_BIG if frame.big_endian else READ_LITTLE)(data)
         payload = data[HEADER_SIZE:]
-        layouts = self._layouts(frame.channel, request, is_reply(frame, flags), frame.big_endian)
+        layouts = self._layouts(
+            frame.channel, request, is_reply(frame.channel, frame.sender, flags), frame.big_endian
+        )
         layer, fields, used, fits = layouts.read(payload)
         # Everything in order, as nearly always: one look instead of every check.
         if (
@@ -74,21 +80,21 @@ class Dissector:
         layer: type[Layer],
         fields: Fields,
         fits: bool,
-    ) -> Iterator[str]:
+    ) -> Iterator[Problem]:
         spec = layouts.spec
         if frame.flags is not SOUND:
             yield from frame_problems(frame)
         if flags not in layouts.flags:
-            yield from header_problems(frame.channel, flags, is_reply(frame, flags))
+            yield from header_problems(frame.channel, flags, is_reply(frame.channel, frame.sender, flags))
         if frame.sender is not layouts.sender:
-            yield sender_problem(frame.sender, bool(flags & REPLY))
+            yield sender_problem(frame.sender, bool(flags & VHOST_USER.reply))
         if spec.number not in self._tables[frame.channel]:
-            yield f"unknown request {spec.number}"
+            yield UNKNOWN.problem(f"unknown request {spec.number}")
             return
         if frame.flags is SOUND:
             yield from size_problems(size, len(frame.data) - HEADER_SIZE)
             if not fits:
-                yield f"payload of {size} bytes, {title(layer)} has {layouts.sizes}"
+                yield PAYLOAD.problem(f"payload of {size} bytes, {title(layer)} has {layouts.sizes}")
         yield from fd_problem(layouts.rule, fields, len(frame.fds))
 
 
@@ -96,5 +102,7 @@ def headless(frame: Frame) -> Message:
     """A frame that has no header to go by."""
     spec = RAW_BYTES if frame.flags & FrameFlag.RAW else BROKEN_HEADER
     data: Fields = {"data": frame.data} if frame.data else {}
-    problems = tuple(frame_problems(frame)) or (f"{len(frame.data)} bytes are less than a header",)
-    return Message(frame, replace(spec, request=(Empty,)), VERSION, Blob, data, b"", problems)
+    problems = tuple(frame_problems(frame)) or (
+        SHORT.problem(f"{len(frame.data)} bytes are less than a header"),
+    )
+    return Message(frame, replace(spec, request=NOTHING), VHOST_USER.version, Blob, data, b"", problems)

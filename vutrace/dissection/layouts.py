@@ -8,9 +8,9 @@ from vutrace.dissection.compiler import compile_layer
 from vutrace.dissection.decoder import Decoder, Fields
 from vutrace.dissection.shapes import compilable, varies
 from vutrace.protocol.layers import Layer, Listed, Tail, counted_fields, size_of
-from vutrace.protocol.messages import sender_of
-from vutrace.protocol.payloads import Ack
-from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION, FdRule, MessageSpec, Payload
+from vutrace.protocol.messages import layers_of
+from vutrace.protocol.spec import FdRule, MessageSpec
+from vutrace.protocol.wire import WIRES, sender_of
 from vutrace.records import Channel, Side
 
 
@@ -115,8 +115,7 @@ def sized(layouts: Iterable[Layout]) -> dict[int, Layout]:
 
 def layouts_of(spec: MessageSpec, reply: bool, big_endian: bool, channel: Channel = Channel.MAIN) -> Layouts:
     """The layouts of a message as request or as reply; any reply may be the generic acknowledgement."""
-    layers: Payload = (*spec.reply, Ack) if reply else spec.request
-    known = [layout_of(layer, big_endian) for layer in layers]
+    known = [layout_of(layer, big_endian) for layer in layers_of(spec, reply)]
     by_size, varying = sized(known), tuple(layout for layout in known if layout.size is None)
     rule = spec.reply_fds if reply else spec.fds
     return Layouts(
@@ -124,17 +123,11 @@ def layouts_of(spec: MessageSpec, reply: bool, big_endian: bool, channel: Channe
         by_size,
         varying,
         known[0] if known[0].size is None else by_size[known[0].size],
-        lawful(channel, reply),
+        WIRES[channel].flags(reply),
         sender_of(channel, reply),
         rule,
         FIXED_FDS.get(rule),
     )
-
-
-def lawful(channel: Channel, reply: bool) -> frozenset[int]:
-    """The flag words that are right; the GPU channel has neither version nor NEED_REPLY."""
-    role = REPLY if reply else 0
-    return frozenset({role} if channel is Channel.GPU else {VERSION | role, VERSION | role | NEED_REPLY})
 
 
 FIXED_FDS = {FdRule.NONE: 0, FdRule.ONE: 1}

@@ -3,23 +3,11 @@
 from typing import NamedTuple, TypeAlias
 
 from vutrace.dissection.decoder import Fields
+from vutrace.problems import Problem
 from vutrace.protocol.layers import Layer
-from vutrace.protocol.spec import HEADER_SIZE, NEED_REPLY, REPLY, MessageSpec
-from vutrace.records import Channel, Event, Frame, FrameFlag, Side
-
-NOFD = 0x100
-RING_MASK = 0xFF
-
-
-def is_reply(frame: Frame, flags: int) -> bool:
-    """Whether a frame with these header flags answers a request.
-
-    On the GPU channel the sender tells, since QEMU's vhost-user-gpu leaves the flags of its updates as
-    they were in memory (contrib/vhost-user-gpu, vg_resource_flush).
-    """
-    if frame.channel is not Channel.GPU:
-        return bool(flags & REPLY)
-    return frame.sender is Side.FRONTEND and has_header(frame)
+from vutrace.protocol.spec import MessageSpec
+from vutrace.protocol.wire import HEADER_SIZE, NOFD, RING_MASK, WIRES, is_reply
+from vutrace.records import Channel, Event, Frame, FrameFlag
 
 
 def has_header(frame: Frame) -> bool:
@@ -34,7 +22,7 @@ class Message(NamedTuple):
 
     `flags` is the header's flag word; `layer` the layout that was taken for the payload, `fields`
     its fields by name as far as they were whole, `rest` the bytes behind them. `problems` say what
-    is wrong with the message by itself, in words.
+    is wrong with the message by itself.
     """
 
     frame: Frame
@@ -43,7 +31,7 @@ class Message(NamedTuple):
     layer: type[Layer]
     fields: Fields
     rest: bytes
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
     @property
     def name(self) -> str:
@@ -63,12 +51,12 @@ class Message(NamedTuple):
     @property
     def reply(self) -> bool:
         """Whether it answers a request."""
-        return is_reply(self.frame, self.flags)
+        return is_reply(self.channel, self.frame.sender, self.flags) and has_header(self.frame)
 
     @property
     def need_reply(self) -> bool:
         """Whether the sender asks for an acknowledgement."""
-        return bool(self.flags & NEED_REPLY) and self.channel is not Channel.GPU
+        return bool(self.flags & WIRES[self.channel].need_reply)
 
     @property
     def payload(self) -> bytes:

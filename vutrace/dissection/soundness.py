@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from vutrace.dissection.compiler import compile_layer
 from vutrace.dissection.device import Device, Evidence
 from vutrace.dissection.layouts import layouts_of
+from vutrace.problems import Problem, Rule, Severity
 from vutrace.protocol.layers import Layer, has_secrets
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -80,3 +81,17 @@ def try_layers(device: Device) -> None:
         for spec in specs:
             layouts_of(spec, reply=False, big_endian=big_endian)
             layouts_of(spec, reply=True, big_endian=big_endian)
+
+
+FAILED = Rule(
+    "device.dissector-failed",
+    Severity.WARNING,
+    "Device dissectors",
+    "The dissector of this device raised an error; the message is shown without what it would have said.",
+    "Tell the dissector's author; without it, use --device to name another one.",
+)
+
+
+def dissector_failed(device: Device, error: Exception) -> Problem:
+    """What a dissector raised while it was asked about a message."""
+    return FAILED.problem(f"dissector {device.name}: {type(error).__name__}: {error}")

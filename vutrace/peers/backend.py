@@ -49,5 +49,5 @@ class BackEnd:
         if handler is None or message.reply:
             raise RefusedError("not a request that this back-end knows")
         if message.problems:
-            raise RefusedError("; ".join(message.problems))
+            raise RefusedError("; ".join(map(str, message.problems)))
         return handler(self.state, message, fds)

@@ -2,10 +2,10 @@
 
 import sys
 
-from vutrace.framing import HEADER
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.protocol.layers import Layer, in_order
-from vutrace.protocol.spec import NEED_REPLY, REPLY, VERSION, MessageSpec
+from vutrace.protocol.spec import MessageSpec
+from vutrace.protocol.wire import HEADER, NEED_REPLY, REPLY, VERSION
 
 SPECS = {spec.name: spec for spec in FRONTEND_MESSAGES.values()}
 _BIG_ENDIAN = sys.byteorder == "big"

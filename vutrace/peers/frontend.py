@@ -12,7 +12,7 @@ from vutrace.peers.memory import Memory
 from vutrace.peers.script import Request, script
 from vutrace.peers.steps import Profile
 from vutrace.peers.wire import PeerError, Wire, close_all
-from vutrace.protocol.spec import REPLY, VERSION
+from vutrace.protocol.wire import REPLY, VERSION
 from vutrace.records import Side
 
 TIMEOUT = 5.0
@@ -162,7 +162,7 @@ def _check(request: Request, reply: Message) -> None:
     if reply.request != request.spec.number or reply.flags != VERSION | REPLY:
         raise PeerError(f"{name} was answered with {reply.name}, flags {reply.flags:#x}")
     if reply.problems:
-        raise PeerError(f"the reply to {name} is wrong: {'; '.join(reply.problems)}")
+        raise PeerError(f"the reply to {name} is wrong: {'; '.join(map(str, reply.problems))}")
     if request.acknowledged and (status := number(reply.fields, "status")):
         raise PeerError(f"the back-end refused {name} (status {status})")
 

@@ -1,11 +1,14 @@
 """Every message table, found by channel, number or name."""
 
+from functools import cache
+
+from vutrace.protocol import payloads
 from vutrace.protocol.backend_messages import BACKEND_MESSAGES
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
-from vutrace.protocol.gpu import GPU_MESSAGES
-from vutrace.protocol.payloads import Blob
-from vutrace.protocol.spec import MessageSpec, Table
-from vutrace.records import Channel, Side
+from vutrace.protocol.gpu_messages import GPU_MESSAGES
+from vutrace.protocol.layer import Empty, Layer
+from vutrace.protocol.spec import MessageSpec, Payload, Table
+from vutrace.records import Channel
 
 TABLES: dict[Channel, Table] = {
     Channel.MAIN: FRONTEND_MESSAGES,
@@ -13,25 +16,27 @@ TABLES: dict[Channel, Table] = {
     Channel.GPU: GPU_MESSAGES,
 }
 
-# Who sends requests on a channel; replies go the other way.
-REQUESTER: dict[Channel, Side] = {
-    Channel.MAIN: Side.FRONTEND,
-    Channel.BACKEND: Side.BACKEND,
-    Channel.GPU: Side.BACKEND,
-}
-
-
-def sender_of(channel: Channel, reply: bool) -> Side:
-    """The side that sends requests, or replies, on a channel."""
-    return REQUESTER[channel].peer if reply else REQUESTER[channel]
-
-
 PREFIX = "VHOST_USER_"
 
 
 def unknown(number: int) -> MessageSpec:
     """The row of a number that no table has."""
-    return MessageSpec(number, f"UNKNOWN({number})", (Blob,), (Blob,))
+    return MessageSpec(number, f"UNKNOWN({number})", ("Blob",), ("Blob",))
+
+
+def layers_of(spec: MessageSpec, reply: bool) -> tuple[type[Layer], ...]:
+    """The layouts of a request, or of its reply; any reply may be the generic acknowledgement."""
+    return (*resolve(spec.reply), payloads.Ack) if reply else resolve(spec.request)
+
+
+@cache
+def resolve(payload: Payload) -> tuple[type[Layer], ...]:
+    """The layers that a row names; AttributeError for a name that no layer has."""
+    known = {"Empty": Empty}
+    return tuple(
+        (known.get(layer) or getattr(payloads, layer)) if isinstance(layer, str) else layer
+        for layer in payload
+    )
 
 
 def heading(channel: Channel, spec: MessageSpec) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from time import time_ns as _now
 
-from vutrace.framing import HEADER_SIZE, MAX_FDS, RECORD_BOUND, Framer, Message, Part
+from vutrace.framing import MAX_FDS, RECORD_BOUND, Framer, Message, Part
+from vutrace.protocol.wire import HEADER_SIZE
 from vutrace.proxy.outlet import SEND, Outlet, shut
 from vutrace.proxy.pending import Origin
 from vutrace.proxy.recorder import Recorder

@@ -6,7 +6,8 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from vutrace.framing import HEADER
+from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
+from vutrace.protocol.wire import HEADER, VHOST_USER
 from vutrace.proxy.flow import Substitution
 from vutrace.proxy.link import Link, Place
 from vutrace.proxy.loop import Loop
@@ -16,11 +17,10 @@ from vutrace.sockets.inspect import describe
 from vutrace.sockets.passed import PASSED_BY, Passed
 from vutrace.sockets.process import credentials, describe_process, descriptors_readable
 
-SET_BACKEND_REQ_FD, GPU_SET_SOCKET = 21, 33
-REPLY = 4
 _PASSED_CHANNELS = {
-    SET_BACKEND_REQ_FD: (Channel.BACKEND, PASSED_BY[Channel.BACKEND]),
-    GPU_SET_SOCKET: (Channel.GPU, PASSED_BY[Channel.GPU]),
+    number: (row.passes, PASSED_BY[row.passes])
+    for number, row in FRONTEND_MESSAGES.items()
+    if row.passes
 }
 
 
@@ -74,7 +74,7 @@ class Session:
     def _substitute(self, data: bytes, fds: Sequence[Passed]) -> Sequence[Passed]:
         request, flags, _ = HEADER.unpack_from(data)
         channel, text = _PASSED_CHANNELS.get(request, (None, ""))
-        if channel is None or flags & REPLY:
+        if channel is None or flags & VHOST_USER.reply:
             return fds
         first = fds[0]
         info = describe(first.fd)

@@ -17,7 +17,7 @@ from vutrace.replay.frontend import BrokeOffError
 from vutrace.replay.link import close_all
 from vutrace.replay.outcome import Finding, Outcome
 from vutrace.replay.script import Exchange, Script
-from vutrace.replay.talk import CHANNELS, Heard, Talk
+from vutrace.replay.talk import Heard, Talk
 from vutrace.session.exchanges import Owed, owed
 
 QUIET = 1.0  # seconds without a request, once all was asked, after which a recorded back-end closes if it did
@@ -113,7 +113,7 @@ class BackendPlay:
 
     def _adopt(self, heard: Heard) -> None:
         """A passed socket becomes a channel; the model gets another descriptor of it."""
-        channel = CHANNELS.get(heard.message.name)
+        channel = heard.message.spec.passes
         if channel and heard.fds:
             self._talk.open_side(channel, socket.socket(fileno=os.dup(heard.fds[0])))
 

@@ -17,7 +17,7 @@ from vutrace.replay.link import close_all
 from vutrace.replay.outcome import Finding, Outcome
 from vutrace.replay.rings import RingMemory
 from vutrace.replay.script import Exchange, Script
-from vutrace.replay.talk import CHANNELS, Heard, Talk
+from vutrace.replay.talk import Heard, Talk
 from vutrace.session.context import Context
 from vutrace.session.exchanges import Owed, owed
 from vutrace.session.row import Row
@@ -112,8 +112,8 @@ class FrontendPlay:
             raise self._broke_off(str(error)) from None
         finally:
             made.sent()
-        if made.ends and message.name in CHANNELS:
-            self._talk.open_side(CHANNELS[message.name], made.ends[0])
+        if made.ends and message.spec.passes:
+            self._talk.open_side(message.spec.passes, made.ends[0])
         return sent
 
     def _await(self, number: int, exchange: Exchange, timeout: float) -> None:

@@ -11,9 +11,8 @@ from typing import Any
 
 from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.message import Message
-from vutrace.framing import HEADER, HEADER_SIZE
 from vutrace.protocol.layers import Array, Fixed, Layer, Listed, Nested, Number, Tail, in_order
-from vutrace.protocol.spec import NEED_REPLY
+from vutrace.protocol.wire import HEADER, HEADER_SIZE, NEED_REPLY
 from vutrace.replay.script import Exchange, Script
 
 MOST = 3  # mutations of one run

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from vutrace.dissection.message import Message
-from vutrace.protocol.messages import sender_of
-from vutrace.protocol.spec import HEADER_SIZE
+from vutrace.protocol.wire import HEADER_SIZE, sender_of
 from vutrace.records import Channel, Event, EventKind, FrameFlag, Side, connection_letter
 from vutrace.session.row import Row
 

@@ -18,7 +18,6 @@ from vutrace.sockets.process import credentials, describe_process
 Log = Callable[[Record], Row]
 """Takes what passed, gives its row: records it, shows it, follows the session."""
 
-CHANNELS = {"SET_BACKEND_REQ_FD": Channel.BACKEND, "GPU_SET_SOCKET": Channel.GPU}
 
 
 @dataclass(frozen=True, slots=True)

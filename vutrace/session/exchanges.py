@@ -5,8 +5,32 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from vutrace.dissection.message import Message
+from vutrace.problems import Problem, Rule, Severity
 from vutrace.protocol.spec import MessageSpec, ReplyRule
 from vutrace.session.context import LOG_SHMFD, REPLY_ACK, Context
+
+UNASKED = Rule(
+    "reply.unasked",
+    Severity.ERROR,
+    "Communication",
+    "A reply came that no request waits for: QEMU takes it for the answer to its next request.",
+    "Mend the sender: it answered a request that asked for no reply, or answered it twice.",
+)
+OVERTAKES = Rule(
+    "reply.overtakes",
+    Severity.ERROR,
+    "Communication",
+    "Replies came in another order than the requests: front-ends read them in order.",
+    "Mend the back-end: it must answer in the order of the requests.",
+)
+UNANSWERED = Rule(
+    "reply.never-came",
+    Severity.ERROR,
+    "Communication",
+    "The session ended while one side still waited for a reply.",
+    "Look at the side that owed it: its log, and whether it was stopped or died.",
+)
+RULES = (UNASKED, OVERTAKES, UNANSWERED)
 
 
 class Owed(Enum):
@@ -34,7 +58,7 @@ class Answer:
     """What is known of a reply: the request it answers (None if nobody asked), and what is odd."""
 
     request: Request | None
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def owed(message: Message, context: Context) -> Owed:
@@ -70,7 +94,7 @@ class Exchanges:
         """Pair a reply with the oldest request of its number."""
         found = next((each for each in self.waiting if each.spec.number == message.request), None)
         if found is None:
-            return Answer(None, ("a reply that no request waits for",))
+            return Answer(None, (UNASKED.problem("a reply that no request waits for"),))
         passed = []
         while (earlier := self.waiting.popleft()) is not found:
             if earlier.owed is Owed.YES:  # one that may be left unanswered was
@@ -83,6 +107,13 @@ class Exchanges:
         return [request for request in self.waiting if request.owed is Owed.YES]
 
 
-def overtaking(passed: Request) -> str:
+def overtaking(passed: Request) -> Problem:
     """What is odd about a reply that comes before that of an earlier request."""
-    return f"overtakes the reply that {passed.spec.name} [{passed.number}] waits for"
+    text = f"overtakes the reply that {passed.spec.name} [{passed.number}] waits for"
+    return OVERTAKES.problem(text, row=passed.number, ring=passed.ring)
+
+
+def unanswered(request: Request) -> Problem:
+    """A reply that can come no more."""
+    text = f"{request.spec.name} [{request.number}] was never answered"
+    return UNANSWERED.problem(text, row=request.number, ring=request.ring)

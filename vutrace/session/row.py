@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from vutrace.dissection.message import Message
+from vutrace.problems import Problem
 from vutrace.records import Event
 from vutrace.session.context import Context
 
@@ -27,4 +28,4 @@ class Row:
     latency_ns: int | None = None
     phase: str | None = None
     loop: str | None = None
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()

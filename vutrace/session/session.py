@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
-from vutrace.protocol.messages import sender_of
+from vutrace.dissection.soundness import dissector_failed
+from vutrace.problems import Problem
+from vutrace.protocol.wire import sender_of
 from vutrace.records import Channel, Connection, Event, EventKind
 from vutrace.session.context import Context, learn
 from vutrace.session.course import Course
-from vutrace.session.exchanges import Answer, Exchanges
+from vutrace.session.exchanges import Answer, Exchanges, unanswered
 from vutrace.session.labels import Labels
 from vutrace.session.recognition import Guess, adopt, from_event, from_message, telling
 from vutrace.session.row import Row
@@ -82,7 +84,7 @@ class Session:
         exchanges.ask(number, message, self.context)
         return Answer(None)
 
-    def ring_name(self, ring: int | None) -> tuple[str, tuple[str, ...]]:
+    def ring_name(self, ring: int | None) -> tuple[str, tuple[Problem, ...]]:
         """The device's name of a ring, and what went wrong in asking its dissector."""
         if ring is None:
             return "", ()
@@ -93,13 +95,13 @@ class Session:
                 raise TypeError(f"{name!r} is no name of ring {ring}")
             return name, ()
         except Exception as error:  # a plug-in may raise anything; the trace goes on
-            return f"q{ring}", (f"dissector {known.device.name}: {type(error).__name__}: {error}",)
+            return f"q{ring}", (dissector_failed(known.device, error),)
 
-    def unanswered(self, closed: Channel) -> list[str]:
+    def unanswered(self, closed: Channel) -> list[Problem]:
         """The replies that can come no more: of a closed channel, or of all when the main one closed."""
         ended = list(Channel) if closed is Channel.MAIN else [closed]
         return [
-            f"{request.spec.name} [{request.number}] was never answered"
+            unanswered(request)
             for channel in ended
             for request in self.exchanges.pop(channel, Exchanges()).overdue()
         ]

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Sequence
 
+from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.records import Channel, FdInfo
 from vutrace.sockets.inspect import describe
 
@@ -12,8 +13,9 @@ Ancillary = Sequence[tuple[int, int, bytes]]
 """Control messages as recvmsg returns them."""
 FD_SIZE = array.array("i").itemsize
 PASSED_BY = {
-    Channel.BACKEND: "back-end channel, passed by SET_BACKEND_REQ_FD",
-    Channel.GPU: "GPU channel, passed by GPU_SET_SOCKET",
+    row.passes: f"{row.passes.words}, passed by {row.name}"
+    for row in FRONTEND_MESSAGES.values()
+    if row.passes
 }
 """Channels whose socket comes over another one; the text of their OPEN events."""
 

@@ -6,10 +6,11 @@ A formatter gets fields that are whole; a payload that is short or unknown is sh
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vutrace.dissection.message import NOFD, Message
+from vutrace.dissection.message import Message
 from vutrace.protocol import payloads as p
 from vutrace.protocol.layers import Layer, has_secrets
 from vutrace.protocol.shows import UUID, Kind
+from vutrace.protocol.wire import NOFD
 from vutrace.session.context import RING_PACKED, Context
 from vutrace.views.fields import shows_of
 from vutrace.views.gpu import GPU_DETAILS

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vutrace.dissection.message import Message
-from vutrace.protocol import gpu
 from vutrace.protocol.layers import Layer, size_of
+from vutrace.protocol.payloads import gpu
 from vutrace.session.context import Context
 from vutrace.views.text import address, size
 

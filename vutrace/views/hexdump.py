@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from itertools import chain
 
 from vutrace.dissection.message import Message
-from vutrace.protocol.spec import HEADER_SIZE
+from vutrace.protocol.wire import HEADER_SIZE
 from vutrace.views.fields import secret_spans
 
 WIDTH = 16

@@ -53,7 +53,7 @@ class JsonLines:
             f'"fds": {encode([fd_object(info) for info in frame.fds]) if frame.fds else "[]"}, '
             f'"reply_to": {known(row.reply_to)}, "latency": {known(latency)}, '
             f'"phase": {quoted(row.phase)}, "loop": {quoted(row.loop)}, '
-            f'"problems": {encode(sight.problems) if sight.problems else "[]"}'
+            f'"problems": {encode([problem.text for problem in sight.problems]) if sight.problems else "[]"}'
             f"{self.rest(message) if message.rest else ''}{added(sight)}}}"
         )
 
@@ -112,7 +112,7 @@ def event_line(sight: Sight, event: Event) -> str:
         "latency": None,
         "phase": row.phase,
         "loop": row.loop,
-        "problems": sight.problems,
+        "problems": [problem.text for problem in sight.problems],
         "text": event.text,
     }
     return f"{encode(made)[:-1]}{added(sight)}}}"

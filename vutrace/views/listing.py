@@ -8,9 +8,9 @@ from vutrace.dissection.device import Device
 from vutrace.dissection.registry import Plugin, Registry
 from vutrace.protocol import bits
 from vutrace.protocol.layers import Array, Empty, Fixed, Layer, Listed, Nested, Number, Tail, size_of, title
-from vutrace.protocol.messages import TABLES, heading
+from vutrace.protocol.messages import TABLES, heading, resolve
 from vutrace.protocol.shows import Kind, Show
-from vutrace.protocol.spec import MessageSpec, Payload
+from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel
 from vutrace.views.fields import shows_of
 from vutrace.views.text import count, printable
@@ -36,8 +36,8 @@ def message(channel: Channel, spec: MessageSpec) -> Line:
         "name": spec.name,
         "channel": str(channel),
         "aliases": list(spec.aliases),
-        "request": layouts(spec.request),
-        "reply": layouts(spec.reply),
+        "request": layouts(resolve(spec.request)),
+        "reply": layouts(resolve(spec.reply)),
         "replied": spec.rule.value,
         "fds": spec.fds.value,
         "reply_fds": spec.reply_fds.value,
@@ -50,7 +50,7 @@ def message(channel: Channel, spec: MessageSpec) -> Line:
     }
 
 
-def layouts(payload: Payload) -> list[str]:
+def layouts(payload: Iterable[type[Layer]]) -> list[str]:
     """The layouts seen in the wild, with their sizes in bytes."""
     return [f"{title(layer)} ({length(layer)})" for layer in payload if layer is not Empty]
 
@@ -153,7 +153,7 @@ def layers(registry: Registry) -> Iterator[type[Layer]]:
     for tables in (TABLES, registry.messages):
         for table in tables.values():
             for spec in table.values():
-                for layer in (*spec.request, *spec.reply):
+                for layer in resolve((*spec.request, *spec.reply)):
                     yield from with_inner(layer)
     for device in registry.devices:
         if device.config:

@@ -75,7 +75,8 @@ class Rows:
         """What is wrong, where nobody overlooks it."""
         if not sight.problems:
             return ""
-        return "  " + self.paint("! " + "; ".join(map(printable, sight.problems)), "problem")
+        texts = "; ".join(printable(problem.text) for problem in sight.problems)
+        return "  " + self.paint(f"! {texts}", "problem")
 
 
 def words_of(sight: Sight, message: Message) -> str:

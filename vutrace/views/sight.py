@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from vutrace.dissection.decoder import Fields
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
+from vutrace.dissection.soundness import dissector_failed
+from vutrace.problems import Problem
 from vutrace.protocol.layers import Layer
 from vutrace.records import Channel, Event, EventKind, Side
 from vutrace.session.row import Row
@@ -37,7 +39,7 @@ class Sight:
     notes: tuple[str, ...] = ()
     config: Fields = field(default_factory=dict)
     layout: type[Layer] | None = None
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     names: Mapping[Side, str] = field(default_factory=dict)
 
 
@@ -58,7 +60,7 @@ class Onlooker:
                 self._names[connection] = {side: what.attributes.get(f"{side}_name", "") for side in Side}
             return self._with_device(row, connection, (), NO_CONFIG, row.problems)
         connection, device = what.frame.connection, row.context.device
-        problems: list[str] = []
+        problems: list[Problem] = []
         notes: tuple[str, ...] = ()
         config = NO_CONFIG
         if what.name == "SET_FEATURES" and not what.reply:
@@ -77,7 +79,7 @@ class Onlooker:
         connection: int,
         notes: tuple[str, ...],
         config: tuple[type[Layer] | None, Fields],
-        problems: tuple[str, ...],
+        problems: tuple[Problem, ...],
     ) -> Sight:
         device, known = row.context.device, self._devices.get(connection, UNKNOWN_DEVICE)
         news = None
@@ -99,12 +101,12 @@ def begins_session(row: Row) -> bool:
     return isinstance(what, Event) and what.kind is EventKind.OPEN and what.channel is Channel.MAIN
 
 
-def attempt(device: Device, ask: Callable[[], T], otherwise: T, problems: list[str]) -> T:
+def attempt(device: Device, ask: Callable[[], T], otherwise: T, problems: list[Problem]) -> T:
     """What the device's dissector answers; what it raises goes to `problems`."""
     try:
         return ask()
     except Exception as error:  # a plug-in may raise anything; the trace goes on
-        problems.append(f"dissector {device.name}: {type(error).__name__}: {printable(str(error))}")
+        problems.append(dissector_failed(device, error))
         return otherwise
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
 from vutrace.protocol.shows import Kind, Show
-from vutrace.protocol.spec import FLAG_NAMES, VERSION_MASK
+from vutrace.protocol.wire import FLAG_NAMES, VHOST_USER
 from vutrace.session.context import RING_PACKED, Context
 
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -109,7 +109,7 @@ def status(value: int) -> str:
 
 def flag_words(flags: int, versioned: bool = True) -> str:
     """The flags of a header; the GPU channel's have no version."""
-    version = [f"version {flags & VERSION_MASK}"] if versioned else []
+    version = [f"version {flags & VHOST_USER.version_mask}"] if versioned else []
     return ", ".join([*version, *(name for bit, name in FLAG_NAMES.items() if flags >> bit & 1)])
 
 

@@ -16,7 +16,7 @@ from vutrace.protocol.bits import (
 )
 from vutrace.protocol.layers import Layer, has_secrets, title
 from vutrace.protocol.shows import Kind, Show
-from vutrace.protocol.spec import HEADER_SIZE
+from vutrace.protocol.wire import HEADER_SIZE
 from vutrace.records import Channel, Event, FrameFlag
 from vutrace.session.context import Context
 from vutrace.session.row import Row
@@ -40,7 +40,7 @@ class Tree:
         """The tree of a message or an event; names may be a stranger's, hence made printable."""
         what = sight.row.what
         told = attributes(what) if isinstance(what, Event) else self.message(sight, what)
-        problems = (f"! {problem}" for problem in sight.problems)
+        problems = (f"! {problem.text}" for problem in sight.problems)
         return map(printable, chain(told, problems))
 
     def message(self, sight: Sight, message: Message) -> Iterator[str]:

@@ -133,7 +133,7 @@ def words(sight: Sight) -> str:
     """What a row says: the message or event, and what is wrong."""
     what = sight.row.what
     said = [f"{what.kind}: {what.text}"] if isinstance(what, Event) else list(message_words(sight, what))
-    problems = [f"! {'; '.join(sight.problems)}"] if sight.problems else []
+    problems = [f"! {'; '.join(map(str, sight.problems))}"] if sight.problems else []
     return "  ".join(printable(word) for word in [*said, *problems] if word)
 
 
@@ -156,7 +156,7 @@ def comments(sight: Sight) -> Iterator[str]:
     if isinstance(what, Message):
         for fd in what.frame.fds:
             yield f"fd {identity(fd)}: {', '.join(facts(fd, sight.names))}"
-    yield from (f"problem: {printable(problem)}" for problem in sight.problems)
+    yield from (f"problem: {printable(problem.text)}" for problem in sight.problems)
 
 
 def limited(text: str) -> bytes:

@@ -9,9 +9,10 @@ from vutrace.dissection.layouts import layouts_of
 from vutrace.dissection.registry import Registry
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names, bit_numbers
 from vutrace.protocol.layers import Layer
-from vutrace.protocol.messages import TABLES, sender_of
-from vutrace.protocol.payloads import Ack, Blob, Config
+from vutrace.protocol.messages import TABLES, layers_of
+from vutrace.protocol.payloads import Config
 from vutrace.protocol.spec import MessageSpec
+from vutrace.protocol.wire import sender_of
 from vutrace.records import Channel
 from vutrace.session import context, recognition
 from vutrace.views.descriptors import SEALS
@@ -39,7 +40,7 @@ def tables(registry: Registry) -> dict[str, Value]:
         "RING_PACKED": context.RING_PACKED.bit_length() - 1,
         "SENDERS": senders(),
         "WEIGHTS": weights(),
-        "FRAME_PROBLEMS": {int(flag): text for flag, text in FRAME_PROBLEMS.items()},
+        "FRAME_PROBLEMS": {int(flag): problem.text for flag, problem in FRAME_PROBLEMS.items()},
         "SEALS": bits(SEALS),
         "ERRNO": dict(errno.errorcode),
         "EXPORTED": {"table": export.TABLE, "place": export.PLACE},
@@ -70,9 +71,8 @@ def message(spec: MessageSpec, owner: str, layers: Layers) -> Entry:
 
 def payload(spec: MessageSpec, reply: bool, owner: str, layers: Layers) -> Entry:
     """The layouts of a message in one role, and the sizes that fit in words."""
-    known: tuple[type[Layer], ...] = (*spec.reply, Ack) if reply else spec.request
     return {
-        "layers": [layers.add(layer, prefix(layer, owner)) for layer in known],
+        "layers": [layers.add(layer, prefix(layer, owner)) for layer in layers_of(spec, reply)],
         "sizes": layouts_of(spec, reply, False).sizes,
     }
 
@@ -85,7 +85,7 @@ def prefix(layer: type[Layer], owner: str) -> str:
 
 def unknown(layers: Layers) -> Entry:
     """The row of a number that no table has."""
-    return message(MessageSpec(0, "", (Blob,), (Blob,)), "", layers)
+    return message(MessageSpec(0, "", ("Blob",), ("Blob",)), "", layers)
 
 
 def device_of(device: Device, layers: Layers) -> Entry:

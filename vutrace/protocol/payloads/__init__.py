@@ -1,4 +1,4 @@
-"""The payloads of the main channel and the back-end channel, one scapy layer per structure.
+"""The payloads of all channels, one scapy layer per structure.
 
 Field names are those of the spec's structures (vhost-user.rst, "Message Specification" and its
 payload sections). Where implementations lay a payload out in more than one way, each way is a layer
@@ -16,6 +16,18 @@ from vutrace.protocol.payloads.crypto import (
 )
 from vutrace.protocol.payloads.device import Config, DeviceState, DeviceStateReply, Inflight, Uuid
 from vutrace.protocol.payloads.generic import U64, Ack, Blob
+from vutrace.protocol.payloads.gpu import (
+    CursorPos,
+    CursorUpdate,
+    DisplayInfo,
+    DmabufScanout,
+    DmabufScanout2,
+    Edid,
+    GpuProtocolFeatures,
+    Scanout,
+    ScanoutId,
+    Update,
+)
 from vutrace.protocol.payloads.memory import (
     IOTLB_TYPES,
     Iotlb,
@@ -63,11 +75,18 @@ __all__ = [
     "Config",
     "CryptoSession",
     "CryptoSessionId",
+    "CursorPos",
+    "CursorUpdate",
     "DeviceState",
     "DeviceStateReply",
+    "DisplayInfo",
+    "DmabufScanout",
+    "DmabufScanout2",
+    "Edid",
     "ExternalMap",
     "Features",
     "GpuMap",
+    "GpuProtocolFeatures",
     "Inflight",
     "Iotlb",
     "Log",
@@ -81,9 +100,12 @@ __all__ = [
     "ProtocolFeatures",
     "QueueNum",
     "Rarp",
+    "Scanout",
+    "ScanoutId",
     "ShmemConfig",
     "SingleRegion",
     "Status",
+    "Update",
     "Uuid",
     "VringAddr",
     "VringBase",

@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from vutrace.dissection.checks import FRAME_PROBLEMS
+from vutrace.dissection.checks import CUT
 from vutrace.dissection.message import Message
 from vutrace.protocol.payloads import Ack
-from vutrace.records import Channel, Event, EventKind, FrameFlag, Side, connection_letter
+from vutrace.records import Channel, Event, EventKind, Side, connection_letter
 from vutrace.session.row import Row
 from vutrace.views.rows import Rows
 from vutrace.views.sight import Onlooker, Sight
@@ -62,7 +62,7 @@ def note_wrong(found: Findings, line: str, why: tuple[str, ...], recent: Iterabl
 def reasons(sight: Sight) -> Iterator[str]:
     """What is wrong with a row: problems, an error, an acknowledgement that is none."""
     what = sight.row.what
-    yield from (problem for problem in sight.problems if problem != FRAME_PROBLEMS[FrameFlag.CUT])
+    yield from (problem.text for problem in sight.problems if problem.rule is not CUT)
     if isinstance(what, Event):
         if what.kind is EventKind.ERROR:
             yield "an error on the connection"

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES
 from vutrace.protocol.layers import Layer, Listed, Tail, size_of, title
-from vutrace.protocol.messages import PREFIX, REQUESTER, TABLES, heading
+from vutrace.protocol.messages import PREFIX, TABLES, heading, resolve
 from vutrace.protocol.shows import Kind, Show
-from vutrace.protocol.spec import FdRule, MessageSpec, Payload, ReplyRule
+from vutrace.protocol.spec import FdRule, MessageSpec, ReplyRule
+from vutrace.protocol.wire import REQUESTER
 from vutrace.records import Channel
 from vutrace.views.fields import FieldShow, shows_of
 
@@ -45,7 +46,7 @@ def headed(parts: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
 def sections(channel: Channel, spec: MessageSpec) -> Iterator[tuple[str, list[str]]]:
     """What there is to say, under headings."""
     yield "also", [", ".join([PREFIX + spec.name, *spec.aliases])] if in_spec(channel, spec) else []
-    yield "request", list(layouts(spec.request))
+    yield "request", list(layouts(resolve(spec.request)))
     yield "reply", list(reply(spec))
     yield "fds", [fds(spec)]
     yield "needs", [gate(spec)] if spec.gate else []
@@ -67,7 +68,7 @@ def source(channel: Channel, spec: MessageSpec) -> str:
     return f"not in it: {spec.heading or 'a message that a plug-in adds'}"
 
 
-def layouts(payload: Payload) -> Iterator[str]:
+def layouts(payload: Iterable[type[Layer]]) -> Iterator[str]:
     """Every layout that a payload has in the wild."""
     for number, layer in enumerate(payload):
         yield ("or " if number else "") + f"{title(layer)}{length(layer)}"
@@ -117,7 +118,7 @@ def reply(spec: MessageSpec) -> Iterator[str]:
     if spec.rule is ReplyRule.ACK:
         yield "then a u64: 0 is success, anything else an error"
     if spec.reply:
-        yield from layouts(spec.reply)
+        yield from layouts(resolve(spec.reply))
 
 
 def fds(spec: MessageSpec) -> str:

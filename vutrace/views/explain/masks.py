@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
+from vutrace.problems import Problem
 from vutrace.protocol.bits import (
     DEVICE_STATUS,
     GPU_PROTOCOL_FEATURES,
@@ -16,7 +17,7 @@ from vutrace.protocol.bits import (
     bit_numbers,
 )
 from vutrace.protocol.messages import TABLES
-from vutrace.protocol.spec import FLAG_NAMES
+from vutrace.protocol.wire import FLAG_NAMES
 from vutrace.views.sight import attempt
 from vutrace.views.text import printable
 from vutrace.views.tree import bit_lines
@@ -132,8 +133,9 @@ def remarks(value: int, space: Space, device: Device) -> Iterator[str]:
 def noted(features: int, device: Device) -> list[str]:
     """What the device's dissector notes about features, or what it raises."""
     nothing: list[str] = []
-    problems: list[str] = []
-    return attempt(device, lambda: [*map(printable, device.notes(features))], nothing, problems) + problems
+    problems: list[Problem] = []
+    notes = attempt(device, lambda: [*map(printable, device.notes(features))], nothing, problems)
+    return notes + [printable(problem.text) for problem in problems]
 
 
 def bit(number: int, device: Device, wanted: str = "") -> Iterator[str]:

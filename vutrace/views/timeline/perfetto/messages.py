@@ -92,6 +92,6 @@ def facts_of(sight: Sight, what: Message) -> Annotations:
         "fields": raw_fields(what.layer, what.fields, secrets=False),
         "descriptors": [identity(info) for info in what.frame.fds],
         "latency_ns": row.latency_ns,
-        "problems": list(sight.problems),
+        "problems": [problem.text for problem in sight.problems],
     }
     return {name: value for name, value in told.items() if value not in (None, "", [], {})}

@@ -1,6 +1,6 @@
-"""The GPU channel: layers and messages of the socket that GPU_SET_SOCKET passed.
+"""The payloads of the GPU channel.
 
-Requests go from back-end to front-end; headers carry no version bits. Source: vhost-user-gpu.rst;
+Source: vhost-user-gpu.rst;
 the replies of GET_DISPLAY_INFO and GET_EDID are virtio-gpu structures.
 """
 
@@ -11,7 +11,6 @@ from scapy.fields import Field
 from vutrace.protocol.bits import GPU_PROTOCOL_FEATURES
 from vutrace.protocol.layers import Fixed, Layer, Nested, Tail, i32, le32, le64, pad, u8, u32, u64
 from vutrace.protocol.shows import BYTES, HEX, flags
-from vutrace.protocol.spec import NOTHING, FdRule, MessageSpec, ReplyRule, Table, table
 
 RECTANGLE = ("x", "y", "width", "height")
 
@@ -109,30 +108,3 @@ class Edid(Layer):
 
     name = "EDID"
     fields_desc = [*CONTROL_HEADER, le32("size"), pad(4, "edid_padding"), Fixed("edid", 1024, BYTES)]
-
-
-NEVER = ReplyRule.NEVER
-
-GPU_MESSAGES: Table = table(
-    MessageSpec(1, "GPU_GET_PROTOCOL_FEATURES", reply=(GpuProtocolFeatures,), rule=ReplyRule.ALWAYS),
-    MessageSpec(2, "GPU_SET_PROTOCOL_FEATURES", (GpuProtocolFeatures,), rule=NEVER),
-    MessageSpec(3, "GPU_GET_DISPLAY_INFO", reply=(DisplayInfo,), rule=ReplyRule.ALWAYS),
-    MessageSpec(4, "GPU_CURSOR_POS", (CursorPos,), rule=NEVER),
-    MessageSpec(5, "GPU_CURSOR_POS_HIDE", (CursorPos,), rule=NEVER),
-    MessageSpec(6, "GPU_CURSOR_UPDATE", (CursorUpdate,), rule=NEVER),
-    MessageSpec(7, "GPU_SCANOUT", (Scanout,), rule=NEVER),
-    MessageSpec(8, "GPU_UPDATE", (Update,), rule=NEVER),
-    MessageSpec(9, "GPU_DMABUF_SCANOUT", (DmabufScanout,), rule=NEVER, fds=FdRule.IF_SHOWN),
-    MessageSpec(
-        10,
-        "GPU_DMABUF_UPDATE",
-        (Update,),
-        NOTHING,
-        ReplyRule.ALWAYS,
-        note="the empty reply is held back until the front-end has drawn",
-    ),
-    MessageSpec(11, "GPU_GET_EDID", (ScanoutId,), (Edid,), ReplyRule.ALWAYS, gate="EDID"),
-    MessageSpec(
-        12, "GPU_DMABUF_SCANOUT2", (DmabufScanout2,), rule=NEVER, fds=FdRule.IF_SHOWN, gate="DMABUF2"
-    ),
-)
