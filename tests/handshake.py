@@ -209,7 +209,7 @@ def the_rest() -> list[Line]:
         front("SET_DEVICE_STATE_FD", direction=0, phase=0, fds=[FdInfo(FdKind.PIPE, inode=77)]),
         back("SET_DEVICE_STATE_FD", u64=0x100),
         front("CREATE_CRYPTO_SESSION", op_code=2, key_len=16, key=b"not to be seen!!"),
-        front(45, b"hello"),
+        front(4242, b"hello"),
         front(0x1234, bytes(range(40))),
         front("SET_VRING_NUM", b"\1\0\0\0\2"),
         front("SET_VRING_KICK", u64=1),

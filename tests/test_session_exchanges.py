@@ -73,7 +73,7 @@ def pairs(records: Iterable[Record]) -> list[int | None]:
 
 def problems(records: Iterable[Record]) -> list[str]:
     """What is wrong, over all rows."""
-    return [problem for row in rows(records) for problem in row.problems]
+    return [problem.text for row in rows(records) for problem in row.problems]
 
 
 def test_a_reply_names_its_request_and_the_time_it_took() -> None:

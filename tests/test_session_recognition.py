@@ -184,4 +184,4 @@ def test_a_ring_name_that_raises_is_a_problem_on_the_row() -> None:
 
     row = session.message(1, 0, Dissector()(frame))
     assert row.ring_name == "q3"
-    assert row.problems == ("dissector acme: ZeroDivisionError: no rings",)
+    assert [problem.text for problem in row.problems] == ["dissector acme: ZeroDivisionError: no rings"]

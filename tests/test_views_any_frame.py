@@ -163,4 +163,4 @@ def test_what_a_dissector_raises_is_a_problem_of_its_row() -> None:
         0, 0, 1, Channel.MAIN, Side.FRONTEND, struct.pack("<IIIQ", 2, 1, 8, 1), (), FrameFlag.NONE, 20
     )
     (sight,) = Onlooker().sights(rows_of([frame]))
-    assert sight.problems == ("dissector odd: RuntimeError: of the\\nplug-in",)
+    assert [problem.text for problem in sight.problems] == ["dissector odd: RuntimeError: of the\nplug-in"]

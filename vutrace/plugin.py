@@ -11,6 +11,7 @@ DEVICE = Device("blk", number=2, features={9: "VIRTIO_BLK_F_FLUSH"}, config=Conf
 
 from vutrace.dissection.device import Device, Evidence
 from vutrace.protocol.bits import bit, bit_names
+from vutrace.protocol.effects import Fact, Learns, MemoryEffect, Purpose, RingEffect
 from vutrace.protocol.layers import (
     Array,
     Fixed,
@@ -66,13 +67,18 @@ __all__ = [
     "Channel",
     "Device",
     "Evidence",
+    "Fact",
     "FdRule",
     "Fixed",
     "Layer",
+    "Learns",
     "Listed",
+    "MemoryEffect",
     "MessageSpec",
     "Nested",
+    "Purpose",
     "ReplyRule",
+    "RingEffect",
     "Tail",
     "bit",
     "bit_names",

@@ -18,9 +18,7 @@ from vutrace.sockets.passed import PASSED_BY, Passed
 from vutrace.sockets.process import credentials, describe_process, descriptors_readable
 
 _PASSED_CHANNELS = {
-    number: (row.passes, PASSED_BY[row.passes])
-    for number, row in FRONTEND_MESSAGES.items()
-    if row.passes
+    number: (row.passes, PASSED_BY[row.passes]) for number, row in FRONTEND_MESSAGES.items() if row.passes
 }
 
 

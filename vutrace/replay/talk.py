@@ -19,7 +19,6 @@ Log = Callable[[Record], Row]
 """Takes what passed, gives its row: records it, shows it, follows the session."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Heard:
     """A message of the peer with its row; descriptors are the taker's to close."""

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Sequence
 
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
-from vutrace.records import Channel, FdInfo
+from vutrace.records import FdInfo
 from vutrace.sockets.inspect import describe
 
 Ancillary = Sequence[tuple[int, int, bytes]]

@@ -1,7 +1,6 @@
 """The payloads of the GPU channel.
 
-Source: vhost-user-gpu.rst;
-the replies of GET_DISPLAY_INFO and GET_EDID are virtio-gpu structures.
+Source: vhost-user-gpu.rst; the replies of GET_DISPLAY_INFO and GET_EDID are virtio-gpu structures.
 """
 
 from typing import Any

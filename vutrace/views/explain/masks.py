@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
-from vutrace.problems import Problem
 from vutrace.protocol.bits import (
     DEVICE_STATUS,
     GPU_PROTOCOL_FEATURES,
@@ -21,6 +21,9 @@ from vutrace.protocol.wire import FLAG_NAMES
 from vutrace.views.sight import attempt
 from vutrace.views.text import printable
 from vutrace.views.tree import bit_lines
+
+if TYPE_CHECKING:
+    from vutrace.problems import Problem
 
 Aliases = Mapping[int, tuple[str, ...]]
 
