@@ -1,24 +1,28 @@
 """One JSON object per row; the keys are fixed (design §6): more may come, none is renamed.
 
-A capture may have a million rows: a line is written key by key, and the text of a small payload kept.
+A capture may have a million rows: a line is written key by key, and what a short message says is kept.
 """
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import lru_cache
+from operator import attrgetter
 
+from vutrace.dissection.kept import LONGEST, Kept
 from vutrace.dissection.message import Message
 from vutrace.protocol.layers import has_secrets
-from vutrace.records import Event, connection_letter
+from vutrace.records import Event, FdInfo, connection_letter
 from vutrace.session.context import RING_PACKED
-from vutrace.views.objects import fd_object, names, raw_fields
+from vutrace.views.objects import names, raw_fields
 from vutrace.views.sight import Sight
 from vutrace.views.text import REDACTED
 
 encode = json.JSONEncoder(default=str).encode
 quoted = lru_cache(4096)(encode)  # names of messages, rings, phases: few, and on every row
 letter = lru_cache(4096)(connection_letter)
-KEPT, KEPT_BYTES = 4096, 128
+FD_KEYS = tuple(each.name for each in fields(FdInfo))
+fd_values = attrgetter(*FD_KEYS)
 BOOLEANS = {False: "false", True: "true"}
 
 
@@ -27,7 +31,7 @@ class JsonLines:
 
     def __init__(self, secrets: bool = False) -> None:
         self.secrets = secrets
-        self._payloads: dict[tuple[object, ...], str] = {}
+        self._contents: Kept[tuple[object, ...], str] = Kept()
 
     def heading(self) -> Iterator[str]:
         """Nothing stands above the first object."""
@@ -40,45 +44,52 @@ class JsonLines:
 
     def message_line(self, sight: Sight, message: Message) -> str:
         """A message. Written key by key, since an encoder takes three times as long for the whole."""
-        row, frame, spec = sight.row, message.frame, message.spec
+        row, frame = sight.row, message.frame
         latency = None if row.latency_ns is None else row.latency_ns / 1e9
         return (
             f'{{"number": {row.number}, "time": {row.since_first_ns / 1e9!r}, "time_ns": {frame.time_ns}, '
             f'"connection": "{letter(frame.connection)}", "session": {frame.session}, '
-            f'"channel": "{frame.channel}", "sender": "{frame.sender}", "kind": "message", '
-            f'"request": {spec.number}, "name": {quoted(spec.name)}, '
-            f'"reply": {BOOLEANS[message.reply]}, "need_reply": {BOOLEANS[message.need_reply]}, '
-            f'"ring": {known(row.ring)}, "ring_name": {quoted(row.ring_name)}, "size": {message.size}, '
-            f"{self.payload(sight, message)}, "
-            f'"fds": {encode([fd_object(info) for info in frame.fds]) if frame.fds else "[]"}, '
+            f"{self.content(sight, message)}, "
+            f'"fds": {fd_list(frame.fds) if frame.fds else "[]"}, '
             f'"reply_to": {known(row.reply_to)}, "latency": {known(latency)}, '
             f'"phase": {quoted(row.phase)}, "loop": {quoted(row.loop)}, '
             f'"problems": {encode([problem.text for problem in sight.problems]) if sight.problems else "[]"}'
             f"{self.rest(message) if message.rest else ''}{added(sight)}}}"
         )
 
-    def payload(self, sight: Sight, message: Message) -> str:
-        """`fields` and `names`. The same small payloads come again and again: their text is kept."""
-        context, frame = sight.row.context, message.frame
-        if sight.config or len(frame.data) > KEPT_BYTES:
-            return self.payload_text(sight, message)
-        read_by = context.device.name, context.has_feature(RING_PACKED), frame.big_endian
-        key = (message.layer, message.spec.name, frame.data, *read_by)
-        text = self._payloads.get(key)
-        if text is None:
-            if len(self._payloads) >= KEPT:
-                self._payloads.clear()
-            text = self._payloads[key] = self.payload_text(sight, message)
-        return text
+    def content(self, sight: Sight, message: Message) -> str:
+        """From `channel` to `names`: what its bytes say, kept for the next message of the same."""
+        row, frame = sight.row, message.frame
+        if sight.config or len(frame.data) > LONGEST:
+            return self.content_text(sight, message)
+        context = row.context
+        key = (
+            *(frame.data, frame.channel, frame.sender, frame.wire_size, frame.big_endian),
+            *(message.layer, message.name, row.ring, row.ring_name),
+            *(context.device.name, context.has_feature(RING_PACKED)),
+        )
+        text = self._contents.get(key)
+        return text or self._contents.keep(key, self.content_text(sight, message))
 
-    def payload_text(self, sight: Sight, message: Message) -> str:
+    def content_text(self, sight: Sight, message: Message) -> str:
+        """From `channel` to `names`."""
+        row = sight.row
+        return (
+            f'"channel": "{message.channel}", "sender": "{message.frame.sender}", "kind": "message", '
+            f'"request": {message.request}, "name": {quoted(message.name)}, '
+            f'"reply": {BOOLEANS[message.reply]}, "need_reply": {BOOLEANS[message.need_reply]}, '
+            f'"ring": {known(row.ring)}, "ring_name": {quoted(row.ring_name)}, "size": {message.size}, '
+            f"{self.payload(sight, message)}"
+        )
+
+    def payload(self, sight: Sight, message: Message) -> str:
         """The raw values and what they mean, with those of the configuration space."""
-        fields = raw_fields(message.layer, message.fields, self.secrets)
+        values = raw_fields(message.layer, message.fields, self.secrets)
         named = names(message.layer, message.fields, sight.row.context)
         if sight.config and sight.layout:
-            fields = {**fields, "config": raw_fields(sight.layout, sight.config, self.secrets)}
+            values = {**values, "config": raw_fields(sight.layout, sight.config, self.secrets)}
             named = {**named, "config": names(sight.layout, sight.config, sight.row.context)}
-        return f'"fields": {encode(fields)}, "names": {encode(named)}'
+        return f'"fields": {encode(values)}, "names": {encode(named)}'
 
     def rest(self, message: Message) -> str:
         """The bytes behind the fields; in a message with secrets they may be some."""
@@ -124,6 +135,22 @@ def added(sight: Sight) -> str:
     if sight.device:
         text += f', "device": {encode({"name": sight.device.name, "reason": sight.row.context.reason})}'
     return f'{text}, "notes": {encode(sight.notes)}' if sight.notes else text
+
+
+def fd_list(infos: tuple[FdInfo, ...]) -> str:
+    """The descriptors, with what is known of each."""
+    return f"[{', '.join(map(fd_text, infos))}]"
+
+
+def fd_text(info: FdInfo) -> str:
+    """A descriptor, key by key."""
+    known = zip(FD_KEYS, fd_values(info), strict=True)
+    texts = [
+        f'"{name}": {value if isinstance(value, int) else quoted(value)}'
+        for name, value in known
+        if value is not None and value != ""
+    ]
+    return f"{{{', '.join(texts)}}}"
 
 
 def known(number: float | None) -> str:

@@ -4,14 +4,12 @@ What is to be done with the fields of a layer is found out once per layer.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from vutrace.protocol.bits import bit_names
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.shows import Kind, Show
-from vutrace.records import FdInfo
 from vutrace.session.context import RING_PACKED, Context
 from vutrace.views.fields import FieldShow, shows_of
 from vutrace.views.text import REDACTED, WORDS, feature_names, halves, text_of
@@ -117,12 +115,3 @@ NAMERS: Mapping[Kind, Namer] = {
     Kind.VRING_BASE: base_names,
     **dict.fromkeys((Kind.ENUM, Kind.ACK, Kind.MAC, Kind.TEXT, Kind.UUID), text_of),
 }
-
-
-@lru_cache(4096)
-def fd_object(info: FdInfo) -> dict[str, Json]:
-    """A descriptor: what is known of it."""
-    return {name: value for name in FD_KEYS if (value := getattr(info, name)) not in (None, "")}
-
-
-FD_KEYS = tuple(each.name for each in fields(FdInfo))
