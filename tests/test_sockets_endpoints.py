@@ -4,13 +4,15 @@ import errno
 import os
 import socket
 import stat
+import threading
 import time
 from pathlib import Path
 
 import pytest
-from proxy_lab import Lab, events, frames, message, receive, receive_message, send, wait_for
+from proxy_lab import SECONDS, Lab, events, frames, message, receive, receive_message, send, wait_for
 
 from vutrace.records import Connection, EventKind
+from vutrace.sockets import address, endpoints
 from vutrace.sockets.endpoints import Connecting, Endpoint, EndpointError, How, open_source, parse_endpoint
 
 
@@ -28,7 +30,7 @@ def test_an_endpoint_is_a_path_or_a_word_and_a_path(text: str, endpoint: Endpoin
     assert parse_endpoint(text, How.LISTEN) == endpoint
 
 
-@pytest.mark.parametrize("text", ["", "listen:", "fd:", "fd:x", "fd:-1"])
+@pytest.mark.parametrize("text", ["", "listen:", "fd:", "fd:x", "fd:-1", "@", "connect:@"])
 def test_what_is_no_endpoint_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="'"):
         parse_endpoint(text, How.CONNECT)
@@ -53,6 +55,96 @@ def test_a_stale_socket_is_replaced_a_living_one_is_not(tmp_path: Path) -> None:
         with pytest.raises(BlockingIOError):
             other.accept()  # it did not even notice
     open_source(endpoint).close()
+
+
+def test_of_two_starts_on_one_dead_socket_one_listens_and_one_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = Endpoint(How.LISTEN, str(tmp_path / "s"))
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(endpoint.path)
+
+    def answers_slowly(path: str) -> bool:
+        answer = real(path)
+        time.sleep(0.2)
+        return answer
+
+    real = address._answers
+    monkeypatch.setattr(address, "_answers", answers_slowly)
+    opened, told = [], []
+
+    def start() -> None:
+        try:
+            opened.append(open_source(endpoint))
+        except EndpointError as error:
+            told.append(str(error))
+
+    starts = [threading.Thread(target=start) for _ in range(2)]
+    for each in starts:
+        each.start()
+    for each in starts:
+        each.join(SECONDS)
+    assert len(opened) == 1
+    assert told == [f"{endpoint}: in use by another process"]
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(endpoint.path)
+        assert opened[0].listener
+        opened[0].listener.accept()[0].close()
+    opened[0].close()
+
+
+def test_a_socket_never_has_another_mode_and_no_link_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a chmod follows whatever stands at the path by then")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    before = os.umask(0o077)
+    try:
+        source = open_source(Endpoint(How.LISTEN, str(tmp_path / "s")), 0o660)
+        assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o660
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)
+    source.close()
+
+
+def test_a_name_with_an_at_is_in_the_abstract_namespace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"vutrace-{os.getpid()}"
+    listening = open_source(parse_endpoint(f"@{name}", How.LISTEN))
+    with pytest.raises(EndpointError, match="in use"):
+        open_source(parse_endpoint(f"listen:@{name}", How.LISTEN))
+    reached = open_source(parse_endpoint(f"connect:@{name}", How.LISTEN)).take()
+    accepted = listening.take()
+    reached.sendall(b"x")
+    assert accepted.recv(2) == b"x"
+    assert f"@{name}" in Path("/proc/net/unix").read_text()
+    assert not list(tmp_path.iterdir())
+    for each in (listening, reached, accepted):
+        each.close()
+    open_source(parse_endpoint(f"@{name}", How.LISTEN)).close()
+
+
+def test_a_name_lets_no_other_user_in_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "credentials", lambda peer: (1, 4711))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    endpoint = Endpoint(How.LISTEN, f"@vutrace-{os.getpid()}")
+    for mode in (0o600, 0o666):
+        source = open_source(endpoint, mode)
+        peer = open_source(Endpoint(How.CONNECT, endpoint.path)).take()
+        if mode == 0o600:
+            with pytest.raises(OSError, match="of user 4711 was turned away"):
+                source.take()
+        else:
+            source.take().close()
+        peer.setblocking(True)
+        assert receive(peer, 1)[0] == b""
+        peer.close()
+        source.close()
 
 
 def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C: a silent end while the program loads, and KeyboardInterrupt once a verb has something to tidy up."""
+"""Ctrl-C: a silent end while the program loads, KeyboardInterrupt once a verb may have to tidy up."""
 
 import signal
 import sys

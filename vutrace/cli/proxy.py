@@ -35,7 +35,8 @@ def proxy(
         typer.Argument(
             metavar="FRONTEND BACKEND",
             help="Each is PATH, listen:PATH, connect:PATH or fd:N; "
-            "a PATH alone is listened on for the front-end, connected to for the back-end.",
+            "a PATH alone is listened on for the front-end, connected to for the back-end. "
+            "@NAME is a name in the abstract namespace.",
         ),
     ],
     pair: Annotated[
@@ -116,10 +117,16 @@ def _pairs(texts: list[str], words: int) -> "list[tuple[Endpoint, Endpoint]]":
 
 
 def _refuse_circles(endpoints: "list[Endpoint]") -> None:
-    listening = {os.path.realpath(end.path) for end in endpoints if end.how == "listen"}
+    listening = {_place(end) for end in endpoints if end.how == "listen"}
     for end in endpoints:
-        if end.how == "connect" and os.path.realpath(end.path) in listening:
+        if end.how == "connect" and _place(end) in listening:
             raise UsageError(f"{end.path} is both listened on and connected to: vutrace would talk to itself")
+
+
+def _place(end: "Endpoint") -> str:
+    from vutrace.sockets.address import is_abstract
+
+    return end.path if is_abstract(end.path) else os.path.realpath(end.path)
 
 
 def _refuse_unknown(device: str, files: list[str] | None) -> None:

@@ -4,14 +4,16 @@ import contextlib
 import errno
 import os
 import socket
-import stat
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vutrace.sockets.address import address_of, identity, is_abstract, listen_at
+from vutrace.sockets.process import credentials
+
 SO_ACCEPTCONN = getattr(socket, "SO_ACCEPTCONN", 30)
-BACKLOG = 64
+ANYBODY = 0o006  # the bits of a mode that let every user connect
 
 
 class EndpointError(Exception):
@@ -28,7 +30,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One side of a pair: a path to listen on or to connect to, or an inherited descriptor."""
+    """One side of a pair: a path or @NAME to listen on or to connect to, or an inherited descriptor."""
 
     how: How
     path: str = ""
@@ -39,11 +41,11 @@ class Endpoint:
 
 
 def parse_endpoint(text: str, default: How) -> Endpoint:
-    """An endpoint from PATH, listen:PATH, connect:PATH or fd:N; ValueError where it is none of them."""
+    """An endpoint from PATH, @NAME, listen:PATH, connect:PATH or fd:N; ValueError where it is none."""
     word, colon, rest = text.partition(":")
     if not colon or word not in tuple(How):
         word, rest = default, text
-    if not rest:
+    if not rest.removeprefix("@"):
         raise ValueError(f"'{text}' names no {'descriptor' if word == How.FD else 'path'}")
     if word != How.FD:
         return Endpoint(How(word), path=rest)
@@ -87,7 +89,7 @@ class Listening(Source):
         listener.setblocking(False)  # somebody else may share it and accept first
         self.listener: socket.socket = listener
         self._path = path
-        self._identity = _identity(path) if path else None
+        self._identity = identity(path) if path else None
 
     def arrived(self) -> None:
         self.ready = self.pressing = True
@@ -99,24 +101,41 @@ class Listening(Source):
     def close(self) -> None:
         self.listener.close()
         # Only what it made itself: the path may hold somebody else's socket by now.
-        if self._identity and _identity(self._path) == self._identity:
+        if self._identity and identity(self._path) == self._identity:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
 
 
+class ListeningByName(Listening):
+    """Accepts at a name, which has no mode: root and this user alone, unless `mode` lets everybody."""
+
+    def __init__(self, listener: socket.socket, mode: int) -> None:
+        super().__init__(listener)
+        self._open = bool(mode & ANYBODY)
+
+    def take(self) -> socket.socket:
+        peer = super().take()
+        user = credentials(peer)[1]
+        if self._open or user in (0, os.geteuid()):
+            return peer
+        peer.close()
+        text = f"a process of user {user} was turned away (--socket-mode 666 lets everybody connect)"
+        raise OSError(errno.ECONNREFUSED, text)
+
+
 class Connecting(Source):
-    """Connects to a path, each time anew."""
+    """Connects to a path or name, each time anew."""
 
     ready = True
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._address = address_of(path)
 
     def take(self) -> socket.socket:
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             peer.setblocking(False)  # a full backlog would block the relay
-            peer.connect(self._path)
+            peer.connect(self._address)
         except OSError:
             peer.close()
             raise
@@ -151,7 +170,10 @@ def open_source(endpoint: Endpoint, mode: int = 0o600) -> Source:
     try:
         match endpoint.how:
             case How.LISTEN:
-                return _listen(endpoint.path, mode)
+                listener = listen_at(endpoint.path, mode)
+                if is_abstract(endpoint.path):
+                    return ListeningByName(listener, mode)
+                return Listening(listener, endpoint.path)
             case How.CONNECT:
                 return Connecting(endpoint.path)
             case How.FD:
@@ -181,52 +203,3 @@ def _inherit(fd: int) -> Source:
     if inherited.getsockopt(socket.SOL_SOCKET, SO_ACCEPTCONN):
         return Listening(inherited)
     return Given(inherited)
-
-
-def _listen(path: str, mode: int) -> Listening:
-    _make_way(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)  # nobody else may connect between bind and chmod
-    try:
-        listener.bind(path)
-    except OSError:
-        listener.close()
-        raise
-    finally:
-        os.umask(before)
-    os.chmod(path, mode)
-    listener.listen(BACKLOG)
-    return Listening(listener, path)
-
-
-def _make_way(path: str) -> None:
-    try:
-        found = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(found):
-        raise OSError(errno.EEXIST, "exists and is not a socket")
-    if _answers(path):
-        raise OSError(errno.EADDRINUSE, "in use by another process")
-    os.unlink(path)
-
-
-def _answers(path: str) -> bool:
-    # A datagram socket's connect to a living stream socket fails with EPROTOTYPE, to a dead one with
-    # ECONNREFUSED, and the other process does not notice either.
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            return False
-        except OSError:
-            return True
-    return True
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
