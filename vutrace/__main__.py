@@ -2,7 +2,7 @@
 """The program: `vutrace`, which is this file, and `python -m vutrace`."""
 
 # Both are built into the interpreter: before anything is loaded, Ctrl-C ends it silently, with one status.
-import _signal
+import _signal  # type: ignore[import-not-found]
 import posix
 
 INTERRUPTED = 130
