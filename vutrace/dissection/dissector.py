@@ -15,6 +15,7 @@ from vutrace.dissection.checks import (
     size_problems,
 )
 from vutrace.dissection.decoder import Fields
+from vutrace.dissection.kept import LONGEST, Kept
 from vutrace.dissection.layouts import Layouts, layouts_of
 from vutrace.dissection.message import Message
 from vutrace.problems import Problem
@@ -38,10 +39,18 @@ class Dissector:
         self._tables = {
             channel: {**rows, **(extra or {}).get(channel, {})} for channel, rows in TABLES.items()
         }
+        self._known: Kept[tuple[object, ...], Message] = Kept()
         self._layouts = lru_cache(4096)(self._find)
 
     def __call__(self, frame: Frame) -> Message:
-        """The message that `frame` holds."""
+        """The message that `frame` holds; one that came before, but for its frame, is not read again."""
+        if len(frame.data) > LONGEST:
+            return self._read(frame)
+        key = frame.data, frame.channel, frame.sender, frame.flags, frame.big_endian, len(frame.fds)
+        known = self._known.get(key)
+        return known.again(frame) if known else self._known.keep(key, self._read(frame))
+
+    def _read(self, frame: Frame) -> Message:
         data = frame.data
         if len(data) < HEADER_SIZE or (frame.flags is not SOUND and frame.flags & FrameFlag.RAW):
             return headless(frame)
@@ -60,9 +69,9 @@ class Dissector:
             and frame.sender is layouts.sender
             and len(frame.fds) == layouts.fds
         ):
-            return Message(frame, layouts.spec, flags, layer, fields, b"", ())
+            return Message.of(frame, layouts.spec, flags, layer, fields)
         problems = tuple(self._problems(frame, flags, size, layouts, layer, fields, fits))
-        return Message(frame, layouts.spec, flags, layer, fields, payload[used:], problems)
+        return Message.of(frame, layouts.spec, flags, layer, fields, payload[used:], problems)
 
     def _find(self, channel: Channel, request: int, reply: bool, big_endian: bool) -> Layouts:
         spec = self._tables[channel].get(request)
@@ -105,4 +114,4 @@ def headless(frame: Frame) -> Message:
     problems = tuple(frame_problems(frame)) or (
         SHORT.problem(f"{len(frame.data)} bytes are less than a header"),
     )
-    return Message(frame, replace(spec, request=NOTHING), VHOST_USER.version, Blob, data, b"", problems)
+    return Message.of(frame, replace(spec, request=NOTHING), VHOST_USER.version, Blob, data, b"", problems)

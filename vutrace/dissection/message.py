@@ -15,14 +15,29 @@ def has_header(frame: Frame) -> bool:
     return len(frame.data) >= HEADER_SIZE and not frame.flags & FrameFlag.RAW
 
 
+def number_in(fields: Fields, name: str, mask: int = -1) -> int | None:
+    """A numeric field, or None where there is no such field."""
+    value = fields.get(name)
+    return value & mask if isinstance(value, int) else None
+
+
+def ring_in(fields: Fields) -> int | None:
+    """The vring that a payload about one names."""
+    index = number_in(fields, "index")
+    return number_in(fields, "u64", RING_MASK) if index is None else index
+
+
 class Message(NamedTuple):
     """One message with meaning, whatever its bytes were.
 
-    A tuple, since a frozen dataclass takes a third longer for the whole way from frame to message.
+    A tuple, since a frozen dataclass takes a third longer for the whole way from frame to message. What is
+    asked of a message many times is found out once, by `of`.
 
-    `flags` is the header's flag word; `layer` the layout that was taken for the payload, `fields`
-    its fields by name as far as they were whole, `rest` the bytes behind them. `problems` say what
-    is wrong with the message by itself.
+    `flags` is the header's flag word; `layer` the layout that was taken for the payload, `fields` its fields
+    by name as far as they were whole (never changed: equal messages share them), `rest` the bytes behind
+    them. `problems` say what is wrong with the message by itself. `name` is without VHOST_USER_. `reply`
+    tells that it answers a request, `need_reply` that the sender asks for an acknowledgement; `ring` is the
+    vring that it is about.
     """
 
     frame: Frame
@@ -32,31 +47,41 @@ class Message(NamedTuple):
     fields: Fields
     rest: bytes
     problems: tuple[Problem, ...]
+    name: str
+    channel: Channel
+    reply: bool
+    need_reply: bool
+    ring: int | None
 
-    @property
-    def name(self) -> str:
-        """The message's name without VHOST_USER_."""
-        return self.spec.name
+    @classmethod
+    def of(
+        cls,
+        frame: Frame,
+        spec: MessageSpec,
+        flags: int,
+        layer: type[Layer],
+        fields: Fields,
+        rest: bytes = b"",
+        problems: tuple[Problem, ...] = (),
+    ) -> "Message":
+        """The message that `frame` holds."""
+        channel = frame.channel
+        reply = is_reply(channel, frame.sender, flags) and has_header(frame)
+        need_reply = bool(flags & WIRES[channel].need_reply)
+        ring = ring_in(fields) if spec.ring else None
+        return cls(
+            *(frame, spec, flags, layer, fields, rest, problems),
+            *(spec.name, channel, reply, need_reply, ring),
+        )
+
+    def again(self, frame: Frame) -> "Message":
+        """The same message, as it came in another frame."""
+        return Message._make((frame, *self[1:]))
 
     @property
     def request(self) -> int:
         """The message's number on its channel."""
         return self.spec.number
-
-    @property
-    def channel(self) -> Channel:
-        """The socket it was sent on."""
-        return self.frame.channel
-
-    @property
-    def reply(self) -> bool:
-        """Whether it answers a request."""
-        return is_reply(self.channel, self.frame.sender, self.flags) and has_header(self.frame)
-
-    @property
-    def need_reply(self) -> bool:
-        """Whether the sender asks for an acknowledgement."""
-        return bool(self.flags & WIRES[self.channel].need_reply)
 
     @property
     def payload(self) -> bytes:
@@ -69,22 +94,13 @@ class Message(NamedTuple):
         return max(0, self.frame.wire_size - HEADER_SIZE)
 
     @property
-    def ring(self) -> int | None:
-        """The vring that the message is about."""
-        if not self.spec.ring:
-            return None
-        index = self.number_in("index")
-        return self.number_in("u64", RING_MASK) if index is None else index
-
-    @property
     def nofd(self) -> bool:
         """Whether the payload says that no descriptor comes along."""
         return bool(self.number_in("u64", NOFD))
 
     def number_in(self, field: str, mask: int = -1) -> int | None:
         """A numeric field, or None where the payload has no such field."""
-        value = self.fields.get(field)
-        return value & mask if isinstance(value, int) else None
+        return number_in(self.fields, field, mask)
 
 
 Dissected: TypeAlias = "Message | Event"
