@@ -86,9 +86,9 @@ def test_pieces_and_rows_are_as_declared(capture: Path, name: str) -> None:
 
     def rows() -> Iterator[Row]:
         asked.append(name)
-        return Tracker(Registry([])).rows(read(capture))
+        return Tracker(Registry({})).rows(read(capture))
 
-    tracker = Tracker(Registry([]))
+    tracker = Tracker(Registry({}))
     drawn = FORMATS[name].render(timeline(tracker.rows(read(capture)), tracker.connections), Options(rows))
     kinds = {type(piece) for piece in drawn}
     assert kinds == {bytes if FORMATS[name].binary else str}
