@@ -14,8 +14,8 @@ from pathlib import Path
 from vutrace.capture import read
 from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.message import Message
-from vutrace.peers import DPDK_22_11, PROFILES, FrontEnd, Journal, Offer, Server, Wire, serve
-from vutrace.peers.wire import Received
+from vutrace.peers import DPDK_22_11, PROFILES, FrontEnd, Journal, Offer, PeerConnection, Server, serve
+from vutrace.peers.connection import ReceivedMessage
 from vutrace.records import Channel, Frame, Side
 
 CAPTURES = Path(__file__).parents[1] / "captures"
@@ -50,8 +50,8 @@ def captured(path: Path, session: int = 1) -> list[str]:
 Seen = tuple[str, int, int]  # sender, request and flags: what QEMU's trace tells of a message
 
 
-class Tap(Wire):
-    """A back-end's wire that writes down what passes."""
+class Tap(PeerConnection):
+    """A back-end's connection that writes down what passes."""
 
     def __init__(self, end: socket.socket, lines: list[str], seen: list[Seen]) -> None:
         super().__init__(end, Side.FRONTEND)
@@ -67,7 +67,7 @@ class Tap(Wire):
         self.note(dissect(frame))
         super().send(data, fds, what)
 
-    def receive(self, what: str, timeout: float | None = None) -> Received | None:
+    def receive(self, what: str, timeout: float | None = None) -> ReceivedMessage | None:
         received = super().receive(what, timeout)
         if received:
             self.note(received.message)
@@ -82,7 +82,7 @@ class Watched(Server):
         self.lines: list[str] = []
         self.seen: list[Seen] = []
 
-    def wire(self, end: socket.socket) -> Wire:
+    def connection(self, end: socket.socket) -> PeerConnection:
         return Tap(end, self.lines, self.seen)
 
 

@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 from peers_stage import Stage
 
-from vutrace.peers import DPDK_22_11, PROFILES, FrontEnd, Journal, Offer, PeerError, Server, Wire, serve
+from vutrace.peers import (
+    DPDK_22_11,
+    PROFILES,
+    FrontEnd,
+    Journal,
+    Offer,
+    PeerConnection,
+    PeerError,
+    Server,
+    serve,
+)
 from vutrace.records import Side
 
 HEADER = struct.Struct("=III")
@@ -114,10 +124,10 @@ def test_an_answer_that_trickles_does_not_stretch_the_time(frontend: FrontEnd) -
 
 def test_a_back_end_that_does_not_read_is_named() -> None:
     ours, theirs = socket.socketpair()
-    wire = Wire(ours, Side.BACKEND, timeout=0.2)
+    connection = PeerConnection(ours, Side.BACKEND, timeout=0.2)
     with pytest.raises(PeerError, match=r"SET_CONFIG: the back-end has not read for 0.2 s"):
-        wire.send(bytes(4 << 20), (), "SET_CONFIG")
-    wire.close()
+        connection.send(bytes(4 << 20), (), "SET_CONFIG")
+    connection.close()
     theirs.close()
 
 
@@ -206,7 +216,7 @@ def test_a_wrong_request_ends_the_connection_with_a_line(wrong: str) -> None:
     with ours:
         ours.sendall(data)
         ours.shutdown(socket.SHUT_WR)
-        serve(Wire(theirs, Side.FRONTEND), DPDK_22_11, journal)
+        serve(PeerConnection(theirs, Side.FRONTEND), DPDK_22_11, journal)
         assert ours.recv(1) == b""
     assert [line.startswith(words) for line in journal.lines] == [True], journal.lines
 
@@ -217,7 +227,7 @@ def test_a_wrong_request_that_asks_for_an_answer_gets_one() -> None:
     with ours:
         ours.sendall(HEADER.pack(99, 9, 0) + HEADER.pack(40, 1, 0))
         ours.shutdown(socket.SHUT_WR)
-        serve(Wire(theirs, Side.FRONTEND), DPDK_22_11, journal)
+        serve(PeerConnection(theirs, Side.FRONTEND), DPDK_22_11, journal)
         assert ours.recv(4096) == reply(99, struct.pack("=Q", 1)) + reply(40, U64)
 
 

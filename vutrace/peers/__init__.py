@@ -1,12 +1,13 @@
 """Model peers: a front-end and a back-end that speak the real protocol. See docs/peers.md."""
 
 from vutrace.peers.backend import DPDK_22_11, BackEnd
+from vutrace.peers.connection import PeerConnection
 from vutrace.peers.frontend import FrontEnd
 from vutrace.peers.profiles import PROFILES
 from vutrace.peers.server import CLOSED, Journal, Server, serve
 from vutrace.peers.state import READY, STOPPED, Offer
 from vutrace.peers.steps import Profile
-from vutrace.peers.wire import PeerError, Wire
+from vutrace.sockets.framed import PeerError
 
 __all__ = [
     "CLOSED",
@@ -18,9 +19,9 @@ __all__ = [
     "FrontEnd",
     "Journal",
     "Offer",
+    "PeerConnection",
     "PeerError",
     "Profile",
     "Server",
-    "Wire",
     "serve",
 ]

@@ -9,9 +9,9 @@ from vutrace.dissection.message import Message
 from vutrace.peers.device import Device
 from vutrace.peers.memory import RING_SIZE
 from vutrace.peers.steps import Place, Step
-from vutrace.peers.wire import PeerError
 from vutrace.protocol import payloads as p
 from vutrace.protocol.layers import Empty, Layer
+from vutrace.sockets.framed import PeerError
 
 
 @dataclass(frozen=True, slots=True)

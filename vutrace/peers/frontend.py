@@ -7,13 +7,14 @@ from typing import Self
 
 from vutrace.dissection.checks import number
 from vutrace.dissection.message import Message
+from vutrace.peers.connection import PeerConnection
 from vutrace.peers.device import Device
 from vutrace.peers.memory import Memory
 from vutrace.peers.script import Request, script
 from vutrace.peers.steps import Profile
-from vutrace.peers.wire import PeerError, Wire, close_all
 from vutrace.protocol.wire import REPLY, VERSION
 from vutrace.records import Side
+from vutrace.sockets.framed import PeerError, close_all
 
 TIMEOUT = 5.0
 _RETRY = 0.05
@@ -40,7 +41,7 @@ class FrontEnd:
         )
         self.sent = 0  # messages on this connection
         self._timeout = timeout
-        self._wire: Wire | None = None
+        self._connection: PeerConnection | None = None
 
     def connect(self, path: str) -> None:
         """Reach the back-end at `path`, waiting for it to listen, and initialise."""
@@ -108,9 +109,9 @@ class FrontEnd:
 
     def disconnect(self) -> None:
         """Close the connection; the guest goes on."""
-        if self._wire:
-            self._wire.close()
-            self._wire = None
+        if self._connection:
+            self._connection.close()
+            self._connection = None
             self.device.disconnected()
 
     def close(self) -> None:
@@ -125,13 +126,13 @@ class FrontEnd:
         self.close()
 
     @property
-    def _connected(self) -> Wire:
-        if self._wire is None:
+    def _connected(self) -> PeerConnection:
+        if self._connection is None:
             raise PeerError("the front-end is not connected")
-        return self._wire
+        return self._connection
 
     def _open(self, end: socket.socket) -> None:
-        self._wire = Wire(end, Side.BACKEND, self._timeout)
+        self._connection = PeerConnection(end, Side.BACKEND, self._timeout)
         self.sent = 0
 
     def _play(self, phase: str) -> None:
@@ -144,12 +145,12 @@ class FrontEnd:
             self.device.connections += 1
 
     def _exchange(self, request: Request) -> Message | None:
-        wire, name = self._connected, request.spec.name
-        wire.send(request.data, request.fds, name)
+        connection, name = self._connected, request.spec.name
+        connection.send(request.data, request.fds, name)
         self.sent += 1
         if not request.answered:
             return None
-        received = wire.receive(f"the reply to {name}", self._timeout)
+        received = connection.receive(f"the reply to {name}", self._timeout)
         if received is None:
             raise PeerError(f"the back-end closed the connection instead of answering {name}")
         close_all(received.fds)

@@ -13,7 +13,7 @@ from vutrace.peers.frontend import FrontEnd
 from vutrace.peers.server import Server
 from vutrace.peers.state import READY
 from vutrace.peers.steps import Profile
-from vutrace.peers.wire import PeerError
+from vutrace.sockets.framed import PeerError
 from vutrace.sockets.process import raise_descriptor_limit
 
 _TIMEOUT = 20.0  # of a loaded machine

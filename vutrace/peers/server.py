@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Self
 
 from vutrace.peers.backend import DPDK_22_11, BackEnd
+from vutrace.peers.connection import PeerConnection, ReceivedMessage
 from vutrace.peers.state import Offer, RefusedError
-from vutrace.peers.wire import PeerError, Received, Wire, close_all
 from vutrace.records import Side
+from vutrace.sockets.framed import PeerError, close_all
 
 CLOSED = "the front-end closed the connection"
 
@@ -53,28 +54,28 @@ class Journal:
                 raise PeerError(f"the back-end has not {what} within {timeout:g} s; {state}")
 
 
-def serve(wire: Wire, offer: Offer, journal: Journal) -> None:
+def serve(connection: PeerConnection, offer: Offer, journal: Journal) -> None:
     """Be a device for one connection, until it ends."""
     backend = BackEnd(offer, journal.add)
     try:
-        while received := wire.receive("a request"):
-            _answer(backend, wire, received)
+        while received := connection.receive("a request"):
+            _answer(backend, connection, received)
             journal.count()
         journal.add(CLOSED)
     except (PeerError, RefusedError) as error:
         journal.add(str(error))
     finally:
         backend.close()
-        wire.close()
+        connection.close()
 
 
-def _answer(backend: BackEnd, wire: Wire, received: Received) -> None:
+def _answer(backend: BackEnd, connection: PeerConnection, received: ReceivedMessage) -> None:
     try:
         reply = backend.handle(received.message, received.fds)
     finally:
         close_all(received.fds)
     if reply is not None:
-        wire.send(reply, (), f"the reply to {received.message.name}")
+        connection.send(reply, (), f"the reply to {received.message.name}")
 
 
 class Server:
@@ -91,7 +92,7 @@ class Server:
         self._client = client
         self._stopping = threading.Event()
         self._listener: socket.socket | None = None
-        self._wires: list[Wire] = []
+        self._connections: list[PeerConnection] = []
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -112,14 +113,14 @@ class Server:
             self._listener.close()
             self._listener = None
             os.unlink(self._path)
-        for wire in self._wires:
-            wire.hang_up()
+        for connection in self._connections:
+            connection.hang_up()
         for thread in self._threads:
             thread.join(_JOIN)
 
-    def wire(self, end: socket.socket) -> Wire:
+    def connection(self, end: socket.socket) -> PeerConnection:
         """What a connection is read and written with; a test may want another."""
-        return Wire(end, Side.FRONTEND)
+        return PeerConnection(end, Side.FRONTEND)
 
     def __enter__(self) -> Self:
         self.start()
@@ -150,9 +151,9 @@ class Server:
             self._stopping.wait(_RETRY)
 
     def _serve(self, end: socket.socket) -> None:
-        wire = self.wire(end)
-        self._wires.append(wire)
+        connection = self.connection(end)
+        self._connections.append(connection)
         if self._stopping.is_set():
-            wire.hang_up()
-        serve(wire, self._offer, self.journal)
-        self._wires.remove(wire)
+            connection.hang_up()
+        serve(connection, self._offer, self.journal)
+        self._connections.remove(connection)

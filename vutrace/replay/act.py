@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from vutrace.dissection.registry import Registry
-from vutrace.peers import PeerError
 from vutrace.records import Connection, Record, Side
 from vutrace.replay.backend import BackendPlay
+from vutrace.replay.channel import LiveSession
 from vutrace.replay.descriptors import Descriptors
 from vutrace.replay.frontend import SETTLE, FrontendPlay
-from vutrace.replay.link import Place
 from vutrace.replay.meet import meet
 from vutrace.replay.outcome import Outcome, lines
 from vutrace.replay.script import Script
@@ -20,6 +19,7 @@ from vutrace.replay.talk import Talk
 from vutrace.session.row import Row
 from vutrace.session.tracker import Tracker
 from vutrace.sockets.endpoints import Endpoint, open_source
+from vutrace.sockets.framed import PeerError
 from vutrace.sockets.process import raise_descriptor_limit
 
 Sink = Callable[[Connection | Record], None]
@@ -83,7 +83,7 @@ class Actor:
         patience = stage.timeout if stage.role is Side.FRONTEND else stage.idle
         end = meet(self._source, stage.endpoint, stage.role.peer, patience)
         self._sessions += 1
-        talk = Talk(end, stage.role, Place(0, self._sessions), self._log, stage.timeout)
+        talk = Talk(end, stage.role, LiveSession(0, self._sessions), self._log, stage.timeout)
         with contextlib.closing(talk):
             play(stage, script, talk, descriptors, outcome).run()
 

@@ -14,11 +14,11 @@ from vutrace.replay.answers import Answers
 from vutrace.replay.compare import differences
 from vutrace.replay.descriptors import Descriptors
 from vutrace.replay.frontend import BrokeOffError
-from vutrace.replay.link import close_all
 from vutrace.replay.outcome import Finding, Outcome
 from vutrace.replay.script import Exchange, Script
-from vutrace.replay.talk import Heard, Talk
+from vutrace.replay.talk import ReceivedRow, Talk
 from vutrace.session.exchanges import Owed, owed
+from vutrace.sockets.framed import close_all
 
 QUIET = 1.0  # seconds without a request, once all was asked, after which a recorded back-end closes if it did
 
@@ -40,7 +40,7 @@ class BackendPlay:
         self._side = list(script.side)
         self._waiting: dict[int, Exchange] = {}
         self._main = script.main
-        self._heard: list[Heard] = []
+        self._requests: list[ReceivedRow] = []
         self._ended = False  # by us
         self._model = BackEnd(
             offer_of(script), lambda line: outcome.notes.append(f"the model back-end: {line}")
@@ -50,14 +50,14 @@ class BackendPlay:
         """Act until the front-end ends the session; BrokeOffError where it says nothing any more."""
         self._outcome.sessions += 1
         try:
-            while heard := self._next():
+            while received := self._next():
                 try:
-                    self._take(heard)
+                    self._take(received)
                 finally:
-                    close_all(heard.fds)
+                    close_all(received.fds)
         finally:
             self._model.close()
-        if not self._heard:
+        if not self._requests:
             raise BrokeOffError("the front-end closed the connection without a request")
         for exchange in self._waiting.values():
             self._compare(exchange, None)
@@ -65,8 +65,8 @@ class BackendPlay:
 
     def _tell_left(self) -> None:
         """What was recorded and did not come about."""
-        heard = {each.message.name for each in self._heard}
-        missed = dict.fromkeys(name for each in self._main if (name := each.message.name) not in heard)
+        asked = {each.message.name for each in self._requests}
+        missed = dict.fromkeys(name for each in self._main if (name := each.message.name) not in asked)
         if missed:
             self._outcome.notes.append(f"only the recorded front-end sent {', '.join(missed)}")
         if self._side:
@@ -75,17 +75,17 @@ class BackendPlay:
                 f"there was no occasion for what the recorded back-end asked: {unsent}"
             )
 
-    def _next(self) -> Heard | None:
+    def _next(self) -> ReceivedRow | None:
         if self._ended:
             return None
         ends = self._closes and self._answers.all_asked
         try:
-            return self._talk.hear(time.monotonic() + min(self._idle, QUIET if ends else self._idle))
+            return self._talk.receive(time.monotonic() + min(self._idle, QUIET if ends else self._idle))
         except TimeoutError:
             if ends:
                 self._end()
                 return None
-            last = live(self._heard[-1]) if self._heard else "it said nothing at all"
+            last = live(self._requests[-1]) if self._requests else "it said nothing at all"
             awaited = f"the next request was awaited from the front-end for {self._idle:g} s"
             raise BrokeOffError(f"{awaited}; its last: {last}") from None
 
@@ -93,60 +93,60 @@ class BackendPlay:
         self._ended = True
         self._outcome.notes.append("the connection was closed, as the recorded back-end had done")
 
-    def _take(self, heard: Heard) -> None:
-        message = heard.message
+    def _take(self, received: ReceivedRow) -> None:
+        message = received.message
         if message.channel is not Channel.MAIN:
-            exchange = self._waiting.pop(heard.row.reply_to or 0, None)
+            exchange = self._waiting.pop(received.row.reply_to or 0, None)
             if exchange:
                 self._compare(exchange, message)
             return
         if message.reply:
             self._outcome.notes.append(f"{message.name}: a reply from the front-end, which sends none")
             return
-        self._heard.append(heard)
+        self._requests.append(received)
         self._outcome.requests += 1
-        exchange = self._answers.find(message, heard.row.context)
-        self._adopt(heard)
-        self._answer(heard, exchange)
+        exchange = self._answers.find(message, received.row.context)
+        self._adopt(received)
+        self._answer(received, exchange)
         if exchange:
             self._speak(exchange)
 
-    def _adopt(self, heard: Heard) -> None:
+    def _adopt(self, received: ReceivedRow) -> None:
         """A passed socket becomes a channel; the model gets another descriptor of it."""
-        channel = heard.message.spec.passes
-        if channel and heard.fds:
-            self._talk.open_side(channel, socket.socket(fileno=os.dup(heard.fds[0])))
+        channel = received.message.spec.passes
+        if channel and received.fds:
+            self._talk.open_side(channel, socket.socket(fileno=os.dup(received.fds[0])))
 
-    def _answer(self, heard: Heard, exchange: Exchange | None) -> None:
-        answer, refused = self._modelled(heard)
+    def _answer(self, received: ReceivedRow, exchange: Exchange | None) -> None:
+        answer, refused = self._modelled(received)
         recorded = exchange.reply if exchange else None
-        due = owed(heard.message, heard.row.context)
+        due = owed(received.message, received.row.context)
         if exchange is self._main[-1] and self._closes and due is Owed.YES and not recorded:
             self._end()
-        elif exchange is None or (heard.message.spec.rule is ReplyRule.ALWAYS and not recorded):
-            self._tell_unrecorded(heard, exchange, refused)
+        elif exchange is None or (received.message.spec.rule is ReplyRule.ALWAYS and not recorded):
+            self._tell_unrecorded(received, exchange, refused)
         elif refused:
-            self._outcome.notes.append(f"{live(heard)}: the model back-end would refuse it: {refused}")
+            self._outcome.notes.append(f"{live(received)}: the model back-end would refuse it: {refused}")
         if recorded and due is not Owed.NO:
             self._reply(recorded)
         elif answer is not None and not self._ended:
             self._outcome.replies += 1
             self._talk.send(Channel.MAIN, answer)
 
-    def _modelled(self, heard: Heard) -> tuple[bytes | None, str]:
+    def _modelled(self, received: ReceivedRow) -> tuple[bytes | None, str]:
         """What the model answers, or why it refuses."""
         try:
-            return self._model.handle(heard.message, heard.fds), ""
+            return self._model.handle(received.message, received.fds), ""
         except (RefusedError, OverflowError) as error:
             return None, str(error)
 
-    def _tell_unrecorded(self, heard: Heard, exchange: Exchange | None, refused: str) -> None:
+    def _tell_unrecorded(self, received: ReceivedRow, exchange: Exchange | None, refused: str) -> None:
         how = f"the model back-end refuses it: {refused}" if refused else "the model back-end answers"
         what = "" if exchange is None else "the reply to "
         self._outcome.unrecorded += 1
-        self._outcome.notes.append(f"{what}{live(heard)} was never recorded; {how}")
+        self._outcome.notes.append(f"{what}{live(received)} was never recorded; {how}")
         if refused:
-            raise BrokeOffError(f"nothing recorded answers {live(heard)}; {how}")
+            raise BrokeOffError(f"nothing recorded answers {live(received)}; {how}")
 
     def _reply(self, recorded: Message) -> None:
         made = self._descriptors.make(recorded)
@@ -180,9 +180,9 @@ class BackendPlay:
         self._outcome.findings += [Finding(number, name, difference) for difference in found]
 
 
-def live(heard: Heard) -> str:
+def live(received: ReceivedRow) -> str:
     """Which message of the live front-end."""
-    return f"live [{heard.row.number}] {heard.message.name}"
+    return f"live [{received.row.number}] {received.message.name}"
 
 
 def offer_of(script: Script) -> Offer:

@@ -6,21 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from vutrace.dissection.message import Message
-from vutrace.peers import PeerError
 from vutrace.peers.encode import encode_reply
 from vutrace.protocol.payloads import Ack
 from vutrace.records import Channel, Side
 from vutrace.replay.answers import Answers
 from vutrace.replay.compare import differences
 from vutrace.replay.descriptors import Descriptors
-from vutrace.replay.link import close_all
 from vutrace.replay.outcome import Finding, Outcome
 from vutrace.replay.rings import RingMemory
 from vutrace.replay.script import Exchange, Script
-from vutrace.replay.talk import Heard, Talk
+from vutrace.replay.talk import ReceivedRow, Talk
 from vutrace.session.context import Context
 from vutrace.session.exchanges import Owed, owed
 from vutrace.session.row import Row
+from vutrace.sockets.framed import PeerError, close_all
 
 SETTLE = 0.2  # seconds in which a back-end may still break off after the last message
 ASKED_SHOWN = 4
@@ -122,7 +121,7 @@ class FrontendPlay:
         what = f"the reply to {told(exchange)}"
         while number in self._waiting:
             try:
-                heard = self._talk.hear(deadline)
+                received = self._talk.receive(deadline)
                 if time.monotonic() >= deadline + timeout:
                     raise TimeoutError
             except TimeoutError:
@@ -133,9 +132,9 @@ class FrontendPlay:
                 ) from None
             except PeerError as error:
                 raise self._broke_off(str(error)) from None
-            if heard is None:
+            if received is None:
                 raise self._broke_off(f"the back-end closed the connection; {what} was awaited")
-            self._take(heard)
+            self._take(received)
 
     def _pause(self, exchange: Exchange) -> None:
         """Wait until it is this message's turn; take what comes meanwhile."""
@@ -147,22 +146,22 @@ class FrontendPlay:
         try:
             while waiting and not self._talk.closed:
                 waiting = time.monotonic() < until
-                self._talk.look(until)
-                for heard in self._talk.heard():
-                    self._take(heard)
+                self._talk.wait(until)
+                for received in self._talk.received():
+                    self._take(received)
         except PeerError as error:
             raise self._broke_off(str(error)) from None
         if self._talk.closed:
             raise self._broke_off("the back-end closed the connection")
 
-    def _take(self, heard: Heard) -> None:
-        close_all(heard.fds)
-        message = heard.message
+    def _take(self, received: ReceivedRow) -> None:
+        close_all(received.fds)
+        message = received.message
         if message.channel is not Channel.MAIN:
             if not message.reply:
-                self._answer(heard)
+                self._answer(received)
             return
-        exchange = self._waiting.pop(heard.row.reply_to or 0, None)
+        exchange = self._waiting.pop(received.row.reply_to or 0, None)
         if exchange is None:
             self._outcome.unrecorded += 1
             self._outcome.notes.append(f"{message.name}: a reply that nobody waited for")
@@ -181,9 +180,9 @@ class FrontendPlay:
         number, name = exchange.row.number, exchange.message.name
         self._outcome.findings += [Finding(number, name, difference) for difference in found]
 
-    def _answer(self, heard: Heard) -> None:
+    def _answer(self, received: ReceivedRow) -> None:
         """A request on the back-end channel (or the GPU's): what the recorded front-end said, or yes."""
-        message, context = heard.message, heard.row.context
+        message, context = received.message, received.row.context
         self._asked += 1
         recorded = self._side.find(message, context)
         if recorded is None:

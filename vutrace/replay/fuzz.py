@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from vutrace.peers import PeerError
 from vutrace.replay.act import BROKE, SAME, Actor
 from vutrace.replay.frontend import BrokeOffError
 from vutrace.replay.mutate import mutated
 from vutrace.replay.outcome import Outcome, summary
 from vutrace.replay.script import Script
+from vutrace.sockets.framed import PeerError
 
 
 def run(actor: Actor, recorded: Sequence[Script], seed: int) -> str:

@@ -4,9 +4,9 @@ import select
 import socket
 import time
 
-from vutrace.peers import PeerError
 from vutrace.records import Side
 from vutrace.sockets.endpoints import Endpoint, How, Source
+from vutrace.sockets.framed import PeerError
 
 RETRY = 0.05
 

@@ -13,10 +13,10 @@ from lab import newer_qemu
 from lab.process import Lab, Program
 from lab.qemu import SYSTEM, Qemu
 from vutrace.dissection.message import Message
-from vutrace.peers import BackEnd, Journal, Offer, Server, Wire
+from vutrace.peers import BackEnd, Journal, Offer, PeerConnection, Server
 from vutrace.peers.encode import encode_reply
-from vutrace.peers.wire import PeerError, close_all
 from vutrace.protocol.payloads import Ack, Config
+from vutrace.sockets.framed import PeerError, close_all
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
@@ -164,23 +164,23 @@ class InputServer(Server):
     """Its socket."""
 
     def _serve(self, end: object) -> None:
-        wire = self.wire(end)  # type: ignore[arg-type]
-        self._wires.append(wire)
+        connection = self.connection(end)  # type: ignore[arg-type]
+        self._connections.append(connection)
         backend = InputBackEnd(self.journal)
         try:
-            answer_all(backend, wire)
+            answer_all(backend, connection)
         except PeerError as error:
             self.journal.add(str(error))
         finally:
             backend.close()
-            wire.close()
-            self._wires.remove(wire)
+            connection.close()
+            self._connections.remove(connection)
 
 
-def answer_all(backend: BackEnd, wire: Wire) -> None:
+def answer_all(backend: BackEnd, connection: PeerConnection) -> None:
     """Answer until the front-end closes."""
-    while received := wire.receive("a request"):
+    while received := connection.receive("a request"):
         reply = backend.handle(received.message, received.fds)
         close_all(received.fds)
         if reply is not None:
-            wire.send(reply, (), f"the reply to {received.message.name}")
+            connection.send(reply, (), f"the reply to {received.message.name}")
