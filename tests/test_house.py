@@ -13,6 +13,7 @@ PACKAGE = ROOT / "vutrace"
 
 # A room may import only from rooms above it.
 ROOMS = [
+    "errors",
     "records",
     "problems",
     "protocol",
@@ -78,3 +79,29 @@ def test_help_and_the_relay_load_neither_scapy_nor_pyshark(module: str) -> None:
     script = f"import sys, {module}; print({{'scapy', 'pyshark', 'tabulate'}} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
+
+
+def error_classes() -> dict[str, ast.ClassDef]:
+    """Every class of the package whose name says that it is an error."""
+    trees = (ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py"))
+    nodes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    return {node.name: node for node in nodes if node.name.endswith("Error")}
+
+
+def test_errors_have_one_base() -> None:
+    classes = error_classes()
+    bases = {ast.unparse(base) for node in classes.values() for base in node.bases}
+    assert bases <= set(classes) | {"Exception"}
+    assert [name for name, node in classes.items() if ast.unparse(node.bases[0]) == "Exception"] == [
+        "VutraceError"
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(set(error_classes()) - {"VutraceError"}))
+def test_an_error_has_an_exit_status(name: str) -> None:
+    classes = error_classes()
+    lines = [ast.unparse(classes[name])]
+    while (base := ast.unparse(classes[name].bases[0])) != "VutraceError":
+        name = base
+        lines.append(ast.unparse(classes[name]))
+    assert any("status = " in text for text in lines)

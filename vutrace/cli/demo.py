@@ -18,7 +18,6 @@ EXAMPLES = """Examples:
   vutrace demo --front-end virtio-user --rows       every message
   vutrace demo -w demo.pcapng && vutrace queues demo.pcapng
 """
-PEER_ERROR = 4
 
 
 def demo(
@@ -35,7 +34,7 @@ def demo(
 ) -> None:
     """See vutrace at work with model ends: real protocol, real sockets, nothing to install."""
     from vutrace.capture.temporary import directory as temporary_directory
-    from vutrace.peers import PROFILES, PeerError
+    from vutrace.peers import PROFILES
     from vutrace.peers.scene import Play, ProxyEndedError, record
 
     if front_end not in PROFILES:
@@ -48,11 +47,8 @@ def demo(
         capture = write or str(Path(directory) / "demo.pcapng")
         try:
             record(play, directory, capture)
-        except PeerError as error:
-            typer.echo(f"vutrace: {error}", err=True)
-            raise typer.Exit(PEER_ERROR) from None
         except ProxyEndedError as error:
-            raise typer.Exit(error.args[0]) from None
+            raise typer.Exit(error.status) from None
         raise typer.Exit(_view(capture, rows))
 
 

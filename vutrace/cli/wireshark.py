@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from vutrace.cli.errors import UsageError
 from vutrace.cli.output import put
 
 EXAMPLES = """Examples:
@@ -65,10 +64,7 @@ def install(
 def extcap(context: typer.Context) -> None:
     """Answer Wireshark, which calls this to offer "vhost-user proxy" among its interfaces."""
     from vutrace.dissection.registry import load
-    from vutrace.wireshark.extcap import ExtcapError, answer
+    from vutrace.wireshark.extcap import answer
 
-    try:
-        for line in answer(context.args, load()):
-            print(line)
-    except ExtcapError as error:
-        raise UsageError(str(error)) from None
+    for line in answer(context.args, load()):
+        print(line)

@@ -13,14 +13,17 @@ from types import ModuleType
 
 from vutrace.dissection.device import Device
 from vutrace.dissection.soundness import checked
+from vutrace.errors import USAGE, VutraceError
 from vutrace.protocol.spec import Table
 from vutrace.records import Channel
 
 GROUP = "vutrace.dissectors"
 
 
-class DissectorError(Exception):
+class DissectorError(VutraceError):
     """A dissector the user asked for cannot be had; the text says why."""
+
+    status = USAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from vutrace.errors import VutraceError
 from vutrace.peers.frontend import FrontEnd
 from vutrace.peers.server import Server
 from vutrace.peers.state import READY
@@ -21,8 +22,12 @@ _GLANCE = 0.02
 _SOON = 0.5
 
 
-class ProxyEndedError(Exception):
-    """The proxy ended by itself with exit status `args[0]`; it has said why."""
+class ProxyEndedError(VutraceError):
+    """The proxy ended by itself with an exit status, which is this error's; it has said why."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from vutrace.errors import PEER, VutraceError
 from vutrace.peers.ring import Mapped, Ring
 from vutrace.protocol.bits import PROTOCOL_FEATURES, bit
 
@@ -24,8 +25,10 @@ class Offer:
     config: bytes = b""
 
 
-class RefusedError(Exception):
+class RefusedError(VutraceError):
     """A message that cannot be carried out; the text says why."""
+
+    status = PEER
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vutrace.errors import PEER, VutraceError
 from vutrace.sockets.address import address_of, identity, is_abstract, listen_at
 from vutrace.sockets.process import credentials
 
@@ -16,8 +17,10 @@ SO_ACCEPTCONN = getattr(socket, "SO_ACCEPTCONN", 30)
 ANYBODY = 0o006  # the bits of a mode that let every user connect
 
 
-class EndpointError(Exception):
+class EndpointError(VutraceError):
     """A socket that cannot be had; the text is for the user."""
+
+    status = PEER
 
 
 class How(StrEnum):

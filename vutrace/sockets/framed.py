@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from vutrace.errors import PEER, VutraceError
 from vutrace.framing import MAX_FDS, Framer, Message
 from vutrace.records import Channel, Side
 from vutrace.sockets.passed import FD_SIZE, descriptors
@@ -15,8 +16,10 @@ AT_ONCE = 256  # messages that are taken in one go
 _SPACE = socket.CMSG_SPACE(MAX_FDS * FD_SIZE)
 
 
-class PeerError(Exception):
+class PeerError(VutraceError):
     """The other side did what it must not, or nothing at all; the text is one line for the user."""
+
+    status = PEER
 
 
 class PeerClosedError(PeerError):

@@ -5,13 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vutrace.dissection.registry import Registry
+from vutrace.errors import USAGE, VutraceError
 from vutrace.protocol.messages import PREFIX, TABLES, find
 from vutrace.records import Channel, Event, Side
 from vutrace.session.row import Row
 
 
-class UnknownMessageError(Exception):
+class UnknownMessageError(VutraceError):
     """No table has a message of that name; the text names the nearest."""
+
+    status = USAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 from vutrace.capture import CaptureError, section_block
 from vutrace.capture.temporary import directory, temporary
 from vutrace.dissection.registry import Registry
+from vutrace.errors import USAGE, VutraceError
 from vutrace.wireshark import tshark
 from vutrace.wireshark.names import PROTOCOL
 from vutrace.wireshark.plugin import FILE_NAME, plugin
@@ -31,8 +32,10 @@ EMPTY = "empty.pcapng"  # beside the plug-in
 CUT = "cut short in the middle of a packet"  # what vutrace itself says of the file
 
 
-class FilterError(Exception):
+class FilterError(VutraceError):
     """tshark refuses a display filter; the text is its reason, with a caret where it tells where."""
+
+    status = USAGE
 
 
 def matching(capture: Path | str, display_filter: str, registry: Registry, device: str = "") -> set[int]:

@@ -13,14 +13,17 @@ from typing import NoReturn
 
 from vutrace import __version__
 from vutrace.dissection.registry import Registry
+from vutrace.errors import USAGE, VutraceError
 
 INTERFACE = "vhost-user"
 LINK_TYPE = "252"
 CALLS = ("--extcap-interfaces", "--extcap-dlts", "--extcap-config", "--capture")
 
 
-class ExtcapError(Exception):
+class ExtcapError(VutraceError):
     """A call that cannot be answered; the text says what is missing."""
+
+    status = USAGE
 
 
 def parser() -> argparse.ArgumentParser:

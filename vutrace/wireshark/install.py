@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vutrace.dissection.registry import Registry
+from vutrace.errors import UNREADABLE, VutraceError
 from vutrace.wireshark.plugin import FILE_NAME, MARK, plugin
 
 LUA_FOLDER = "Personal Lua Plugins"
@@ -31,8 +32,10 @@ WITHOUT_LUA = "tshark -X lua_script:FILE takes what `vutrace wireshark lua` prin
 WITHOUT_EXTCAP = "WIRESHARK_EXTCAP_DIR can name a folder of your own, here and for Wireshark"
 
 
-class InstallError(Exception):
+class InstallError(VutraceError):
     """Nothing could be done."""
+
+    status = UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)

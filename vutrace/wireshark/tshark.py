@@ -6,11 +6,15 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vutrace.errors import USAGE, VutraceError
+
 INSTALL = "tshark is not installed; on Debian and Ubuntu: apt-get install tshark"
 
 
-class ToolMissingError(Exception):
+class ToolMissingError(VutraceError):
     """A program or package that is needed is not installed; the text says how to get it."""
+
+    status = USAGE
 
 
 @dataclass(frozen=True, slots=True)
