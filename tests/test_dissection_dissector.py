@@ -243,3 +243,25 @@ def test_a_message_of_a_big_endian_host() -> None:
 def test_layouts_say_their_sizes() -> None:
     spec = TABLES[Channel.MAIN][24]
     assert layouts_of(spec, reply=True, big_endian=False).sizes == "0 or 8 or 12 + size"
+
+
+@given(hostile_frames() | messages(), st.integers(0, 1 << 40))
+def test_a_message_that_came_before_is_the_same_in_another_frame(frame: Frame, later: int) -> None:
+    dissect, again = Dissector(), replace(frame, time_ns=later, session=frame.session + 1)
+    assert dissect(frame)[1:] == dissect(again)[1:] == Dissector()(again)[1:]
+    assert dissect(again).frame is again
+
+
+@given(messages(), st.sampled_from(["sender", "channel", "flags", "big_endian", "fds", "data"]))
+def test_the_same_bytes_elsewhere_are_another_message(frame: Frame, what: str) -> None:
+    other: Frame = {
+        "sender": lambda: replace(frame, sender=frame.sender.peer),
+        "channel": lambda: replace(frame, channel=Channel.GPU),
+        "flags": lambda: replace(frame, flags=FrameFlag.FDS_LOST),
+        "big_endian": lambda: replace(frame, big_endian=not frame.big_endian),
+        "fds": lambda: replace(frame, fds=(*frame.fds, FdInfo(FdKind.OTHER))),
+        "data": lambda: replace(frame, data=frame.data + b"more"),
+    }[what]()
+    dissect = Dissector()
+    dissect(frame)
+    assert dissect(other) == Dissector()(other)

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "vutrace"
 # A room may import only from rooms above it.
 ROOMS = [
     "errors",
+    "quick",
     "records",
     "problems",
     "protocol",

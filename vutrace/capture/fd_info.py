@@ -7,8 +7,8 @@ import struct
 from operator import attrgetter
 
 from vutrace.capture.errors import MalformedError
-from vutrace.capture.quick import quick
 from vutrace.capture.tlv import decode_text, encode_text, encode_tlv, walk_tlvs
+from vutrace.quick import quick
 from vutrace.records import FdInfo, FdKind
 
 # kind, access, presence bits, seals, device, inode, size, eventfd id, eventfd count, the two fd numbers

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from vutrace.capture.errors import MalformedError
 from vutrace.capture.fd_info import decode_fd, encode_fd
-from vutrace.capture.quick import quick
 from vutrace.capture.tlv import decode_text, encode_text, encode_tlv, walk_tlvs
+from vutrace.quick import quick
 from vutrace.records import Channel, Event, EventKind, FdInfo, Frame, FrameFlag, Record, Side
 
 MAGIC = b"VUTR"

@@ -12,6 +12,7 @@ from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem
 from vutrace.protocol.layers import Layer
+from vutrace.quick import quick
 from vutrace.records import Channel, Event, EventKind, Side
 from vutrace.session.row import Row
 from vutrace.views.config_space import config_fields, has_config
@@ -41,6 +42,9 @@ class Sight:
     layout: type[Layer] | None = None
     problems: tuple[Problem, ...] = ()
     names: Mapping[Side, str] = field(default_factory=dict)
+
+
+quick_sight = quick(Sight)
 
 
 class Onlooker:
@@ -88,7 +92,7 @@ class Onlooker:
         passed, self._last_ns = row.since_first_ns - self._last_ns, row.since_first_ns
         names = self._names.get(connection, NO_NAMES)
         layout, fields = config
-        return Sight(row, passed, news, notes, fields, layout, problems, names)
+        return quick_sight(row, passed, news, notes, fields, layout, problems, names)
 
     def sights(self, rows: Iterable[Row]) -> Iterable[Sight]:
         """A sight for each row."""

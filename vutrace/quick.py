@@ -1,4 +1,4 @@
-"""Frozen records made at half of the cost.
+"""Frozen dataclasses made at a fifth of the cost, for those of which there are as many as records.
 
 A frozen dataclass sends every field through `object.__setattr__`, which is half of the time that
 reading a record takes. Its unfrozen twin has the same slots, so an object may change from one into the other.
