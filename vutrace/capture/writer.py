@@ -5,19 +5,15 @@ import time
 from typing import BinaryIO, Self
 
 from vutrace.capture.encode import connection_block, record_block, section_block
+from vutrace.capture.target import open_target
 from vutrace.records import Connection, Record
 
 
 def create(path: str | os.PathLike[str]) -> BinaryIO:
-    """An empty, unbuffered file for a capture, made with mode 0600; "-" is stdout. Raises OSError."""
+    """An empty, unbuffered file for a capture, "-" is stdout. OSError: see `open_target`."""
     if os.fspath(path) == "-":
         return open(1, "wb", buffering=0, closefd=False)
-    return open(create_fd(path), "wb", buffering=0)
-
-
-def create_fd(path: str | os.PathLike[str]) -> int:
-    """A descriptor of an empty file for a capture, which only its owner may read. Raises OSError."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return open(open_target(os.fspath(path)), "wb", buffering=0)
 
 
 def append(file: BinaryIO, block: bytes) -> None:

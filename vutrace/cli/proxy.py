@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,9 @@ from vutrace.cli.options import Device
 from vutrace.cli.output import refuse_output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from vutrace.sockets.endpoints import Endpoint
+    from vutrace.sockets.endpoints import Endpoint, Source
 
 EXAMPLES = """\b
 Examples:
@@ -68,23 +69,27 @@ def proxy(
 ) -> None:
     """Sit between a front-end and a back-end: forward, record and show every message."""
     from vutrace.sockets.endpoints import open_pairs
+    from vutrace.sockets.process import raise_descriptor_limit
 
     pairs, mode = _pairs(endpoints, pair), _mode(socket_mode)
     messages, seconds, patience = _count(count), _duration(autostop), _seconds("--wait", wait, wait)
     refuse_output(write, quiet, board)
+    _refuse_unfollowed(write, quiet)
     _refuse_unknown(device, dissector)
+    raise_descriptor_limit()
     with _signals_held():
         # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
         sources = open_pairs(pairs, mode)
-        from vutrace.proxy.relay import Options, Relay, Show
+        with _closed_unless_made(sources):
+            from vutrace.proxy.relay import Options, Relay, Show
 
-        rows = Show.BOARD if board else Show.ROWS
-        show = Show.BYTES if write == "-" else Show.NOTHING if quiet else rows
-        file = "" if write == "-" else write
-        words = device, dissector or ()
-        options = Options(pairs, file, show, patience, mode, messages, seconds, *words)
-        relay = Relay(options, sources)
-        relay.own_process()
+            rows = Show.BOARD if board else Show.ROWS
+            show = Show.BYTES if write == "-" else Show.NOTHING if quiet else rows
+            file = "" if write == "-" else write
+            words = device, dissector or ()
+            options = Options(pairs, file, show, patience, mode, messages, seconds, *words)
+            relay = Relay(options, sources)
+            relay.own_process()
     raise typer.Exit(relay.run())
 
 
@@ -99,6 +104,17 @@ def _signals_held() -> "Iterator[None]":
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _closed_unless_made(sources: "Sequence[tuple[Source, Source]]") -> "Iterator[None]":
+    """No socket is left where the relay cannot be: there may be too few descriptors to load it."""
+    try:
+        yield
+    except BaseException:
+        for source in chain(*sources):
+            source.close()
+        raise
 
 
 def _pairs(texts: list[str], words: int) -> "list[tuple[Endpoint, Endpoint]]":
@@ -127,6 +143,13 @@ def _place(end: "Endpoint") -> str:
     from vutrace.sockets.address import is_abstract
 
     return end.path if is_abstract(end.path) else os.path.realpath(end.path)
+
+
+def _refuse_unfollowed(write: str, quiet: bool) -> None:
+    from vutrace.capture.target import is_regular
+
+    if write not in ("", "-") and not quiet and not is_regular(write):
+        raise UsageError(f"-w {write}: no regular file, from which rows could be read, too; add -q")
 
 
 def _refuse_unknown(device: str, files: list[str] | None) -> None:

@@ -10,8 +10,8 @@ from itertools import chain, count
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from vutrace.capture.target import Target, is_regular, open_target
 from vutrace.capture.temporary import ELSEWHERE, nameless
-from vutrace.capture.writer import create_fd
 from vutrace.proxy.encoder import Encoder
 from vutrace.proxy.loop import Loop
 from vutrace.proxy.notes import Notes
@@ -20,7 +20,6 @@ from vutrace.proxy.recorder import Recorder
 from vutrace.proxy.writer import Writer
 from vutrace.records import Side
 from vutrace.sockets.endpoints import Endpoint, Source, open_pairs
-from vutrace.sockets.process import raise_descriptor_limit
 
 if TYPE_CHECKING:
     from vutrace.proxy.viewer import Viewer
@@ -74,7 +73,7 @@ class Relay:
                 source.close()
             raise
         self._notes = Notes(held=options.show is Show.BOARD and in_place() and os.isatty(2))
-        self._writer = Writer(self._fd, self._recording_failed) if self._fd is not None else None
+        self._writer = self._make_writer()
         self._loop = Loop(self._notes.tell)
         self._encoder = Encoder(
             self._writer, options.messages, self._loop.stop, self._notes.tell, options.device
@@ -97,13 +96,19 @@ class Relay:
         self._spent = 0
         self._signal = 0
 
+    def _make_writer(self) -> Writer | None:
+        if self._fd is None:
+            return None
+        path = self._options.write
+        target = Target(self._fd, path, self._notes.tell) if path and is_regular(path) else None
+        return Writer(self._fd, self._recording_failed, target)
+
     def stop(self) -> None:
         """Make `run` return; from any thread."""
         self._loop.stop()
 
     def own_process(self) -> None:
         """Have the process to itself: a signal stops `run`, which then returns 128 and its number."""
-        raise_descriptor_limit()
         # A full collection in the middle of a handshake would show in its latencies. What is here now stays;
         # messages leave no cycles, sessions do.
         gc.collect()
@@ -117,12 +122,13 @@ class Relay:
 
     def run(self) -> int:
         """Relay until something stops it; the exit status."""
-        for pair in self._pairs:
-            pair.start()
-        if self._options.duration is not None:
-            self._loop.later(self._options.duration, self._loop.stop)
-        viewer = self._start_viewer()
+        viewer = None
         try:
+            for pair in self._pairs:
+                pair.start()
+            if self._options.duration is not None:
+                self._loop.later(self._options.duration, self._loop.stop)
+            viewer = self._start_viewer()
             self._loop.run()
         finally:
             self._close(viewer)
@@ -137,7 +143,12 @@ class Relay:
         commands = {Show.ROWS: show_command, Show.BOARD: board_command, Show.BYTES: copy_command}
         shows = self._options.show is not Show.BYTES
         words = [word for path in self._options.dissectors if shows for word in ("--dissector", path)]
-        return Viewer(commands[self._options.show], self._fd, words)
+        try:
+            return Viewer(commands[self._options.show], self._fd, words)
+        except OSError as error:  # no process or descriptor is left for it: the relay needs none
+            what = "shown" if shows else "written to stdout"
+            self._notes.tell(f"nothing is {what}: {error.strerror or error} (see ulimit -a)")
+            return None
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signal = number
@@ -187,7 +198,7 @@ def in_place() -> bool:
 
 def _open_capture(options: Options) -> int | None:
     if options.write:
-        return create_fd(options.write)
+        return open_target(options.write)
     if options.show is Show.NOTHING:
         return None
     return nameless()

@@ -38,18 +38,26 @@ def copy_command(path: str, done_fd: int) -> Sequence[str]:
 
 
 class Viewer:
-    """A child that follows the capture file open as `fd`; `words` are options more for its command."""
+    """A child that follows the capture file open as `fd`; `words` are options more for its command.
+
+    OSError where there can be no child.
+    """
 
     def __init__(self, command: Command, fd: int, words: Sequence[str] = ()) -> None:
         done, self._alive = os.pipe()
-        self._child = subprocess.Popen(
-            [*command(f"/proc/self/fd/{fd}", done), *words],
-            stdin=subprocess.DEVNULL,
-            pass_fds=(fd, done),
-            # ^C is for the relay; the viewer ends when there is nothing more to show.
-            preexec_fn=_ignore_interrupts,
-        )
-        os.close(done)
+        try:
+            self._child = subprocess.Popen(
+                [*command(f"/proc/self/fd/{fd}", done), *words],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(fd, done),
+                # ^C is for the relay; the viewer ends when there is nothing more to show.
+                preexec_fn=_ignore_interrupts,
+            )
+        except OSError:
+            os.close(self._alive)
+            raise
+        finally:
+            os.close(done)
 
     def close(self, seconds: float) -> str:
         """Let it show the rest; what is wrong with it, or ""."""

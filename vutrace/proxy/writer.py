@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from vutrace.capture.target import Target
+
 QUEUE_LIMIT = 64 << 20  # bytes on their way to the file; a disk that is slower than that loses records
 _HEAD = struct.Struct("<II")  # a block begins with its type and its length
 _RECORD = 6  # Enhanced Packet Block
@@ -17,10 +19,12 @@ class Writer:
 
     Then the file ends with its last whole block, `on_failure` is called once (in the writer's thread),
     and everything further is only counted. `lost` is the number of records that are not in the file.
+    `target` looks after a file that has a name.
     """
 
-    def __init__(self, fd: int, on_failure: Callable[[OSError], None]) -> None:
+    def __init__(self, fd: int, on_failure: Callable[[OSError], None], target: Target | None = None) -> None:
         self._fd = fd
+        self._target = target
         self._on_failure = on_failure
         self._queue: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
         self._put = 0  # bytes: counted by the relay's thread
@@ -55,6 +59,8 @@ class Writer:
         while (batch := self._queue.get()) is not None:
             self._append(*batch)
             self._done += len(batch[0])
+        if self._target and not self.failed:
+            self._target.close(self._size)
 
     def _append(self, blocks: bytes, records: int) -> None:
         if self.failed:
@@ -62,12 +68,18 @@ class Writer:
             return
         written, view = 0, memoryview(blocks)
         try:
+            self._settle(b"" if records else blocks)
             while written < len(blocks):
                 written += os.write(self._fd, view[written:])
         except OSError as error:
             self._fail(error, blocks, written, records)
         else:
             self._size += written
+
+    def _settle(self, head: bytes) -> None:
+        if self._target:
+            self._size = self._target.settled(self._size)
+            self._target.head += head
 
     def _fail(self, error: OSError, blocks: bytes, written: int, records: int) -> None:
         self.failed = True

@@ -1,11 +1,13 @@
 """The process at the other end of a socket, and how many descriptors this one may have."""
 
+import errno
 import os
 import resource
 import socket
 import struct
 
 PROC = "/proc"
+FEW = 64  # descriptors that a relay with one session needs, and with some that it passes on
 _CREDENTIALS = struct.Struct("iII")  # pid, uid, gid
 
 
@@ -40,11 +42,13 @@ def read_proc(pid: int, file: str) -> str:
 
 
 def raise_descriptor_limit() -> None:
-    """As many descriptors as the system lets us have.
+    """As many descriptors as the system lets us have; OSError where no session could be had with them.
 
     253 in one message, of several connections at once, or four eventfds for each of 256 rings are more than
     the usual soft limit has room for.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < FEW:
+        raise OSError(errno.EMFILE, f"{hard} open files, and {FEW} are the least")
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
