@@ -147,7 +147,7 @@ def test_an_ignored_interrupt_still_ends_it(process: Process) -> None:
         ["one"],
         ["a", "b", "c"],
         ["a", "b", "c", "d"],
-        ["--pair", "a", "b", "c", "--pair"],
+        ["--also", "a", "b", "c", "--also"],
         ["fd:x", "b"],
         ["a", "b", "-a", "packets:3"],
         ["a", "b", "-a", "duration:x"],
@@ -155,7 +155,7 @@ def test_an_ignored_interrupt_still_ends_it(process: Process) -> None:
         ["a", "b", "--socket-mode", "rw"],
         ["a", "b", "--wait", "-1"],
         ["a", "a"],
-        ["a", "b", "--pair", "c", "./a"],
+        ["a", "b", "--also", "c", "./a"],
         ["a", "b", "--board", "-q"],
         ["a", "b", "--device", "nett"],
         ["a", "b", "--dissector", "nothing.py"],
@@ -228,15 +228,16 @@ def test_a_capture_that_cannot_be_written_is_one_line_and_no_socket(tmp_path: Pa
     assert not (tmp_path / "f").exists()
 
 
-def test_several_pairs_in_one_process(process: Process) -> None:
+@pytest.mark.parametrize(("word", "note"), [("--also", ""), ("--pair", "--pair is called --also now")])
+def test_several_pairs_in_one_process(process: Process, word: str, note: str) -> None:
     place = process.place
-    pairs = ["--pair", f"{place}/f1", f"{place}/back", "--pair", f"{place}/f2", f"{place}/back"]
+    pairs = [word, f"{place}/f1", f"{place}/back", word, f"{place}/f2", f"{place}/back"]
     child = process.start("-q", "-w", str(process.capture), *pairs)
     for name in ("front", "f1", "f2"):
         front = socket.socket(socket.AF_UNIX)
         front.connect(str(place / name))
         exchange(front, process.listener.accept()[0])
-    process.stop(child)
+    assert note in process.stop(child)
     assert [frame.connection for frame in frames(process.records())] == [0, 0, 1, 1, 2, 2]
 
 

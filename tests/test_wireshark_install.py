@@ -16,6 +16,7 @@ from vutrace.capture import read
 from vutrace.cli.errors import explain
 from vutrace.dissection.device import Device
 from vutrace.dissection.registry import load
+from vutrace.proxy.options import IN_DIALOG
 from vutrace.records import Event, EventKind, Frame
 from vutrace.scapy import GetFeatures, GetFeaturesReply, VhostUser
 from vutrace.wireshark import install
@@ -129,6 +130,16 @@ def test_extcap_offers_one_interface_with_options() -> None:
     options = vutrace(*interface, "--extcap-config")
     assert options[0].startswith("arg {number=0}{call=--listen}")
     assert "value {arg=2}{value=net}{display=net}{default=false}" in options
+    for shared in IN_DIALOG:
+        [line] = [line for line in options if f"{{call={shared.call}}}" in line]
+        assert f"{{display={shared.label}}}" in line
+        assert shared.help.removesuffix(".") in line
+
+
+def test_what_the_dialog_offers_the_proxy_takes() -> None:
+    text = " ".join(" ".join(vutrace("proxy", "--help")).split())
+    for shared in IN_DIALOG:
+        assert f"{shared.call} {shared.metavar}" in text
 
 
 @pytest.mark.parametrize(

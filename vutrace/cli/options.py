@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vutrace.proxy.options import DEVICE
 from vutrace.records import Channel, Side
 from vutrace.views.colour import When
 
@@ -15,9 +16,7 @@ ReadFile = Annotated[
     str | None, typer.Option("-r", "--read", metavar="FILE", help="The same.", show_default=False)
 ]
 Output = Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="Where to; - is stdout.")]
-Device = Annotated[
-    str, typer.Option(metavar="NAME", help="What is traced (net, blk, ...), instead of finding out.")
-]
+Device = Annotated[str, typer.Option(DEVICE.call, metavar=DEVICE.metavar, help=DEVICE.help)]
 Dissectors = Annotated[
     list[Path] | None,
     typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),

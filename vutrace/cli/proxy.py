@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import Device
 from vutrace.cli.output import refuse_output
+from vutrace.proxy.options import SOCKET_MODE, WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +26,7 @@ Examples:
   vutrace proxy front.sock back.sock -w start.pcapng -q      only record
   vutrace proxy front.sock back.sock --board           every ring as it stands now
   vutrace proxy connect:qemu.sock listen:dpdk.sock     QEMU has server=on, DPDK client=1
-  vutrace proxy --pair f0 b0 --pair f1 b1 -w two.pcapng      two devices in one capture
+  vutrace proxy f0 b0 --also f1 b1 -w two.pcapng       two devices in one capture
   vutrace proxy front.sock back.sock --device acme --dissector acme.py
   vutrace proxy front.sock back.sock -w - | tshark -r -      the capture on stdout
 """
@@ -40,15 +42,16 @@ def proxy(
             "@NAME is a name in the abstract namespace.",
         ),
     ],
-    pair: Annotated[
+    also: Annotated[
         int,
         typer.Option(
-            "--pair",
+            "--also",
             count=True,
             show_default=False,
-            help="Before every FRONTEND BACKEND where there are several.",
+            help="Before every further FRONTEND BACKEND: several in one capture.",
         ),
     ] = 0,
+    pair: Annotated[int, typer.Option("--pair", count=True, hidden=True)] = 0,
     write: Annotated[str, typer.Option("-w", "--write", metavar="FILE", help="Record; - is stdout.")] = "",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no rows.")] = False,
     board: Annotated[bool, typer.Option("--board", help="The live board of rings, instead of rows.")] = False,
@@ -56,11 +59,10 @@ def proxy(
     autostop: Annotated[
         str, typer.Option("-a", "--autostop", metavar="duration:S", help="Stop after S seconds.")
     ] = "",
-    wait: Annotated[
-        str,
-        typer.Option("--wait", metavar="S", help="Seconds that one side may be left waiting for the other."),
-    ] = "0",
-    socket_mode: Annotated[str, typer.Option(metavar="MODE", help="Mode of the sockets, in octal.")] = "600",
+    wait: Annotated[str, typer.Option(WAIT.call, metavar=WAIT.metavar, help=WAIT.help)] = WAIT.default,
+    socket_mode: Annotated[
+        str, typer.Option(SOCKET_MODE.call, metavar=SOCKET_MODE.metavar, help=SOCKET_MODE.help)
+    ] = SOCKET_MODE.default,
     device: Device = "",
     dissector: Annotated[
         list[str] | None,
@@ -71,12 +73,14 @@ def proxy(
     from vutrace.sockets.endpoints import open_pairs
     from vutrace.sockets.process import raise_descriptor_limit
 
-    pairs, mode = _pairs(endpoints, pair), _mode(socket_mode)
+    pairs, mode = _pairs(endpoints, also + pair), _mode(socket_mode)
     messages, seconds, patience = _count(count), _duration(autostop), _seconds("--wait", wait, wait)
     refuse_output(write, quiet, board)
     _refuse_unfollowed(write, quiet)
     _refuse_unknown(device, dissector)
     raise_descriptor_limit()
+    if pair:  # its name before; in `vutrace timeline` that is a queue pair
+        print("vutrace: --pair is called --also now", file=sys.stderr)
     with _signals_held():
         # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
         sources = open_pairs(pairs, mode)
@@ -120,9 +124,9 @@ def _closed_unless_made(sources: "Sequence[tuple[Source, Source]]") -> "Iterator
 def _pairs(texts: list[str], words: int) -> "list[tuple[Endpoint, Endpoint]]":
     from vutrace.sockets.endpoints import How, parse_endpoint
 
-    # --pair only stands between the pairs, so that each may be written as the first one is.
+    # --also only stands between the pairs, so that each may be written as the first one is.
     if len(texts) % 2 or len(texts) // 2 not in {max(words, 1), words + 1}:
-        raise UsageError("a FRONTEND and a BACKEND are needed, and --pair before every further two")
+        raise UsageError("a FRONTEND and a BACKEND are needed, and --also before every further two")
     try:
         fronts = [parse_endpoint(text, How.LISTEN) for text in texts[0::2]]
         backs = [parse_endpoint(text, How.CONNECT) for text in texts[1::2]]

@@ -14,6 +14,7 @@ from typing import NoReturn
 from vutrace import __version__
 from vutrace.dissection.registry import Registry
 from vutrace.errors import USAGE, VutraceError
+from vutrace.proxy.options import DEVICE, IN_DIALOG, Option
 
 INTERFACE = "vhost-user"
 LINK_TYPE = "252"
@@ -33,9 +34,8 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument(flag, action="store_true")
     for option in ("--extcap-interface", "--extcap-version", "--fifo", "--listen", "--connect"):
         made.add_argument(option, default="")
-    made.add_argument("--device", default="")
-    made.add_argument("--wait", default="")
-    made.add_argument("--socket-mode", default="")
+    for shared in IN_DIALOG:
+        made.add_argument(shared.call, default="")
     return made
 
 
@@ -74,17 +74,27 @@ def config(registry: Registry) -> Iterator[str]:
     """The options in Wireshark's dialog."""
     yield argument(0, "--listen", "Front-end side", "string", "Socket that the front-end connects to", True)
     yield argument(1, "--connect", "Back-end side", "string", "Socket that the back-end listens on", True)
-    yield argument(2, "--device", "Device", "selector", "What is traced")
-    yield "value {arg=2}{value=}{display=find out}{default=true}"
+    for number, option in enumerate(IN_DIALOG, start=2):
+        kind = "selector" if option is DEVICE else "string"
+        yield argument(number, option.call, option.label, kind, tooltip(option))
+        yield from values(number, registry) if option is DEVICE else ()
+
+
+def tooltip(option: Option) -> str:
+    """What an option means, and what it is if nothing is entered."""
+    return f"{option.help.removesuffix('.')}; {option.default} if empty" if option.default else option.help
+
+
+def values(number: int, registry: Registry) -> Iterator[str]:
+    """The devices to choose from."""
+    yield f"value {{arg={number}}}{{value=}}{{display=find out}}{{default=true}}"
     for device in registry.devices:
-        yield f"value {{arg=2}}{{value={device.name}}}{{display={device.name}}}{{default=false}}"
-    yield argument(3, "--wait", "Wait (s)", "string", "How long one side may be left waiting for the other")
-    yield argument(4, "--socket-mode", "Mode of sockets", "string", "In octal; 600 if empty")
+        yield f"value {{arg={number}}}{{value={device.name}}}{{display={device.name}}}{{default=false}}"
 
 
-def argument(number: int, call: str, display: str, kind: str, tooltip: str, required: bool = False) -> str:
+def argument(number: int, call: str, display: str, kind: str, about: str, required: bool = False) -> str:
     """One option."""
-    words = {"number": number, "call": call, "display": display, "type": kind, "tooltip": tooltip}
+    words = {"number": number, "call": call, "display": display, "type": kind, "tooltip": about}
     words |= {"required": "true"} if required else {}
     return "arg " + "".join(f"{{{name}={value}}}" for name, value in words.items())
 
@@ -95,8 +105,8 @@ def capture(asked: argparse.Namespace) -> NoReturn:
         raise ExtcapError("--capture needs --fifo, --listen and --connect")
     pipe = os.open(asked.fifo, os.O_WRONLY)
     command = [sys.executable, "-m", "vutrace", "proxy", asked.listen, asked.connect, "-w", "-"]
-    for name in ("device", "wait", "socket_mode"):
-        value = getattr(asked, name)
-        command += [f"--{name.replace('_', '-')}", value] if value else []
+    for option in IN_DIALOG:
+        value = getattr(asked, option.key)
+        command += [option.call, value] if value else []
     os.dup2(pipe, sys.stdout.fileno())
     os.execv(sys.executable, command)
