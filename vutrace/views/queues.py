@@ -57,39 +57,54 @@ def table(session: SessionTimeline, width: int | None = None) -> str:
         return "no message named a ring"
     fds = {(holding.slot.ring, holding.slot.role): holding for holding in session.fds}
     rows = [cells(lane, fds) for lane in session.rings]
-    thrice = [folded(*row) for row in rows]
-    forms = ((rows, HEADERS), (thrice, FOLDED), ([folded_twice(*row) for row in thrice], FOLDED_TWICE))
-    for cells_of, headers in forms:
-        lines = tabulate(cells_of, headers, "simple", disable_numparse=True)
+    for form, headers in ((cells, HEADERS), (folded, FOLDED), (folded_twice, FOLDED_TWICE)):
+        drawn = [form(lane, fds) for lane in session.rings]
+        lines = tabulate(drawn, headers, "simple", disable_numparse=True)
         if width is None or len(lines.split("\n", 1)[0]) <= width:
             return lines
     return "\n".join(sentences(rows, SPOKEN, width or 0))
 
 
-def folded(
-    ring: str, name: str, size: str, base: str, where: str, kick: str, call: str, err: str,
-    started: str, enabled: str, by: str, change: str,
-) -> list[str]:  # fmt: skip
-    """A row's cells in columns of three lines."""
-    row, _, rest = change.partition(" ")
-    message, _, time = rest.rpartition(" at ")
+def folded(lane: RingLane, fds: Fds) -> list[str]:
+    """A ring's row in columns of three lines."""
+    ring = lane.ring
     return [
-        f"{ring} {name}\nsize {size}\nbase {base}",
-        where.replace(" ", "\n"),
-        f"kick {kick}\ncall {call}\nerr  {err}",
-        f"started {started}, enabled {enabled}\n" + by.replace("; ", "\n"),
-        f"{row} at {time}\n{message}",
+        three_lines(ring),
+        "\n".join(parts(ring)),
+        fd_lines(ring, fds),
+        "\n".join([", ".join(states(ring)), *rules(ring)]),
+        change_lines(ring),
     ]
 
 
-def folded_twice(ring: str, where: str, fds: str, state: str, change: str) -> list[str]:
-    """A folded row's cells in columns of six lines."""
-    states, _, rules = state.partition("\n")
+def folded_twice(lane: RingLane, fds: Fds) -> list[str]:
+    """A ring's row in columns of six lines."""
+    ring = lane.ring
     return [
-        ring,
-        f"{where}\n{fds}",
-        "\n".join([*states.split(", ", 1), rules, change]),
+        three_lines(ring),
+        "\n".join([*parts(ring), fd_lines(ring, fds)]),
+        "\n".join([*states(ring), *rules(ring), change_lines(ring)]),
     ]
+
+
+def three_lines(ring: Ring) -> str:
+    """Which ring, and what it was set to."""
+    return f"{ring.index} {printable(ring.name)}\nsize {known(ring.size)}\nbase {base(ring)}"
+
+
+def fd_lines(ring: Ring, fds: Fds) -> str:
+    """Its descriptors, a line each."""
+    return "\n".join(f"{role:<4} {fd(fds.get((ring.index, role)))}" for role in ROLES)
+
+
+def states(ring: Ring) -> tuple[str, str]:
+    """What it is, by both of its states."""
+    return f"started {started(ring)}", f"enabled {enabled(ring)}"
+
+
+def change_lines(ring: Ring) -> str:
+    """The row that changed it last, and its message."""
+    return f"[{ring.changed}] at {ring.changed_ns / 1e9:.6f}\n{ring.changed_by}"
 
 
 def cells(lane: RingLane, fds: Fds) -> list[str]:
@@ -100,11 +115,11 @@ def cells(lane: RingLane, fds: Fds) -> list[str]:
         printable(ring.name),
         known(ring.size),
         base(ring),
-        addresses(ring),
+        " ".join(parts(ring)),
         *(fd(fds.get((ring.index, role))) for role in ROLES),
-        "yes" if ring.state.started else "no",
+        started(ring),
         enabled(ring),
-        rule(ring),
+        "; ".join(rules(ring)),
         f"[{ring.changed}] {ring.changed_by} at {ring.changed_ns / 1e9:.6f}",
     ]
 
@@ -119,13 +134,13 @@ def base(ring: Ring) -> str:
     return "-" if ring.base is None else str(ring.base) if ring.base < 0x10000 else f"{ring.base:#x}"
 
 
-def addresses(ring: Ring) -> str:
+def parts(ring: Ring) -> tuple[str, ...]:
     """Where the ring lies: the descriptors, and the other parts as their distance from them."""
     where = ring.addresses
     if where is None:
-        return "-"
-    distances = [f"{part - where.descriptor:+#x}" for part in (where.available, where.used)]
-    return f"{address(where.descriptor)} {' '.join(distances)}"
+        return ("-",)
+    distances = (f"{part - where.descriptor:+#x}" for part in (where.available, where.used))
+    return address(where.descriptor), *distances
 
 
 def fd(holding: Holding | None) -> str:
@@ -136,15 +151,19 @@ def fd(holding: Holding | None) -> str:
     return name if holding.generation == 1 else f"{name} ({holding.generation}.)"
 
 
+def started(ring: Ring) -> str:
+    """Whether it is, in a word."""
+    return "yes" if ring.state.started else "no"
+
+
 def enabled(ring: Ring) -> str:
     """In effect, and as it was sent."""
     return f"{'yes' if ring.state.enabled else 'no'} (sent {SENT[ring.enable_sent]})"
 
 
-def rule(ring: Ring) -> str:
-    """What decided, the second half shortened where both are by one rule."""
-    started, enabled_by = ring.started_rule, ring.enabled_rule
-    return started if started == enabled_by else f"{started}; {enabled_by}"
+def rules(ring: Ring) -> tuple[str, ...]:
+    """What decided: one rule, or one for each state."""
+    return tuple(dict.fromkeys((ring.started_rule, ring.enabled_rule)))
 
 
 def objects(timeline: Timeline, session: int | None) -> str:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vutrace.dissection.checks import CUT
 from vutrace.dissection.message import Message
@@ -21,7 +21,7 @@ MORE_SHOWN = 5
 class Findings:
     """What was seen of a capture: the first rows that went wrong, and how its sessions ended."""
 
-    wrong: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    wrong: list[tuple[Sight, tuple[str, ...]]] = field(default_factory=list)
     before: tuple[str, ...] = ()
     count: int = 0
     ends: list[str] = field(default_factory=list)
@@ -37,7 +37,7 @@ def look(rows: Iterable[Row], names: frozenset[str]) -> Findings:
         found.rows += 1
         line, why = lines.line(sight), tuple(reasons(sight))
         if why:
-            note_wrong(found, line, why, recent)
+            note_wrong(found, sight, why, recent)
         what = sight.row.what
         if isinstance(what, Event):
             if what.kind is EventKind.CLOSE and what.channel is Channel.MAIN:
@@ -50,13 +50,13 @@ def look(rows: Iterable[Row], names: frozenset[str]) -> Findings:
     return found
 
 
-def note_wrong(found: Findings, line: str, why: tuple[str, ...], recent: Iterable[str]) -> None:
+def note_wrong(found: Findings, sight: Sight, why: tuple[str, ...], recent: Iterable[str]) -> None:
     """Keep a row that went wrong, with what came before if it is the first."""
     if not found.wrong:
         found.before = tuple(recent)
     found.count += 1
     if len(found.wrong) <= MORE_SHOWN:
-        found.wrong.append((line, why))
+        found.wrong.append((sight, why))
 
 
 def reasons(sight: Sight) -> Iterator[str]:
@@ -101,13 +101,13 @@ def report(name: str, found: Findings, names: frozenset[str]) -> Iterator[str]:
     rest = found.wrong[1:]
     if rest:
         yield f"  and after it {found.count - 1} more, from"
-        yield f"  {rest[0][0]}"
+        yield f"  {Rows().line(rest[0][0])}"
     yield from (f"  {end}" for end in found.ends)
 
 
-def marked(line: str, why: tuple[str, ...]) -> Iterator[str]:
+def marked(sight: Sight, why: tuple[str, ...]) -> Iterator[str]:
     """The row that went wrong, and why below it."""
-    yield f"  {line.partition('  ! ')[0]}"
+    yield f"  {Rows().line(replace(sight, problems=()))}"
     yield from (f"         ! {reason}" for reason in why)
 
 

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from vutrace.session.model import Mark, PhaseSpan, RingLane, SessionTimeline, Span
@@ -20,7 +21,23 @@ def state_at(spans: Sequence[Span], row: int) -> str:
     return spans[found - 1].state if found else "stopped"
 
 
-def cell_of(marks: Sequence[Mark]) -> str:
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a lane has in a phase: its messages, and the sign of the state that the ring is left in."""
+
+    text: str
+    fill: str
+
+    def __len__(self) -> int:
+        """The columns that show both."""
+        return len(self.text) + 1
+
+    def filled(self, size: int) -> str:
+        """The text, and the state up to `size` columns."""
+        return self.text.ljust(size, self.fill)
+
+
+def letters(marks: Sequence[Mark]) -> str:
     """A phase's messages about a ring in order: equal ones are counted, of very many the ends are left."""
     words = []
     for letter, group in groupby(marks, key=glyph):
@@ -31,7 +48,7 @@ def cell_of(marks: Sequence[Mark]) -> str:
     return text if len(text) <= CELL else f"{text[:half]}…{text[-half:]}"
 
 
-class Columns:
+class PhaseColumns:
     """The phases that are drawn, as ranges of rows: each mark falls into one."""
 
     def __init__(self, phases: Sequence[PhaseSpan]) -> None:
@@ -39,15 +56,15 @@ class Columns:
         self.numbered = [(phase.first, i) for i, phase in enumerate(phases) if phase.first is not None]
         self.starts = [first for first, _ in self.numbered]
 
-    def cells(self, lane: RingLane) -> list[str]:
-        """A lane's cells, each with the state after the phase as its last character (the fill)."""
+    def cells(self, lane: RingLane) -> list[Cell]:
+        """A lane's cells."""
         marks: list[list[Mark]] = [[] for _ in self.phases]
         for mark in lane.marks:
             found = bisect_right(self.starts, mark.row) - 1
             if found >= 0:
                 marks[self.numbered[found][1]].append(mark)
         return [
-            cell_of(inside) + FILLS[state_at(lane.spans, row)]
+            Cell(letters(inside), FILLS[state_at(lane.spans, row)])
             for inside, row in zip(marks, self.last_rows(), strict=True)
         ]
 
@@ -61,7 +78,7 @@ class Columns:
 
 def by_order(session: SessionTimeline, width: int) -> Iterator[str]:
     """The lanes with a column for each phase, in blocks that fit the width."""
-    columns = Columns(session.phases)
+    columns = PhaseColumns(session.phases)
     lanes = [(label(lane), columns.cells(lane)) for lane in session.rings]
     margin = max((len(name) for name, _ in lanes), default=0)
     sizes = [
@@ -72,8 +89,7 @@ def by_order(session: SessionTimeline, width: int) -> Iterator[str]:
         heads = [session.phases[i].phase.ljust(sizes[i]) for i in block]
         yield f"{'':{margin}} │{'│'.join(heads)}│"
         drawn = [
-            f"{name:{margin}} │{'│'.join(filled(cells[i], sizes[i]) for i in block)}│"
-            for name, cells in lanes
+            f"{name:{margin}} │{'│'.join(cells[i].filled(sizes[i]) for i in block)}│" for name, cells in lanes
         ]
         yield from folded_lanes(session.rings, drawn, margin)
 
@@ -90,11 +106,6 @@ def blocks(sizes: Sequence[int], width: int) -> Iterator[list[int]]:
         used += size + 1
     if block:
         yield block
-
-
-def filled(cell: str, size: int) -> str:
-    """A cell, filled with its last character."""
-    return cell[:-1].ljust(size, cell[-1])
 
 
 def label(lane: RingLane) -> str:
@@ -131,13 +142,13 @@ def by_time(session: SessionTimeline, width: int) -> Iterator[str]:
     """The lanes in true time, from the session's start to its end."""
     margin = max((len(label(lane)) for lane in session.rings), default=0)
     room = max(10, width - margin - 3)
-    clock = Clock(session.start_ns, session.end_ns, room)
-    yield f"{'':{margin}}  {clock.axis()}"
-    drawn = [f"{label(lane):{margin}} │{clock.line(lane)}│" for lane in session.rings]
+    columns = TimeColumns(session.start_ns, session.end_ns, room)
+    yield f"{'':{margin}}  {columns.axis()}"
+    drawn = [f"{label(lane):{margin}} │{columns.line(lane)}│" for lane in session.rings]
     yield from folded_lanes(session.rings, drawn, margin)
 
 
-class Clock:
+class TimeColumns:
     """Times as columns."""
 
     def __init__(self, start_ns: int, end_ns: int, room: int) -> None:
