@@ -11,6 +11,7 @@ from replay_stage import CAPTURES, REGISTRY, act, of_records, recorded
 from sessions import QEMU_7_2, Qemu, QemuNet, Script
 
 from vutrace.capture import read
+from vutrace.diff.align import Kind
 from vutrace.diff.compare import Change, compare, pairings
 from vutrace.diff.courses import LAST, Account, accounts
 from vutrace.diff.text import text
@@ -129,13 +130,13 @@ def test_what_passed_is_compared_on_request() -> None:
     assert changes(pause(0, 0), pause(7, 7)) == []
     (pair,) = pairings(accounts_of(pause(0, 0)), accounts_of(pause(7, 7)), indexes=True)
     assert ("GET_VRING_BASE: reply num", "at its beginning", "moved on") in [
-        (change.what, change.a, change.b) for change in pair.changes
+        (change.what, change.edit.a, change.edit.b) for change in pair.changes
     ]
 
 
 def test_a_ring_that_is_taken_up_elsewhere_than_it_was_left() -> None:
     (change,) = changes(pause(7, 7), pause(7, 0))
-    assert (change.what, change.a, change.b) == (
+    assert (change.what, change.edit.a, change.edit.b) == (
         "SET_VRING_BASE: num", "as GET_VRING_BASE told", "at its beginning",
     )  # fmt: skip
 
@@ -157,7 +158,7 @@ def without(number: int) -> list[Connection | Record]:
 def test_a_message_that_is_missing() -> None:
     change = only([each for each in changes(kept(), without(55)) if each.subject == "ring"])
     assert (change.what, change.names) == ("SET_VRING_BASE", ("rx0",))
-    assert (change.a, change.b, change.row_a, change.row_b) == ("sent", "", 55, 54)
+    assert (change.edit.kind, change.edit.row_a, change.edit.row_b) == (Kind.ONLY_A, 55, 54)
 
 
 def test_an_order_within_a_ring() -> None:
@@ -185,8 +186,8 @@ def test_the_order_around_driver_ok_at_start() -> None:
     older = replace(QEMU_7_2, enable_first=False)
     change = only(changes(qemu_start(older), qemu_start(QEMU_7_2)))
     assert (change.what, change.names) == ("place of SET_VRING_ENABLE 1", ("rx0", "tx0"))
-    assert change.a == "between SET_VRING_CALL and SET_FEATURES"
-    assert change.b == "between SET_VRING_ENABLE 1 and SET_FEATURES"
+    assert change.edit.a == "between SET_VRING_CALL and SET_FEATURES"
+    assert change.edit.b == "between SET_VRING_ENABLE 1 and SET_FEATURES"
 
 
 def test_a_ring_that_is_enabled_after_driver_ok() -> None:
@@ -204,7 +205,7 @@ def test_a_ring_that_is_enabled_after_driver_ok() -> None:
         return script.records
 
     found = changes(start("on", "DRIVER_OK"), start("DRIVER_OK", "on"))
-    assert [(each.what, each.a, each.b) for each in found if each.subject == "ring"] == [
+    assert [(each.what, each.edit.a, each.edit.b) for each in found if each.subject == "ring"] == [
         (
             "place of SET_VRING_ENABLE 1",
             "between SET_VRING_CALL and SET_STATUS 0xf",
@@ -238,7 +239,7 @@ def test_the_first_difference_is_first_whatever_the_rows_count_from() -> None:
     one, two = accounts_of(kept("qemu-7.2-testpmd-restart"))
     forth, back = (compare(*pair) for pair in ((one, two), (two, one)))
     assert [each.subject for each in forth] == [each.subject for each in back]
-    rows = [each.row_a - two.first for each in back if each.row_a and each.subject not in LAST]
+    rows = [each.edit.row_a - two.first for each in back if each.edit.row_a and each.subject not in LAST]
     assert rows == sorted(rows)
 
 
@@ -251,8 +252,12 @@ def test_an_end_by_vutrace_itself_is_told_as_such() -> None:
         for item in items
     ]
     change = only(changes(items, stopped))
-    assert (change.what, change.a, change.b) == ("end: closed", "by the front-end", "vutrace stopped")
-    assert change.row_a == change.row_b == rows_of_closing(items)
+    assert (change.what, change.edit.a, change.edit.b) == (
+        "end: closed",
+        "by the front-end",
+        "vutrace stopped",
+    )
+    assert change.edit.row_a == change.edit.row_b == rows_of_closing(items)
 
 
 def rows_of_closing(items: list[Connection | Record]) -> int:
@@ -275,7 +280,7 @@ def test_another_kind_of_descriptor() -> None:
         return replace(frame, fds=tuple(replace(fd, kind=FdKind.PIPE) for fd in frame.fds))
 
     found = changes(kept(), frames(pipes)(kept()))
-    kinds = {(change.a, change.b) for change in found if change.what.endswith(": descriptors")}
+    kinds = {(change.edit.a, change.edit.b) for change in found if change.what.endswith(": descriptors")}
     assert kinds == {("memory", "pipe"), ("eventfd", "pipe"), ("socket", "pipe")}
 
 
@@ -285,7 +290,10 @@ def test_another_answer_and_other_features(tmp_path: Path) -> None:
     offer = replace(DPDK_22_11, features=DPDK_22_11.features | 1 << 33, queue_pairs=2)
     with Server(path, offer):
         done = act(Side.FRONTEND, recorded(NAME), path)
-    found = {(change.subject, change.what): (change.a, change.b) for change in changes(kept(), done.records)}
+    found = {
+        (change.subject, change.what): (change.edit.a, change.edit.b)
+        for change in changes(kept(), done.records)
+    }
     assert found["messages", "GET_QUEUE_NUM: reply queue_num"] == ("128", "2")
     offered = found["negotiation", "round: features offered"]
     assert isinstance(offered[1], frozenset)
@@ -301,7 +309,7 @@ def test_a_failed_start_beside_a_good_one(tmp_path: Path) -> None:
     found = changes(kept(), failed.records)
     assert found[0].what == "round: features offered"
     assert ("the end", "end: closed", "by the front-end", "by the back-end") in [
-        (change.subject, change.what, change.a, change.b) for change in found
+        (change.subject, change.what, change.edit.a, change.edit.b) for change in found
     ]
 
 

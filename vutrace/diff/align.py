@@ -4,6 +4,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from enum import Enum
 from itertools import groupby
 from typing import NamedTuple
 
@@ -15,43 +16,54 @@ NAMED = 12  # steps of a stretch that are told by name
 LONG = 5000  # steps from which on difflib may take frequent ones for noise, else it takes too long
 
 
+class Kind(Enum):
+    """How two courses differ."""
+
+    SAYS = "says something else"
+    MOVED = "stands elsewhere"
+    ONLY_A = "is in A only"
+    ONLY_B = "is in B only"
+
+
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One difference of two courses: what stands in A and in B, in words; "" where nothing stands.
+    """One difference of two courses: of which step or steps, and what A and B say of its `fact`.
 
     `row_a` and `row_b` are where; the row before, where one has nothing (None at the very beginning).
     """
 
-    what: str
-    a: Fact
-    b: Fact
+    kind: Kind
+    step: str
     row_a: int | None
     row_b: int | None
+    fact: str = ""
+    a: Fact = ""
+    b: Fact = ""
 
 
 def edits(a: Sequence[Token], b: Sequence[Token]) -> Iterator[Edit]:
     """The differences in order."""
     a, b = countable(a), countable(b)
-    gone: list[Lone] = []
-    come: list[Lone] = []
+    gone: list[Unmatched] = []
+    come: list[Unmatched] = []
     for tag, a1, a2, b1, b2 in opcodes([each.key for each in a], [each.key for each in b]):
         if tag == "equal":
             for old, new in zip(a[a1:a2], b[b1:b2], strict=True):
-                yield from told(old, new)
+                yield from fact_edits(old, new)
             continue
-        gone += [Lone(place, b1, a[place]) for place in range(a1, a2)]
-        come += [Lone(place, a1, b[place]) for place in range(b1, b2)]
+        gone += [Unmatched(place, b1, a[place]) for place in range(a1, a2)]
+        come += [Unmatched(place, a1, b[place]) for place in range(b1, b2)]
     shared_a, shared_b = shared(a, gone), shared(b, come)
     pairs = paired(gone, come)
     yield from moves(a, b, [pair for pair in pairs if not pair[0].token.mark])
     marks = [pair for pair in pairs if pair[0].token.mark]
     yield from crossings(a, b, marks, (shared_a, shared_b))
     for first, last in stretches(gone):
-        only = words(a[first.place : last.place + 1])
-        yield Edit(only, "sent", "", first.token.row, row_before(b, first.missing))
+        only = step_names(a[first.place : last.place + 1])
+        yield Edit(Kind.ONLY_A, only, first.token.row, row_before(b, first.missing))
     for first, last in stretches(come):
-        only = words(b[first.place : last.place + 1])
-        yield Edit(only, "", "sent", row_before(a, first.missing), first.token.row)
+        only = step_names(b[first.place : last.place + 1])
+        yield Edit(Kind.ONLY_B, only, row_before(a, first.missing), first.token.row)
 
 
 def opcodes(a: list[str], b: list[str]) -> Iterator[tuple[str, int, int, int, int]]:
@@ -78,16 +90,19 @@ def countable(tokens: Sequence[Token]) -> list[Token]:
     return found
 
 
-def told(old: Token, new: Token) -> Iterator[Edit]:
-    """What two steps of one kind say differently."""
-    for name in [*old.facts, *(name for name in new.facts if name not in old.facts)]:
-        a, b = old.facts.get(name, ""), new.facts.get(name, "")
-        # where no reply came, that alone is the difference
-        if a != b and not (name.startswith("reply ") and "none" in (old.facts["reply"], new.facts["reply"])):
-            yield Edit(f"{old.key}: {name}", a, b, old.row, new.row)
+def fact_edits(old: Token, new: Token) -> Iterator[Edit]:
+    """What two steps of one kind say differently; where no reply came, that alone is the difference."""
+    facts_a, facts_b = dict(old.facts), dict(new.facts)
+    if old.reply and new.reply:
+        facts_a |= old.reply
+        facts_b |= new.reply
+    for name in facts_a | facts_b:
+        a, b = facts_a.get(name, ""), facts_b.get(name, "")
+        if a != b:
+            yield Edit(Kind.SAYS, old.key, old.row, new.row, name, a, b)
 
 
-class Lone(NamedTuple):
+class Unmatched(NamedTuple):
     """A step that one course has at `place`, and where in the other it is missing."""
 
     place: int
@@ -95,19 +110,19 @@ class Lone(NamedTuple):
     token: Token
 
 
-Pair = tuple[Lone, Lone]
+Pair = tuple[Unmatched, Unmatched]
 """A step of A and the same one of B, at different places."""
 
 
-def paired(gone: list[Lone], come: list[Lone]) -> list[Pair]:
+def paired(gone: list[Unmatched], come: list[Unmatched]) -> list[Pair]:
     """Take the steps that both courses have, at different places, out of both lists."""
-    waiting = defaultdict[str, deque[Lone]](deque)
-    for lone in come:
-        waiting[lone.token.key].append(lone)
-    pairs = [(lone, waiting[key].popleft()) for lone in gone if waiting[key := lone.token.key]]
+    waiting = defaultdict[str, deque[Unmatched]](deque)
+    for each in come:
+        waiting[each.token.key].append(each)
+    pairs = [(each, waiting[key].popleft()) for each in gone if waiting[key := each.token.key]]
     moved, found = {old.place for old, _ in pairs}, {new.place for _, new in pairs}
-    gone[:] = [lone for lone in gone if lone.place not in moved and not lone.token.mark]
-    come[:] = [lone for lone in come if lone.place not in found and not lone.token.mark]
+    gone[:] = [each for each in gone if each.place not in moved and not each.token.mark]
+    come[:] = [each for each in come if each.place not in found and not each.token.mark]
     return pairs
 
 
@@ -116,18 +131,18 @@ def moves(a: list[Token], b: list[Token], pairs: list[Pair]) -> Iterator[Edit]:
     for run in together(pairs):
         yield moved(a, b, [old.place for old, _ in run], [new.place for _, new in run])
         for old, new in run:
-            yield from told(old.token, new.token)
+            yield from fact_edits(old.token, new.token)
 
 
 def moved(a: list[Token], b: list[Token], old: list[int], new: list[int]) -> Edit:
     """Steps that stand at one place of A and at another of B."""
-    what = f"place of {words(a[place] for place in old)}"
-    return Edit(what, where(a, old), where(b, new), a[old[0]].row, b[new[0]].row)
+    step, places = step_names(a[place] for place in old), (neighbours(a, old), neighbours(b, new))
+    return Edit(Kind.MOVED, step, a[old[0]].row, b[new[0]].row, "place", *places)
 
 
-def shared(tokens: list[Token], lones: list[Lone]) -> list[int]:
+def shared(tokens: list[Token], unmatched: list[Unmatched]) -> list[int]:
     """Where the steps are that both courses have side by side."""
-    alone = {lone.place for lone in lones}
+    alone = {each.place for each in unmatched}
     return [place for place, token in enumerate(tokens) if not token.mark and place not in alone]
 
 
@@ -163,29 +178,29 @@ def together(pairs: list[Pair]) -> Iterator[list[Pair]]:
         yield run
 
 
-def stretches(lones: list[Lone]) -> Iterator[tuple[Lone, Lone]]:
+def stretches(unmatched: list[Unmatched]) -> Iterator[tuple[Unmatched, Unmatched]]:
     """The first and last of those that follow each other."""
     first = last = None
-    for lone in lones:
-        if first is None or last is None or lone.missing != last.missing:
+    for each in unmatched:
+        if first is None or last is None or each.missing != last.missing:
             if first and last:
                 yield first, last
-            first = lone
-        last = lone
+            first = each
+        last = each
     if first and last:
         yield first, last
 
 
-def words(tokens: Iterable[Token]) -> str:
+def step_names(tokens: Iterable[Token]) -> str:
     """Steps in one line; equal ones that follow each other are counted."""
-    told = [token.key for token in tokens if not token.mark]
-    runs = [(key, len(list(equal))) for key, equal in groupby(told)]
+    keys = [token.key for token in tokens if not token.mark]
+    runs = [(key, len(list(equal))) for key, equal in groupby(keys)]
     named = [key if count == 1 else f"{key} × {count}" for key, count in runs]
-    more = [f"… {len(told) - sum(count for _, count in runs[:NAMED])} more"] if len(runs) > NAMED else []
+    more = [f"… {len(keys) - sum(count for _, count in runs[:NAMED])} more"] if len(runs) > NAMED else []
     return ", ".join(named[:NAMED] + more)
 
 
-def where(tokens: list[Token], steps: list[int]) -> str:
+def neighbours(tokens: list[Token], steps: list[int]) -> str:
     """What stands around steps."""
     first, last = steps[0], steps[-1]
     before = tokens[first - 1].key if first else "the beginning"

@@ -5,27 +5,37 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from statistics import median
 
-from vutrace.diff.align import Edit, edits
+from vutrace.diff.align import Edit, Kind, edits
 from vutrace.diff.courses import LAST, PHASES, SHAPES, Account, Course
 from vutrace.diff.tokens import MOVED, Fact
 
+Found = tuple[str, Kind, str, str, Fact, Fact]
+"""What makes two differences the same: the subject, and the edit but for its rows."""
+
 LATE_RATIO, LATE_NS = 2.0, 100_000
 # Where a back-end, or the last record, says how far a ring has come.
-INDEXES = {"GET_VRING_BASE: reply num", "ring: base"}
+INDEXES = {("GET_VRING_BASE", "reply num"), ("ring", "base")}
 
 
 @dataclass(slots=True)
 class Change:
-    """One difference; `names` are the rings that have it, `count` how often it is found."""
+    """One difference, where it was found first; `names` are the rings that have it, `count` how often."""
 
     subject: str
-    what: str
-    a: Fact
-    b: Fact
-    row_a: int | None
-    row_b: int | None
+    edit: Edit
     names: tuple[str, ...] = ()
     count: int = 1
+
+    @property
+    def what(self) -> str:
+        """What differs, in words."""
+        match self.edit.kind:
+            case Kind.SAYS:
+                return f"{self.edit.step}: {self.edit.fact}"
+            case Kind.MOVED:
+                return f"place of {self.edit.step}"
+            case _:
+                return self.edit.step
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,7 @@ class Pairing:
 
 def compare(a: Account, b: Account, latency: bool = False, indexes: bool = False) -> list[Change]:
     """What differs, first difference first; what the traffic decides only on request."""
-    found: dict[tuple[str, str, Fact, Fact], Change] = {}
+    found: dict[Found, Change] = {}
     for mine, theirs in couples(a, b):
         course = mine or theirs
         assert course
@@ -48,7 +58,7 @@ def compare(a: Account, b: Account, latency: bool = False, indexes: bool = False
     changes = [change for change in found.values() if indexes or not of_traffic(change)]
     if all(change.subject == PHASES for change in changes):
         # Where every course is the same, loops that are not tell only how independent rings interleave.
-        changes = [change for change in changes if not change.what.endswith(SHAPES)]
+        changes = [change for change in changes if change.edit.fact not in SHAPES]
     if latency:
         changes += latencies(a.latencies, b.latencies)
     return sorted(changes, key=lambda change: place(change, a.first, b.first))
@@ -56,7 +66,8 @@ def compare(a: Account, b: Account, latency: bool = False, indexes: bool = False
 
 def of_traffic(change: Change) -> bool:
     """Whether it is only that a ring has moved in one of them."""
-    return change.what in INDEXES and {change.a, change.b} <= MOVED
+    edit = change.edit
+    return (edit.step, edit.fact) in INDEXES and {edit.a, edit.b} <= MOVED
 
 
 def pairings(
@@ -76,13 +87,13 @@ def couples(a: Account, b: Account) -> Iterator[tuple[Course | None, Course | No
         yield mine.get(key), theirs.get(key)
 
 
-def note(found: dict[tuple[str, str, Fact, Fact], Change], course: Course, edit: Edit) -> None:
+def note(found: dict[Found, Change], course: Course, edit: Edit) -> None:
     """Add a difference, or count it with one that says the same."""
-    known = found.get((course.subject, edit.what, edit.a, edit.b))
+    key = course.subject, edit.kind, edit.step, edit.fact, edit.a, edit.b
     names = (course.name,) if course.name else ()
+    known = found.get(key)
     if known is None:
-        change = Change(course.subject, edit.what, edit.a, edit.b, edit.row_a, edit.row_b, names)
-        found[course.subject, edit.what, edit.a, edit.b] = change
+        found[key] = Change(course.subject, edit, names)
         return
     known.count += 1
     known.names += tuple(name for name in names if name not in known.names)
@@ -90,7 +101,7 @@ def note(found: dict[tuple[str, str, Fact, Fact], Change], course: Course, edit:
 
 def place(change: Change, first_a: int, first_b: int) -> tuple[bool, int, int]:
     """Where a difference stands: how far into the session that comes to it earlier; summaries come last."""
-    steps = ((change.row_a, first_a), (change.row_b, first_b))
+    steps = ((change.edit.row_a, first_a), (change.edit.row_b, first_b))
     since = [row - first for row, first in steps if row is not None] or [0]
     return change.subject in LAST, min(since), max(since)
 
@@ -100,7 +111,8 @@ def latencies(a: Mapping[str, list[int]], b: Mapping[str, list[int]]) -> Iterato
     for name in a.keys() & b.keys():
         old, new = median(a[name]), median(b[name])
         if abs(old - new) > LATE_NS and max(old, new) > LATE_RATIO * min(old, new):
-            yield Change("latency", f"{name}: median", milliseconds(old), milliseconds(new), None, None)
+            took = milliseconds(old), milliseconds(new)
+            yield Change("latency", Edit(Kind.SAYS, name, None, None, "median", *took))
 
 
 def milliseconds(nanoseconds: float) -> str:

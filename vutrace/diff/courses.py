@@ -16,7 +16,7 @@ from vutrace.session.timeline import TimelineBuilder
 
 MARKS = ("SET_STATUS", "SET_FEATURES")
 PHASES, FINAL_RING, END = "phases", "ring at the end", "the end"
-SHAPES = LOOPS, SENT_ONCE = "loops", "sent once"
+SHAPES = "loops", "sent once"
 """What phases tell of the messages in them."""
 LAST = (PHASES, FINAL_RING, END)
 """Subjects that sum a session up: they are told behind what led to them."""

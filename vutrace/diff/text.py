@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from vutrace.diff.align import Edit, Kind
 from vutrace.diff.compare import Change, Pairing
 from vutrace.diff.courses import Account
 from vutrace.diff.tokens import Fact
 from vutrace.records import connection_letter
 from vutrace.session.row import Row
 
+ONLY = {Kind.ONLY_A: "only in A", Kind.ONLY_B: "only in B"}
 Line = Callable[[Row], str]
 """A row as it is shown."""
 
@@ -23,7 +25,7 @@ def text(pairs: list[Pairing], line: Line) -> Iterator[str]:
         total += len(pair.changes) or not (pair.a and pair.b)
         for change in pair.changes:
             yield ""
-            yield from told(change, pair, line)
+            yield from change_lines(change, pair, line)
         yield ""
     yield "no difference" if not total else f"{total} difference{'s' * (total != 1)}"
 
@@ -36,17 +38,17 @@ def title(account: Account | None) -> str:
     return f"connection {letter}, session {account.session}, {account.device}, {account.messages} requests"
 
 
-def told(change: Change, pair: Pairing, line: Line) -> Iterator[str]:
+def change_lines(change: Change, pair: Pairing, line: Line) -> Iterator[str]:
     """One difference: what it is, then both rows."""
-    a, b = words(change.a, change.b)
-    times = f" ({change.count} times)" if change.count > 1 else ""
-    yield f"{heading(change)}: {said(a, b)}{times}"
-    for side, account, row in (("A", pair.a, change.row_a), ("B", pair.b, change.row_b)):
+    edit, times = change.edit, f" ({change.count} times)" if change.count > 1 else ""
+    yield f"{heading(change)}: {both_sides(edit)}{times}"
+    for side, account, row, missing in (
+        ("A", pair.a, edit.row_a, edit.kind is Kind.ONLY_B),
+        ("B", pair.b, edit.row_b, edit.kind is Kind.ONLY_A),
+    ):
         shown = account.rows.get(row) if account and row is not None else None
-        missing = change.b == "sent" if side == "A" else change.a == "sent"
-        before = " after" if missing else ""
         if shown:
-            yield f"  {side}{before} {line(shown).rstrip()}"
+            yield f"  {side}{' after' * missing} {line(shown).rstrip()}"
 
 
 def heading(change: Change) -> str:
@@ -55,12 +57,11 @@ def heading(change: Change) -> str:
     return f"{' '.join((subject, *change.names))}, {change.what}"
 
 
-def said(a: str, b: str) -> str:
-    """Both sides in a sentence."""
-    if a == "sent" and not b:
-        return "only in A"
-    if b == "sent" and not a:
-        return "only in B"
+def both_sides(edit: Edit) -> str:
+    """What A and B have, in a sentence."""
+    if edit.kind in ONLY:
+        return ONLY[edit.kind]
+    a, b = words(edit.a, edit.b)
     return f"A {a or 'nothing'}; B {b or 'nothing'}"
 
 
@@ -114,15 +115,16 @@ def account_object(account: Account | None) -> dict[str, Any] | None:
 
 
 def change_object(change: Change) -> dict[str, Any]:
-    """One difference; a mask is a list of names."""
+    """One difference; a mask is a list of names, and a step that only one has is "sent" there."""
+    edit = change.edit
     return {
         "subject": change.subject,
         "rings": list(change.names),
         "what": change.what,
-        "a": value(change.a),
-        "b": value(change.b),
-        "row_a": change.row_a,
-        "row_b": change.row_b,
+        "a": "sent" if edit.kind is Kind.ONLY_A else value(edit.a),
+        "b": "sent" if edit.kind is Kind.ONLY_B else value(edit.b),
+        "row_a": edit.row_a,
+        "row_b": edit.row_b,
         "count": change.count,
     }
 

@@ -24,14 +24,15 @@ Fact: TypeAlias = "str | frozenset[str]"
 class Token:
     """One step: `key` is what it is, by which two courses are laid side by side; `facts` what it says.
 
-    `row` is where it stands. A `mark` belongs to another course and only tells the place of what stands
-    around it.
+    `reply` are the facts of its reply, if it has one. `row` is where it stands. A `mark` belongs to another
+    course and only tells the place of what stands around it.
     """
 
     key: str
     facts: Mapping[str, Fact] = field(default_factory=dict)
     row: int | None = None
     mark: bool = False
+    reply: Mapping[str, Fact] = field(default_factory=dict)
 
 
 # The value that makes one message another.
@@ -48,20 +49,20 @@ UNSET = {("GET_VRING_BASE", "num")}
 def token_of(exchange: Exchange) -> Token:
     """A request with its reply."""
     message, reply, device = exchange.message, exchange.reply, exchange.row.context.device
-    facts: dict[str, Fact] = dict(said(message, device))
+    facts, replied = dict(facts_of(message, device)), dict[str, Fact]()
     if message.spec.rule is ReplyRule.ALWAYS:
         facts["reply"] = "none" if reply is None else "yes"
-        facts |= {f"reply {name}": fact for name, fact in said(reply, device)} if reply else {}
+        replied |= {f"reply {name}": fact for name, fact in facts_of(reply, device)} if reply else {}
     else:
         facts["acknowledged"] = acknowledged(message, reply, device)
-    return Token(key_of(message), facts, exchange.row.number)
+    return Token(key_of(message), facts, exchange.row.number, reply=replied)
 
 
 def acknowledged(message: Message, reply: Message | None, device: Device) -> str:
     """Whether an acknowledgement was asked for, and what it was."""
     if reply is None:
         return "asked for, never answered" if message.need_reply else "not asked for"
-    words = ", ".join(f"{name} {fact}" for name, fact in said(reply, device)).removeprefix("status ")
+    words = ", ".join(f"{name} {fact}" for name, fact in facts_of(reply, device)).removeprefix("status ")
     return words if message.need_reply else f"unasked: {words}"
 
 
@@ -77,7 +78,7 @@ def key_of(message: Message) -> str:
     )
 
 
-def said(message: Message, device: Device) -> Iterator[tuple[str, Fact]]:
+def facts_of(message: Message, device: Device) -> Iterator[tuple[str, Fact]]:
     """The facts of one message."""
     if message.reply and message.flags != VERSION | REPLY:
         yield "flags", f"{message.flags:#x}"
