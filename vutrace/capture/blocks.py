@@ -4,7 +4,7 @@ Source: draft-ietf-opsawg-pcapng.
 """
 
 import struct
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from vutrace.capture.errors import CaptureError, MalformedError
 
@@ -68,11 +68,12 @@ def walk_options(data: bytes, start: int, end: int, order: str) -> Iterator[tupl
 
 
 class BlockStream:
-    """The whole blocks of a stream, as (type, data, body start, body end).
+    """The whole blocks of each chunk of a stream, as (type, data, body start, body end).
 
-    Memory is one chunk and one block. `order` is the byte order of the current section, "<" or ">";
-    `base` is the offset in the file of the first byte of `data`; `left` is how many bytes of a cut
-    block there were at the end. Raises CaptureError where something else than a block stands.
+    The blocks of one chunk are to be taken before those of the next. Memory is one chunk and one block.
+    `order` is the byte order of the current section, "<" or ">"; `base` is the offset in the file of the
+    first byte of `data`; `left` is how many bytes of a cut block there were at the end. Raises CaptureError
+    where something else than a block stands.
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -81,23 +82,25 @@ class BlockStream:
         self.base = 0
         self.left = 0
         self._unpack_head: _Unpack = struct.Struct("<II").unpack_from
+        self._used, self._needed = 0, _SMALLEST
 
-    def __iter__(self) -> Iterator[Block]:
-        pending, needed = bytearray(), _SMALLEST
+    def __iter__(self) -> Iterator[Iterator[Block]]:
+        pending = bytearray()
         for chunk in self._chunks:
             pending += chunk
             # A pipe may bring a large block byte by byte: copy once per block, not once per byte.
-            if len(pending) < needed:
+            if len(pending) < self._needed:
                 continue
             data = bytes(pending)
-            start, needed = yield from self._split(data)
-            self.base += start
-            pending = bytearray(data[start:])
+            yield self._split(data)
+            self.base += self._used
+            pending = bytearray(data[self._used :])
         self._finish(bytes(pending))
 
-    def _split(self, data: bytes) -> Generator[Block, None, tuple[int, int]]:
-        """The whole blocks in `data`; returns where they end, and how many bytes the next one needs."""
+    def _split(self, data: bytes) -> Iterator[Block]:
+        """The whole blocks in `data`; notes where they end, and how many bytes the next one needs."""
         start, available, unpack = 0, len(data), self._unpack_head
+        self._needed = _SMALLEST
         while available - start >= _SMALLEST:
             kind, size = unpack(data, start)
             if kind == SECTION_HEADER or not self.order:
@@ -107,12 +110,13 @@ class BlockStream:
                 raise damaged(self.base + start, f"a block length of {size}")
             end = start + size
             if end > available:
-                return start, size
+                self._needed = size
+                break
             if data[start + 4 : start + 8] != data[end - 4 : end]:
                 raise damaged(self.base + start, "a block whose two lengths differ")
             yield kind, data, start + 8, end - 4
             start = end
-        return start, _SMALLEST
+        self._used = start
 
     def _begin_section(self, data: bytes, start: int) -> _Unpack:
         if data[start : start + 4] != _SECTION_MAGIC:

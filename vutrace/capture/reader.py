@@ -15,6 +15,7 @@ from vutrace.capture.blocks import (
     OBSOLETE_PACKET,
     SECTION_HEADER,
     SIMPLE_PACKET,
+    Block,
     BlockStream,
     damaged,
 )
@@ -26,6 +27,8 @@ from vutrace.records import Connection, Frame, FrameFlag, Record
 CHUNK = 256 * 1024
 # Far above any real capture; bounds the memory that a hostile one can ask for.
 MAX_INTERFACES = 65536
+# A processor runs the same code on some records in a row a third faster than all code on each of them.
+AHEAD = 64
 
 _TAG = struct.Struct(">HH")
 _TAGS_SIZE = len(EXPORT_TAGS)
@@ -56,7 +59,8 @@ class Reader:
     Connections keep their numbers where they can; of two that share one (merged or concatenated
     captures) the later gets the next free. What was seen so far: `connections`, `records` (their count),
     `skipped` (packets that are not vutrace's) and, at the end, `cut` (the file ends inside a block,
-    all before it was read). Iteration raises CaptureError, and nothing else.
+    all before it was read). Iteration raises CaptureError, and nothing else. `ahead` bounds the lists of
+    `batches`; with 1, what was seen is up to the record at hand.
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -69,6 +73,7 @@ class Reader:
         self.connections: list[Connection] = []
         self.records = 0
         self.skipped = 0
+        self.ahead = AHEAD
 
     @property
     def cut(self) -> bool:
@@ -81,7 +86,28 @@ class Reader:
         return self._stream.left == 0 and not self._stream.order
 
     def __iter__(self) -> Iterator[Item]:
-        for kind, data, start, end in self._stream:
+        for blocks in self._stream:
+            yield from self._items(blocks)
+
+    def batches(self) -> Iterator[list[Item]]:
+        """The same in lists of at most `ahead`; one that is shorter does not wait for bytes to come."""
+        batch: list[Item] = []
+        try:
+            for blocks in self._stream:
+                for item in self._items(blocks):
+                    batch.append(item)
+                    if len(batch) >= self.ahead:
+                        yield batch
+                        batch = []
+                if batch:
+                    yield batch
+                    batch = []
+        except CaptureError:  # what stands before the damage can be used
+            yield batch
+            raise
+
+    def _items(self, blocks: Iterator[Block]) -> Iterator[Item]:
+        for kind, data, start, end in blocks:
             try:
                 record = self._take(kind, data, start, end)
             except MalformedError as error:

@@ -77,12 +77,12 @@ def chosen_accounts(
     name: str, registry: "Registry", device: str, session: str, letter: str
 ) -> "list[Account]":
     """The sessions of a capture that were asked for."""
-    from vutrace.cli.reading import no_session, noting, open_capture
+    from vutrace.cli.reading import no_session, noting, open_capture, track
     from vutrace.diff.courses import accounts
     from vutrace.session.tracker import Tracker
 
     reader, tracker = open_capture(name, False, None), Tracker(registry, device)
-    found = accounts(noting(name, reader, tracker.rows(reader)), tracker.connections)
+    found = accounts(noting(name, reader, track(reader, tracker)), tracker.connections)
     wanted = [
         each
         for each in found

@@ -33,7 +33,10 @@ def lets(reader: "Reader", frames: Frames) -> Wanted:
 
     The reader's counts tell its frame number, because a frame may be a packet that is not vutrace's.
     """
-    return lambda: frames is None or reader.records + reader.skipped in frames
+    if frames is None:
+        return lambda: True
+    reader.ahead = 1
+    return lambda: reader.records + reader.skipped in frames
 
 
 def let_through(reader: "Reader", frames: Frames, rows: "Iterator[Row]") -> "Iterator[Row]":

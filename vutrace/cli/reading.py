@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vutrace.capture import Reader
     from vutrace.dissection.registry import Registry
     from vutrace.session.row import Row
+    from vutrace.session.tracker import Tracker
 
 
 CUT = "cut, it ends within a block; all before that is shown"
@@ -63,7 +64,13 @@ def rows_of(file: str, reader: "Reader", registry: "Registry", device: str) -> "
     """The rows of the capture in `file`; a note when it ends in the middle of a block."""
     from vutrace.session.tracker import Tracker
 
-    return noting(file, reader, Tracker(registry, device).rows(reader))
+    return noting(file, reader, track(reader, Tracker(registry, device)))
+
+
+def track(reader: "Reader", tracker: "Tracker") -> "Iterator[Row]":
+    """The rows of a capture, made a batch at a time: what is at hand, and no more."""
+    for batch in reader.batches():
+        yield from list(tracker.rows(batch))
 
 
 def noting(file: str, reader: "Reader", rows: "Iterator[Row]") -> "Iterator[Row]":

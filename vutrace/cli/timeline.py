@@ -112,20 +112,21 @@ def rows(path: str, registry: "Registry", device: str, frames: "Frames") -> "Ite
     """The capture's rows, those that a filter lets through."""
     from vutrace.capture import read
     from vutrace.cli.filtering import let_through
+    from vutrace.cli.reading import track
     from vutrace.session.tracker import Tracker
 
     reader = read(path)
-    return let_through(reader, frames, Tracker(registry, device).rows(reader))
+    return let_through(reader, frames, track(reader, Tracker(registry, device)))
 
 
 def read_timeline(path: str, registry: "Registry", device: str, frames: "Frames" = None) -> "Timeline":
     """The capture's timeline, and a note on stderr when the capture is cut."""
     from vutrace.capture import read
     from vutrace.cli.filtering import let_through
-    from vutrace.cli.reading import noting
+    from vutrace.cli.reading import noting, track
     from vutrace.session.timeline import timeline as build
     from vutrace.session.tracker import Tracker
 
     reader, tracker = read(path), Tracker(registry, device)
-    rows = noting(path, reader, tracker.rows(reader))
+    rows = noting(path, reader, track(reader, tracker))
     return build(let_through(reader, frames, rows), tracker.connections)
