@@ -8,7 +8,8 @@ from vutrace.dissection.device import Device, Evidence
 from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.registry import load
 from vutrace.records import Channel, Connection, Event, EventKind, Frame, Side
-from vutrace.session.recognition import from_user, path_of, relevant
+from vutrace.session.command_line import path_of, relevant
+from vutrace.session.recognition import from_user
 from vutrace.session.row import Row
 from vutrace.session.session import Session
 from vutrace.session.tracker import Tracker

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from vutrace.dissection.device import Device
+from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
-from vutrace.records import Connection, Event, Side
+from vutrace.records import Connection, Event
+from vutrace.session.command_line import paths_of, relevant
 from vutrace.session.context import Context
 
 
@@ -47,16 +48,19 @@ def from_event(event: Event, devices: Iterable[Device], endpoints: Connection | 
     yield from (
         Guess(device, "named when it was captured", SAID) for device in devices if device.name == said
     )
-    paths = {
-        Side.FRONTEND: path_of(endpoints.frontend if endpoints else ""),
-        Side.BACKEND: path_of(endpoints.backend if endpoints else ""),
-    }
-    for side, path in paths.items():
-        words = relevant(event.attributes.get(f"{side}_command", ""), path)
-        for device in devices:
-            for pattern in device.evidence.commands:
-                if found := said_in(words, pattern):
-                    yield Guess(device, f"the {side.words}'s command line has '{found}'", COMMAND)
+    for side, path in paths_of(endpoints).items():
+        device, found = device_said(relevant(event.attributes.get(f"{side}_command", ""), path), devices)
+        if found:
+            yield Guess(device, f"the {side.words}'s command line has '{found}'", COMMAND)
+
+
+def device_said(words: str, devices: Iterable[Device]) -> tuple[Device, str]:
+    """The first device that a command line's words name, and those that do; "" for none."""
+    for device in devices:
+        for pattern in device.evidence.commands:
+            if found := said_in(words, pattern):
+                return device, found
+    return UNKNOWN_DEVICE, ""
 
 
 @lru_cache(4096)  # the same two peers come back in every session
@@ -64,59 +68,6 @@ def said_in(words: str, pattern: str) -> str:
     """What of the words matches the pattern; "" for nothing."""
     found = re.search(pattern, words)
     return found[0] if found else ""
-
-
-def path_of(endpoint: str) -> str:
-    """The socket's path in "listen:PATH", "connect:PATH" or a bare PATH; "" for "fd:N"."""
-    how, colon, path = endpoint.partition(":")
-    if colon and how in ("listen", "connect"):
-        return path
-    return "" if colon and how == "fd" else endpoint
-
-
-@lru_cache(64)
-def relevant(command: str, path: str) -> str:
-    """The part of a command line that speaks of the socket at `path`, without the path itself.
-
-    QEMU may have many devices: of its command only what hangs on the chardev of our socket counts.
-    A command that does not name the socket counts as a whole.
-    """
-    program, *words = command.split() or [""]
-    said = list(options(words))
-    ours = [(option, word) for option, word in said if mentions(word, path)]
-    chardevs = [word for option, word in said if option in CHARDEV]
-    if chardevs:
-        ids = {found[1] for option, word in ours if option in CHARDEV and (found := CHARDEV_ID.search(word))}
-        ours = [(option, word) for option, word in said if any(hangs_on(word, name) for name in ids)]
-        return " ".join(word for _, word in ours)
-    if not ours:
-        return command
-    return " ".join([program, *(f"{option} {word}".replace(path, "…") for option, word in ours)])
-
-
-def options(words: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each word with the option before it; `--option=value` is a word by itself."""
-    option = ""
-    for word in words:
-        if word.startswith("-"):
-            option, equals, _ = word.partition("=")
-            if not equals:
-                continue
-        yield option, word
-
-
-def mentions(word: str, path: str) -> bool:
-    """Whether a word names the path, and not one that only begins or ends like it."""
-    return bool(path) and re.search(rf"(?<![\w./-]){re.escape(path)}(?![\w./-])", word) is not None
-
-
-def hangs_on(word: str, chardev: str) -> bool:
-    """Whether a word of QEMU's command uses the chardev: chardev=ID, or "chardev":"ID" in JSON."""
-    return re.search(rf'\bchardev"?[=:]"?{re.escape(chardev)}(?![\w.-])', word) is not None
-
-
-CHARDEV = ("-chardev", "--chardev")
-CHARDEV_ID = re.compile(r'\bid"?[=:]"?([^,"}]+)')
 
 
 def from_message(message: Message, devices: Iterable[Device]) -> Iterator[Guess]:

@@ -8,6 +8,7 @@ import struct
 
 PROC = "/proc"
 FEW = 64  # descriptors that a relay with one session needs, and with some that it passes on
+LONGEST = 16 * 1024  # what an event's attribute may be; libvirt's QEMU is told more than 4 KiB
 _CREDENTIALS = struct.Struct("iII")  # pid, uid, gid
 
 
@@ -36,7 +37,7 @@ def read_proc(pid: int, file: str) -> str:
     """The start of a file of a process in /proc; "" where it cannot be read."""
     try:
         with open(f"{PROC}/{pid}/{file}", "rb") as text:
-            return text.read(4096).decode(errors="replace")
+            return text.read(LONGEST).decode(errors="replace")
     except OSError:
         return ""
 
