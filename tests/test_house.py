@@ -16,6 +16,7 @@ ROOMS = [
     "errors",
     "quick",
     "records",
+    "outgoing",
     "problems",
     "protocol",
     "framing",

@@ -98,7 +98,7 @@ def main() -> NoReturn:
             sys.exit(interrupts.STATUS)
         line, status = explain(error)
         output.give_up()
-        print(f"vutrace: {line}", file=sys.stderr)
+        output.note(line)
         sys.exit(status)
     sys.exit(0)
 

@@ -6,6 +6,7 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import Dissectors
+from vutrace.cli.output import say
 from vutrace.records import connection_letter
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ def diff(
         for side, name in enumerate((a, b or a))
     ]
     pairs = pairings(sides[0], sides[1], latency, indexes)
-    for line in [objects(pairs)] if json else text(pairs, row_line):
-        typer.echo(line)
+    say([objects(pairs)] if json else text(pairs, row_line))
     raise typer.Exit(0 if same(pairs) else DIFFERENT)
 
 

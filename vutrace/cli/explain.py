@@ -7,6 +7,7 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import Dissectors
+from vutrace.cli.output import say
 
 EXAMPLES = """Examples:
 
@@ -57,8 +58,7 @@ def explain(
     if read is not None:
         found = look(rows_of(read, open_capture(read, False, None), registry, device), answer.messages)
         lines = [*lines, *([""] if lines else []), *report(read, found, answer.messages)]
-    for line in lines:
-        print(line)
+    say(lines)
 
 
 explain.__doc__ = f"{explain.__doc__}\n\n{EXAMPLES}"

@@ -142,6 +142,7 @@ def csv(sights: Sights, secrets: bool) -> Iterator[bytes]:
     from json import loads
 
     from vutrace.dissection.message import Message
+    from vutrace.outgoing import cell
     from vutrace.views.descriptors import short
     from vutrace.views.json_lines import JsonLines
     from vutrace.views.rows import words_of
@@ -156,8 +157,9 @@ def csv(sights: Sights, secrets: bool) -> Iterator[bytes]:
         what, made = sight.row.what, loads(next(iter(lines(sight))))
         made["detail"] = words_of(sight, what) if isinstance(what, Message) else what.text
         made["fds"] = short(what.frame.fds) if isinstance(what, Message) else ""
-        writer.writerow(made | {"problems": "; ".join(made["problems"])})
-        yield text.getvalue().encode(errors="backslashreplace")
+        made["problems"] = "; ".join(made["problems"])
+        writer.writerow({key: cell(each) if isinstance(each, str) else each for key, each in made.items()})
+        yield text.getvalue().encode()
         text.seek(0)
         text.truncate()
     yield text.getvalue().encode()

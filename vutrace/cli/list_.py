@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vutrace.cli.options import Dissectors
-from vutrace.cli.output import columns
+from vutrace.cli.output import columns, say
 
 if TYPE_CHECKING:
     from vutrace.dissection.registry import Registry
@@ -94,13 +94,13 @@ def output(lines: Iterable[Mapping[str, Any]], json: bool) -> None:
     if json:
         from json import dumps
 
-        print("\n".join(dumps(line) for line in lines))
+        say(dumps(line) for line in lines)
         return
     from vutrace.views.tables import table
 
     known = list(lines)
     headers = list(known[0]) if known else []
-    print("\n".join(table([cells(line, headers) for line in known], headers, "plain", columns())))
+    say(table([cells(line, headers) for line in known], headers, "plain", columns()))
 
 
 def cells(line: Mapping[str, Any], headers: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 
 from vutrace.cli.errors import UsageError
+from vutrace.outgoing import page, printable
 
 STDERR = 2
 LIKENESS = "vutrace.likeness"
@@ -94,6 +95,26 @@ def put(output: str, pieces: Pieces, mode: int = 0o666) -> None:
 
 
 def write(to: Callable[[bytes], int], pieces: Pieces) -> None:
-    """Text as UTF-8, bytes as they are; a lone surrogate of a hostile name is escaped."""
+    """Text as UTF-8, as it may leave; bytes as they are."""
     for piece in pieces:
-        to(piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece)
+        to(page(piece).encode() if isinstance(piece, str) else piece)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Lines on stdout. What views paint stays painted."""
+    pour(f"{line}\n" for line in lines)
+
+
+def pour(pieces: Iterable[str]) -> None:
+    """Pieces of lines on stdout, likewise."""
+    sys.stdout.writelines(page(piece, painted=True) for piece in pieces)
+
+
+def note(text: str) -> None:
+    """What the program has to say besides, as a line on stderr."""
+    tell(f"vutrace: {text}")
+
+
+def tell(line: str) -> None:
+    """A line on stderr."""
+    print(printable(line), file=sys.stderr)

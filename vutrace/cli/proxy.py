@@ -1,8 +1,6 @@
 """`vutrace proxy`: only wiring. The relay is in `vutrace.proxy`."""
 
 import os
-import signal
-import sys
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -10,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vutrace.cli import interrupts
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import Device
-from vutrace.cli.output import refuse_output
+from vutrace.cli.output import note, refuse_output
 from vutrace.proxy.options import SOCKET_MODE, WAIT
 
 if TYPE_CHECKING:
@@ -80,8 +79,8 @@ def proxy(
     _refuse_unknown(device, dissector)
     raise_descriptor_limit()
     if pair:  # its name before; in `vutrace timeline` that is a queue pair
-        print("vutrace: --pair is called --also now", file=sys.stderr)
-    with _signals_held():
+        note("--pair is called --also now")
+    with interrupts.held():
         # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
         sources = open_pairs(pairs, mode)
         with _closed_unless_made(sources):
@@ -98,16 +97,6 @@ def proxy(
 
 
 proxy.__doc__ = f"{proxy.__doc__}\n\n{EXAMPLES}"
-
-
-@contextmanager
-def _signals_held() -> "Iterator[None]":
-    """A signal waits until the relay takes it, and with it the sockets that were made."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import CaptureFile, Color, Device, Dissectors, ReadFile
-from vutrace.cli.output import columns, put
+from vutrace.cli.output import columns, note, put, say
 from vutrace.views.colour import When, painter
 
 EXAMPLES = """Examples:
@@ -41,7 +41,7 @@ def queues(
     color: Color = When.AUTO,
 ) -> None:
     """Show every ring: set up, started, enabled (as sent, in effect, and why), descriptors, last change."""
-    from vutrace.cli.reading import chosen, load_dissectors, note
+    from vutrace.cli.reading import chosen, load_dissectors
     from vutrace.cli.timeline import read_timeline
     from vutrace.views.queues import objects, sessions_of, text
 
@@ -53,7 +53,7 @@ def queues(
         put("-", [objects(timeline, wanted) + "\n"])
         return
     paint = painter(color, os.environ, sys.stdout.isatty())
-    sys.stdout.writelines(line + "\n" for line in text(timeline, wanted, paint, width or columns()))
+    say(text(timeline, wanted, paint, width or columns()))
 
 
 queues.__doc__ = f"{queues.__doc__}\n\n{EXAMPLES}"

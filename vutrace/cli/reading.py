@@ -2,11 +2,11 @@
 
 import os
 import stat
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vutrace.cli.errors import UsageError
+from vutrace.cli.output import note
 from vutrace.records import connection_letter
 
 if TYPE_CHECKING:
@@ -97,8 +97,3 @@ def no_session(file: str, found: "Iterable[tuple[int, int]]") -> UsageError:
     if not names:
         return UsageError(f"{file} has no session with requests")
     return UsageError(f"{file} has no such session with requests; it has {', '.join(names)}")
-
-
-def note(text: str) -> None:
-    """A line on stderr."""
-    print(f"vutrace: {text}", file=sys.stderr)

@@ -1,10 +1,10 @@
 """`vutrace replay --as`: one side of a capture acted out against a live peer."""
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 
-import typer
-
+from vutrace.cli import interrupts
 from vutrace.cli.errors import UsageError
+from vutrace.cli.output import tell
 from vutrace.cli.reading import no_session, open_capture, rows_of
 from vutrace.cli.show import shower
 from vutrace.dissection.registry import Registry
@@ -64,10 +64,8 @@ def act_out(
     color: When,
 ) -> int:
     """Act the sessions out, once or damaged by each seed, and tell what came of it; the exit status."""
-    with closing(Actor(stage, registry, recorded[0].device, sink, shower(quiet, color))) as actor:
-        return fuzz(actor, recorded, seeds, say) if seeds else perform(actor, recorded, say)
-
-
-def say(line: str) -> None:
-    """A line on stderr."""
-    typer.echo(line, err=True)
+    with ExitStack() as stack:
+        with interrupts.held():
+            actor = Actor(stage, registry, recorded[0].device, sink, shower(quiet, color))
+            stack.enter_context(closing(actor))
+        return fuzz(actor, recorded, seeds, tell) if seeds else perform(actor, recorded, tell)

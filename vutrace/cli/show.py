@@ -23,6 +23,7 @@ from vutrace.cli.options import (
     Secrets,
     Sender,
 )
+from vutrace.outgoing import page
 from vutrace.records import Channel, Side
 from vutrace.views.colour import When, painter
 
@@ -162,5 +163,5 @@ def write(heading: Iterable[str], lines: Iterator[str], live: bool) -> None:
     sys.stdout.reconfigure(line_buffering=live)
     first = list(islice(lines, 1))
     for line in chain(heading, first, lines):
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(page(line, painted=True) + "\n")
     sys.stdout.flush()

@@ -10,7 +10,7 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import CaptureFile, Color, Device, DisplayFilter, Dissectors, Output, ReadFile
-from vutrace.cli.output import put
+from vutrace.cli.output import note, pour, put
 from vutrace.views.colour import When, bare, painter
 from vutrace.views.timeline.formats import FORMATS, Options, Scale, format_of_suffix, with_rings
 
@@ -63,7 +63,7 @@ def timeline(
 ) -> None:
     """Draw what happened: the phases with their loops, and each ring's states and messages."""
     from vutrace.cli.filtering import matching, seekable
-    from vutrace.cli.reading import chosen, load_dissectors, note, spare
+    from vutrace.cli.reading import chosen, load_dissectors, spare
 
     if format_ and format_ not in FORMATS:
         raise UsageError(f"--format {format_}: one of {', '.join(FORMATS)} is needed")
@@ -88,7 +88,7 @@ def timeline(
         options = Options(lambda: rows(path, registry, device, frames), Scale(scale), columns, paint)
         pieces = drawing.render(drawn, options)
         if on_terminal:
-            sys.stdout.writelines(cast("Iterator[str]", pieces))
+            pour(cast("Iterator[str]", pieces))
         else:
             put(output, pieces)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vutrace.cli.output import put
+from vutrace.cli.output import put, say
 
 EXAMPLES = """Examples:
 
@@ -53,7 +53,7 @@ def install(
 
     registry = load_dissectors(dissector)
     for line in files.uninstall(registry) if uninstall else files.install(registry):
-        print(line)
+        say([line])
 
 
 @app.command(
@@ -67,4 +67,4 @@ def extcap(context: typer.Context) -> None:
     from vutrace.wireshark.extcap import answer
 
     for line in answer(context.args, load()):
-        print(line)
+        say([line])

@@ -1,6 +1,5 @@
 """Differences in words, and as JSON."""
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,6 +7,7 @@ from vutrace.diff.align import Edit, Kind
 from vutrace.diff.compare import Change, Pairing
 from vutrace.diff.courses import Account
 from vutrace.diff.tokens import Fact
+from vutrace.outgoing import json_text, printable
 from vutrace.records import connection_letter
 from vutrace.session.row import Row
 
@@ -18,6 +18,11 @@ Line = Callable[[Row], str]
 
 def text(pairs: list[Pairing], line: Line) -> Iterator[str]:
     """All pairings, line by line."""
+    return map(printable, lines(pairs, line))
+
+
+def lines(pairs: list[Pairing], line: Line) -> Iterator[str]:
+    """The same, with what peers named as it came."""
     total = 0
     for pair in pairs:
         yield f"A: {title(pair.a)}"
@@ -93,7 +98,7 @@ def objects(pairs: list[Pairing]) -> str:
         }
         for pair in pairs
     ]
-    return json.dumps({"same": same(pairs), "sessions": found}, indent=1, ensure_ascii=False)
+    return json_text({"same": same(pairs), "sessions": found}, indent=1)
 
 
 def same(pairs: list[Pairing]) -> bool:

@@ -4,6 +4,8 @@ import os
 import threading
 from queue import SimpleQueue
 
+from vutrace.outgoing import printable
+
 
 class Notes:
     """`tell` never waits; `close` gives the lines that wait a moment to appear.
@@ -32,7 +34,7 @@ class Notes:
 
     def _run(self) -> None:
         while (text := self._lines.get()) is not None:
-            line = f"vutrace: {text}\n".encode(errors="replace")
+            line = f"vutrace: {printable(text)}\n".encode()
             try:
                 os.write(self._fd, line)
             except OSError:

@@ -58,11 +58,11 @@ class Actor:
     def __init__(self, stage: Stage, registry: Registry, device: str, write: Sink, show: Show) -> None:
         self._stage, self._write, self._show = stage, write, show
         self._tracker, self._sessions = Tracker(registry, device), 0
-        self._source = open_source(stage.endpoint)
         raise_descriptor_limit()
         connection = Connection(0, *ends(stage))
         write(connection)
         list(self._tracker.rows([connection]))
+        self._source = open_source(stage.endpoint)  # last: nothing that fails leaves a socket
 
     def act(self, recorded: Iterable[Script], outcome: Outcome) -> None:
         """Act the sessions out; `outcome` fills. PeerError (or BrokeOffError) ends it."""

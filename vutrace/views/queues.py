@@ -1,10 +1,10 @@
 """Every ring of a session as a table: what was sent of it, what that makes of it, and by which rule."""
 
-import json
 from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
+from vutrace.outgoing import json_text
 from vutrace.records import connection_letter
 from vutrace.session.fd_ledger import Holding
 from vutrace.session.model import ConnectionTimeline, RingLane, SessionTimeline, Timeline
@@ -178,7 +178,7 @@ def objects(timeline: Timeline, session: int | None) -> str:
         for connection in timeline.connections
         for each in sessions_of(connection, session)
     ]
-    return json.dumps(found, indent=1, ensure_ascii=False)
+    return json_text(found, indent=1)
 
 
 def ring_object(lane: RingLane, fds: Sequence[Holding]) -> Json:

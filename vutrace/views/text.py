@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
+from vutrace.outgoing import printable as printable
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
 from vutrace.protocol.shows import Kind, Show
 from vutrace.protocol.wire import FLAG_NAMES, VHOST_USER
@@ -41,13 +42,6 @@ def plain(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(plain(item) for item in value)
     return printable(str(value))
-
-
-def printable(text: str) -> str:
-    """Text on one line that cannot move a terminal's cursor: other characters are escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def address(value: int) -> str:

@@ -24,12 +24,12 @@ from vutrace.capture.blocks import (
 from vutrace.capture.encode import DIRECTIONS
 from vutrace.capture.pseudo_header import encode
 from vutrace.dissection.message import Message
+from vutrace.outgoing import printable
 from vutrace.records import Connection, Event, Frame, FrameFlag, Record, connection_letter, direction_of
 from vutrace.views.descriptors import facts, identity, short
 from vutrace.views.hexdump import hidden_bytes
 from vutrace.views.rows import words_of
 from vutrace.views.sight import Sight, notes_of
-from vutrace.views.text import printable
 
 # epan/exported_pdu.h
 TABLE_NAME, TABLE_PLACE, COLUMN_PROTOCOL, COLUMN_INFO = 14, 32, 33, 36
@@ -54,8 +54,14 @@ def exported(sights: Iterable[Sight | Connection], secrets: bool = False) -> Ite
         number = record_of(each).connection
         if number not in interfaces:
             interfaces[number] = len(interfaces)
-            yield connection_block(connections[number], record_of(each).time_ns)
+            yield connection_block(shown(connections[number]), record_of(each).time_ns)
         yield packet_block(each, interfaces[number], secrets)
+
+
+def shown(connection: Connection) -> Connection:
+    """Its endpoints as the name of an interface, which Wireshark shows as it is."""
+    ends = map(printable, (connection.frontend, connection.backend))
+    return Connection(connection.number, *ends)
 
 
 def record_of(sight: Sight) -> Record:
@@ -134,7 +140,7 @@ def words(sight: Sight) -> str:
     what = sight.row.what
     said = [f"{what.kind}: {what.text}"] if isinstance(what, Event) else list(message_words(sight, what))
     problems = [f"! {'; '.join(map(str, sight.problems))}"] if sight.problems else []
-    return "  ".join(printable(word) for word in [*said, *problems] if word)
+    return "  ".join(filter(None, [*said, *problems]))
 
 
 def message_words(sight: Sight, message: Message) -> Iterator[str]:
@@ -156,12 +162,12 @@ def comments(sight: Sight) -> Iterator[str]:
     if isinstance(what, Message):
         for fd in what.frame.fds:
             yield f"fd {identity(fd)}: {', '.join(facts(fd, sight.names))}"
-    yield from (f"problem: {printable(problem.text)}" for problem in sight.problems)
+    yield from (f"problem: {problem.text}" for problem in sight.problems)
 
 
 def limited(text: str) -> bytes:
-    """Text as an option may hold it."""
-    return text.encode("utf-8", "backslashreplace")[:TEXT_LIMIT].decode(errors="ignore").encode()
+    """One line of text as an option may hold it."""
+    return printable(text).encode()[:TEXT_LIMIT].decode(errors="ignore").encode()
 
 
 def padded(data: bytes) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from vutrace.outgoing import json_page
 from vutrace.records import connection_letter
 from vutrace.session.fd_ledger import Holding
 from vutrace.session.memory import MemoryChange
@@ -36,7 +37,8 @@ SECOND = 1_000_000_000
 
 def render(timeline: Timeline, _options: Options) -> Iterator[str]:
     """The object, indented."""
-    yield from json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(timeline_json(timeline))
+    encoder = json.JSONEncoder(indent=1, ensure_ascii=False)
+    yield from map(json_page, encoder.iterencode(timeline_json(timeline)))
     yield "\n"
 
 

@@ -6,6 +6,7 @@ What is sent once per device stands in a red rectangle. A reply is drawn where a
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from vutrace.outgoing import printable
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.protocol.spec import ReplyRule
 from vutrace.records import connection_letter
@@ -97,4 +98,4 @@ def indented(lines: Iterable[str]) -> Iterator[str]:
 
 def plain(text: str) -> str:
     """Text that is nothing but text to Mermaid."""
-    return text.translate(PLAIN)
+    return printable(text.translate(PLAIN))

@@ -3,11 +3,11 @@
 Nothing is loaded from anywhere: a content security policy in the template forbids it.
 """
 
-import json
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
+from vutrace.outgoing import json_text, page
 from vutrace.session.model import Timeline
 from vutrace.views.timeline.formats import Options
 from vutrace.views.timeline.html.data import page_data
@@ -22,12 +22,12 @@ SCRIPTS = (
 def render(timeline: Timeline, options: Options) -> Iterator[str]:
     """The page in pieces. Reads the capture's rows once more."""
     data = {**page_data(timeline, options.rows()), "scale": str(options.scale)}
-    page = asset("page.html")
+    rest = asset("page.html")
     for name, text in pieces(data):
-        before, _, page = page.partition(f"/*{name}*/")
+        before, _, rest = rest.partition(f"/*{name}*/")
         yield before
         yield text
-    yield page
+    yield rest
 
 
 def pieces(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -44,4 +44,16 @@ def asset(name: str) -> str:
 
 def embedded(data: object) -> str:
     """JSON that may stand in a script element: no name of a capture can end it."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return json_text(shown(data), separators=(",", ":")).replace("<", "\\u003c")
+
+
+def shown(data: Any) -> Any:
+    """The same, every text as it may be shown: a browser obeys marks that turn a line round, too."""
+    match data:
+        case str():
+            return page(data)
+        case dict():
+            return {name: shown(each) for name, each in data.items()}
+        case list() | tuple() if data and not isinstance(data[0], int):
+            return [shown(each) for each in data]
+    return data

@@ -3,6 +3,8 @@
 Source: protobuf.dev, "Encoding". A message is the concatenation of its fields; there is no order to keep.
 """
 
+from vutrace.outgoing import page
+
 VARINT, FIXED64, LENGTH = 0, 1, 2
 WORD = (1 << 64) - 1
 
@@ -35,5 +37,5 @@ def message(field: int, *parts: bytes) -> bytes:
 
 
 def text(field: int, value: str) -> bytes:
-    """A string field; lone surrogates of a hostile name are escaped."""
-    return message(field, value.encode("utf-8", "backslashreplace"))
+    """A string field, as it may be shown."""
+    return message(field, page(value).encode())
