@@ -11,10 +11,10 @@ from vutrace.protocol.wire import REPLY, VERSION
 from vutrace.records import Channel, Frame
 from vutrace.session.tracker import Tracker
 from vutrace.testing import frame
+from vutrace.views.annotated import Annotator
 from vutrace.views.details import generic
 from vutrace.views.json_lines import JsonLines
 from vutrace.views.rows import Rows
-from vutrace.views.sight import Onlooker
 from vutrace.views.tree import Tree
 
 REGISTRY = load()
@@ -138,10 +138,10 @@ SAID = [
 
 def lines(device: str, frames: list[Frame], secrets: bool = False) -> Iterator[str]:
     """Row, tree and JSON of every frame."""
-    for sight in Onlooker().sights(Tracker(REGISTRY, device).rows(frames)):
-        yield from Rows().lines(sight)
-        yield from Tree(secrets).lines(sight)
-        yield from JsonLines(secrets).lines(sight)
+    for shown in Annotator().annotate_all(Tracker(REGISTRY, device).rows(frames)):
+        yield from Rows().lines(shown)
+        yield from Tree(secrets).lines(shown)
+        yield from JsonLines(secrets).lines(shown)
 
 
 def config_reply(data: bytes, offset: int = 0) -> Frame:
@@ -174,9 +174,9 @@ def test_rings_are_called(name: str, features: int, queues: int, rings: list[str
 
 @pytest.mark.parametrize(("name", "data", "words"), SAID)
 def test_configuration_space_is_said_in_words(name: str, data: bytes, words: str) -> None:
-    sight = next(iter(Onlooker().sights(Tracker(REGISTRY, name).rows([config_reply(data)]))))
-    assert sight.layout is not None
-    assert words in generic(sight.layout, sight.config, sight.row.context)
+    shown = next(iter(Annotator().annotate_all(Tracker(REGISTRY, name).rows([config_reply(data)]))))
+    assert shown.layout is not None
+    assert words in generic(shown.layout, shown.config, shown.row.context)
 
 
 def test_a_disks_capacity_and_limits_are_seen_at_a_glance() -> None:

@@ -19,11 +19,11 @@ from vutrace.protocol.spec import MessageSpec, table
 from vutrace.records import Channel, Event, EventKind, Frame, FrameFlag, Record, Side
 from vutrace.session.row import Row
 from vutrace.session.tracker import Tracker
+from vutrace.views.annotated import Annotator
 from vutrace.views.colour import painted
 from vutrace.views.json_lines import JsonLines
 from vutrace.views.printing import Printer, Text
 from vutrace.views.rows import Rows
-from vutrace.views.sight import Onlooker
 from vutrace.views.times import STYLES
 from vutrace.views.tree import Tree
 
@@ -117,7 +117,7 @@ def rows_of(records: Iterable[Record]) -> list[Row]:
 def test_no_view_ever_raises_and_every_line_is_one_line(records: list[Record]) -> None:
     rows = rows_of([replace(record, connection=0, session=1) for record in records])
     for printer in PRINTERS:
-        lines = [line for sight in Onlooker().sights(rows) for line in printer.lines(sight)]
+        lines = [line for shown in Annotator().annotate_all(rows) for line in printer.lines(shown)]
         assert len(lines) >= len(rows)
         assert not any("\n" in line or line.splitlines()[1:] for line in lines)
 
@@ -126,8 +126,8 @@ def test_no_view_ever_raises_and_every_line_is_one_line(records: list[Record]) -
 @given(st.lists(messages() | events(), max_size=4))
 def test_json_lines_are_json_with_the_fixed_keys(records: list[Record]) -> None:
     rows = rows_of(records)
-    for sight in Onlooker().sights(rows):
-        (line,) = JsonLines().lines(sight)
+    for shown in Annotator().annotate_all(rows):
+        (line,) = JsonLines().lines(shown)
         assert list(json.loads(line))[: len(KEYS)] == KEYS
 
 
@@ -162,5 +162,5 @@ def test_what_a_dissector_raises_is_a_problem_of_its_row() -> None:
     frame = Frame(
         0, 0, 1, Channel.MAIN, Side.FRONTEND, struct.pack("<IIIQ", 2, 1, 8, 1), (), FrameFlag.NONE, 20
     )
-    (sight,) = Onlooker().sights(rows_of([frame]))
-    assert [problem.text for problem in sight.problems] == ["dissector odd: RuntimeError: of the\nplug-in"]
+    (shown,) = Annotator().annotate_all(rows_of([frame]))
+    assert [problem.text for problem in shown.problems] == ["dissector odd: RuntimeError: of the\nplug-in"]

@@ -13,11 +13,11 @@ from vutrace.cli.list_ import output
 from vutrace.dissection.registry import Registry, load
 from vutrace.session.tracker import Tracker
 from vutrace.views import listing
+from vutrace.views.annotated import AnnotatedRow, Annotator
 from vutrace.views.colour import painted
 from vutrace.views.json_lines import JsonLines
 from vutrace.views.printing import Printer, Text
 from vutrace.views.rows import Rows
-from vutrace.views.sight import Onlooker, Sight
 from vutrace.views.times import STYLES
 from vutrace.views.tree import Tree
 
@@ -28,21 +28,21 @@ CAPTURES = Path(__file__).parent.parent / "captures"
 ROWS_SHOWN = 300
 
 
-def sights() -> Iterable[Sight]:
+def annotated_rows() -> Iterable[AnnotatedRow]:
     """The session as it is shown."""
-    return Onlooker().sights(Tracker(REGISTRY, "toy").rows([connection(), *handshake()]))
+    return Annotator().annotate_all(Tracker(REGISTRY, "toy").rows([connection(), *handshake()]))
 
 
-def text_of(printer: Printer, shown: Iterable[Sight]) -> str:
+def text_of(printer: Printer, rows: Iterable[AnnotatedRow]) -> str:
     """All that a view prints."""
-    return "".join(line + "\n" for line in printed(printer, shown))
+    return "".join(line + "\n" for line in printed(printer, rows))
 
 
-def printed(printer: Printer, shown: Iterable[Sight]) -> Iterator[str]:
+def printed(printer: Printer, rows: Iterable[AnnotatedRow]) -> Iterator[str]:
     """Heading and lines."""
     yield from printer.heading()
-    for sight in shown:
-        yield from printer.lines(sight)
+    for shown in rows:
+        yield from printer.lines(shown)
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def printed(printer: Printer, shown: Iterable[Sight]) -> Iterator[str]:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_session(golden: Check, name: str, printer: Printer) -> None:
-    golden(name, text_of(printer, sights()))
+    golden(name, text_of(printer, annotated_rows()))
 
 
 @pytest.mark.parametrize("path", sorted(CAPTURES.glob("*.pcapng")), ids=lambda path: path.stem)
 def test_what_real_programs_said(golden: Check, path: Path) -> None:
     rows = islice(Tracker(load()).rows(read(path)), ROWS_SHOWN)
-    golden(f"captures/{path.stem}.txt", text_of(Text(Rows()), Onlooker().sights(rows)))
+    golden(f"captures/{path.stem}.txt", text_of(Text(Rows()), Annotator().annotate_all(rows)))
 
 
 @pytest.mark.parametrize("json", [False, True], ids=["table", "json"])

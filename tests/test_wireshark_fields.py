@@ -34,10 +34,10 @@ from vutrace.protocol.shows import TEXT
 from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel, Connection, Event, EventKind, Frame, Side
 from vutrace.session.tracker import Tracker
+from vutrace.views.annotated import AnnotatedRow, Annotator
 from vutrace.views.fields import shows_of
 from vutrace.views.json_lines import JsonLines
 from vutrace.views.rows import Rows, words_of
-from vutrace.views.sight import Onlooker, Sight
 from vutrace.wireshark.names import word
 
 CAPTURES = sorted((Path(__file__).parents[1] / "captures").glob("*.pcapng"))
@@ -116,8 +116,8 @@ def check(capture: Path, lua: Path, *options: str) -> None:
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
 def test_the_info_column_is_a_row_of_show(capture: Path, lua: Path) -> None:
     infos = tshark(capture, lua, "-o", 'gui.column.format:"I","%i"').splitlines()
-    for sight, info in zip(sights_of(capture), infos, strict=True):
-        assert info.replace("{", "").replace("}", "").split() == row_of_show(sight)
+    for shown, info in zip(sights_of(capture), infos, strict=True):
+        assert info.replace("{", "").replace("}", "").split() == row_of_show(shown)
 
 
 @needs_tshark
@@ -134,16 +134,16 @@ def test_problems_are_in_the_info_column_all_of_them(tmp_path: Path, lua: Path) 
         ],
     )
     infos = tshark(capture, lua, "-o", 'gui.column.format:"I","%i"').splitlines()
-    for sight, info in zip(sights_of(capture), infos, strict=True):
-        assert info.split() == row_of_show(sight)
+    for shown, info in zip(sights_of(capture), infos, strict=True):
+        assert info.split() == row_of_show(shown)
     assert infos[1].count(";") >= 2
     assert infos[2].endswith("GET_FEATURES [1] was never answered")
 
 
-def row_of_show(sight: Sight) -> list[str]:
+def row_of_show(shown: AnnotatedRow) -> list[str]:
     """The words of a row without number, time and letter, the name before the ring."""
-    _number, glyph, _time, _letter, *words = Rows().line(sight).split()
-    if isinstance(sight.row.what, Event):
+    _number, glyph, _time, _letter, *words = Rows().line(shown).split()
+    if isinstance(shown.row.what, Event):
         return [glyph, *words]
     ring, name, *rest = words
     return [name, *([ring] if ring != "-" else []), *rest]
@@ -205,16 +205,16 @@ def compare_fds(expected: list[dict[str, Any]], found: list[dict[str, Any]]) -> 
         )
 
 
-def sights_of(capture: Path, registry: Registry = REGISTRY) -> list[Sight]:
+def sights_of(capture: Path, registry: Registry = REGISTRY) -> list[AnnotatedRow]:
     """What the views see."""
-    return list(Onlooker().sights(Tracker(registry).rows(read(capture))))
+    return list(Annotator().annotate_all(Tracker(registry).rows(read(capture))))
 
 
 def compare_words(capture: Path, packets: list[Facts]) -> None:
     """The detail says what a row of `vutrace show` says."""
-    for sight, packet in zip(sights_of(capture), packets, strict=True):
-        if isinstance(sight.row.what, Message) and not sums_beyond_64_bits(sight.row.what):
-            assert packet.whole.get("detail", "") == words_of(sight, sight.row.what)
+    for shown, packet in zip(sights_of(capture), packets, strict=True):
+        if isinstance(shown.row.what, Message) and not sums_beyond_64_bits(shown.row.what):
+            assert packet.whole.get("detail", "") == words_of(shown, shown.row.what)
 
 
 def sums_beyond_64_bits(message: Message) -> bool:
@@ -320,12 +320,12 @@ def test_devices(tmp_path: Path) -> None:
     capture = tmp_path / "devices.pcapng"
     write(capture, made, len(registry.devices))
     packets = from_tshark(capture, write_plugin(registry, tmp_path), field_kinds(registry))
-    for sight, packet in zip(sights_of(capture, registry), packets, strict=True):
-        if isinstance(sight.row.what, Message):
-            assert packet.whole["device"] == sight.row.context.device.name
-            compare_message(json.loads(next(JsonLines(secrets=True).lines(sight))), packet)
-            if not has_text(sight.layout):
-                assert packet.whole.get("detail", "") == words_of(sight, sight.row.what)
+    for shown, packet in zip(sights_of(capture, registry), packets, strict=True):
+        if isinstance(shown.row.what, Message):
+            assert packet.whole["device"] == shown.row.context.device.name
+            compare_message(json.loads(next(JsonLines(secrets=True).lines(shown))), packet)
+            if not has_text(shown.layout):
+                assert packet.whole.get("detail", "") == words_of(shown, shown.row.what)
 
 
 def has_text(layer: type[Layer] | None) -> bool:

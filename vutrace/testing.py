@@ -42,9 +42,9 @@ from vutrace.protocol.spec import MessageSpec
 from vutrace.protocol.wire import REPLY, REQUESTER, VERSION
 from vutrace.records import Channel, Event, EventKind, FdInfo, FdKind, Frame, Side
 from vutrace.session.tracker import Tracker
+from vutrace.views.annotated import Annotator
 from vutrace.views.json_lines import JsonLines
 from vutrace.views.rows import Rows
-from vutrace.views.sight import Onlooker
 from vutrace.views.tree import Tree
 
 RINGS = range(256)  # KICK, CALL and ERR have eight bits for a ring
@@ -258,7 +258,7 @@ def shown(device: Device, frames: Iterable[Frame]) -> Iterator[str]:
         Event(0, 0, 1, EventKind.CLOSE, "closed", sender=Side.FRONTEND),
     ]
     tracker = Tracker(Registry({device.name: Plugin(device, "under test")}), device.name)
-    for sight in Onlooker().sights(tracker.rows([ends[0], *frames, ends[1]])):
-        yield from Rows().lines(sight)
-        yield from Tree().lines(sight)
-        yield from JsonLines().lines(sight)
+    for row in Annotator().annotate_all(tracker.rows([ends[0], *frames, ends[1]])):
+        yield from Rows().lines(row)
+        yield from Tree().lines(row)
+        yield from JsonLines().lines(row)

@@ -95,7 +95,7 @@ def chosen_accounts(
 
 def row_line(row: "Row") -> str:
     """A row as `show` has it."""
+    from vutrace.views.annotated import AnnotatedRow
     from vutrace.views.rows import Rows
-    from vutrace.views.sight import Sight
 
-    return Rows().line(Sight(row))
+    return Rows().line(AnnotatedRow(row))

@@ -25,7 +25,7 @@ from vutrace.cli.output import put
 from vutrace.records import Connection
 
 if TYPE_CHECKING:
-    from vutrace.views.sight import Sight
+    from vutrace.views.annotated import AnnotatedRow
 
 EXAMPLES = """Examples:
 
@@ -62,7 +62,7 @@ COLUMNS += [
     "problems",
 ]
 
-Sights = Iterable["Sight | Connection"]
+AnnotatedRows = Iterable["AnnotatedRow | Connection"]
 
 
 def export(
@@ -96,46 +96,46 @@ def export(
     pick = picked(registry, message, ring, channel, sender)
     with filtered(source, display_filter, registry, device) as rows:
         # A capture of a part keeps what tells the device, by which rings are named.
-        sights = begun(rows.with_connections(pick, opens=name == "wireshark"))
-        put(output, WRITERS[name](sights, secrets), PRIVATE if secrets else SHARED)
+        passed = begun(rows.with_connections(pick, opens=name == "wireshark"))
+        put(output, WRITERS[name](passed, secrets), PRIVATE if secrets else SHARED)
 
 
 export.__doc__ = f"{export.__doc__}\n\n{EXAMPLES}"
 
 
-def begun(sights: Sights) -> Sights:
+def begun(rows: AnnotatedRows) -> AnnotatedRows:
     """The same, the first of them there already: what cannot be read is told before anything is written."""
-    rest = iter(sights)
+    rest = iter(rows)
     return chain(list(islice(rest, 1)), rest)
 
 
-def wireshark(sights: Sights, secrets: bool) -> Iterator[bytes]:
+def wireshark(rows: AnnotatedRows, secrets: bool) -> Iterator[bytes]:
     """pcapng."""
     from vutrace.wireshark.export import exported
 
-    return exported(sights, secrets)
+    return exported(rows, secrets)
 
 
-def jsonl(sights: Sights, secrets: bool) -> Iterator[bytes]:
+def jsonl(rows: AnnotatedRows, secrets: bool) -> Iterator[bytes]:
     """As `vutrace show --json`."""
     from vutrace.views.json_lines import JsonLines
 
     lines = JsonLines(secrets).lines
-    for sight in sights:
-        if not isinstance(sight, Connection):
-            yield from (f"{line}\n".encode() for line in lines(sight))
+    for shown in rows:
+        if not isinstance(shown, Connection):
+            yield from (f"{line}\n".encode() for line in lines(shown))
 
 
-def json(sights: Sights, secrets: bool) -> Iterator[bytes]:
+def json(rows: AnnotatedRows, secrets: bool) -> Iterator[bytes]:
     """The same objects as one array."""
     before = b"[\n"
-    for line in jsonl(sights, secrets):
+    for line in jsonl(rows, secrets):
         yield before + line.rstrip(b"\n")
         before = b",\n"
     yield b"[]\n" if before == b"[\n" else b"\n]\n"
 
 
-def csv(sights: Sights, secrets: bool) -> Iterator[bytes]:
+def csv(rows: AnnotatedRows, secrets: bool) -> Iterator[bytes]:
     """A table with a heading; what a row says stands in `detail`."""
     from csv import DictWriter
     from io import StringIO
@@ -151,11 +151,11 @@ def csv(sights: Sights, secrets: bool) -> Iterator[bytes]:
     writer = DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     lines = JsonLines(secrets).lines
-    for sight in sights:
-        if isinstance(sight, Connection):
+    for shown in rows:
+        if isinstance(shown, Connection):
             continue
-        what, made = sight.row.what, loads(next(iter(lines(sight))))
-        made["detail"] = words_of(sight, what) if isinstance(what, Message) else what.text
+        what, made = shown.row.what, loads(next(iter(lines(shown))))
+        made["detail"] = words_of(shown, what) if isinstance(what, Message) else what.text
         made["fds"] = short(what.frame.fds) if isinstance(what, Message) else ""
         made["problems"] = "; ".join(made["problems"])
         writer.writerow({key: cell(each) if isinstance(each, str) else each for key, each in made.items()})
@@ -165,7 +165,7 @@ def csv(sights: Sights, secrets: bool) -> Iterator[bytes]:
     yield text.getvalue().encode()
 
 
-WRITERS: dict[str, Callable[[Sights, bool], Iterator[bytes]]] = {
+WRITERS: dict[str, Callable[[AnnotatedRows, bool], Iterator[bytes]]] = {
     "wireshark": wireshark,
     "json": json,
     "jsonl": jsonl,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from vutrace.dissection.registry import Registry
     from vutrace.records import Connection
     from vutrace.session.row import Row
+    from vutrace.views.annotated import AnnotatedRow
     from vutrace.views.pick import Pick
-    from vutrace.views.sight import Sight
 
 Wanted = Callable[[], bool]
 Frames = set[int] | None
@@ -79,17 +79,17 @@ class Rows:
     def __init__(self, reader: "Reader", rows: "Iterator[Row]", through: Wanted) -> None:
         self._reader, self._rows, self._through = reader, rows, through
 
-    def with_connections(self, pick: "Pick", opens: bool = False) -> "Iterator[Sight | Connection]":
+    def with_connections(self, pick: "Pick", opens: bool = False) -> "Iterator[AnnotatedRow | Connection]":
         """The rows that are also picked, each connection before its first; `opens`: sessions' first, too."""
-        from vutrace.views.sight import Onlooker, begins_session
+        from vutrace.views.annotated import Annotator, begins_session
 
         told = 0
-        for sight in Onlooker().sights(self._rows):
+        for shown in Annotator().annotate_all(self._rows):
             yield from self._reader.connections[told:]
             told = len(self._reader.connections)
-            chosen = self._through() and pick.wants(sight.row)
-            if chosen or (opens and begins_session(sight.row)):
-                yield sight
+            chosen = self._through() and pick.wants(shown.row)
+            if chosen or (opens and begins_session(shown.row)):
+                yield shown
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def show(
     from vutrace.cli.board import board_of
     from vutrace.cli.filtering import seekable, wanted
     from vutrace.cli.reading import chosen, is_live, load_dissectors, open_capture, rows_of
-    from vutrace.views.sight import Onlooker
+    from vutrace.views.annotated import Annotator
 
     name = chosen(file, read)
     registry = load_dissectors(dissector)
@@ -97,8 +97,8 @@ def show(
             reader = open_capture(path, follow, done_fd)
             lets = wanted(display_filter, path, reader, registry, device, follow)
             rows = rows_of(name, reader, registry, device)
-            sights = (sight for sight in Onlooker().sights(rows) if lets() and pick.wants(sight.row))
-            lines = chain.from_iterable(map(printer.lines, islice(sights, count)))
+            passed = (row for row in Annotator().annotate_all(rows) if lets() and pick.wants(row.row))
+            lines = chain.from_iterable(map(printer.lines, islice(passed, count)))
             write(printer.heading(), lines, is_live(path, follow))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
@@ -144,15 +144,15 @@ def text_printer(tree: bool, dump: bool, style: str, color: When, secrets: bool)
 
 def shower(quiet: bool, color: When) -> "Callable[[Row], None]":
     """Prints rows one by one as they come; none of them when `quiet`."""
-    from vutrace.views.sight import Onlooker
+    from vutrace.views.annotated import Annotator
 
     if quiet:
         return lambda row: None
-    printer, onlooker = text_printer(False, False, "r", color, False), Onlooker()
+    printer, annotator = text_printer(False, False, "r", color, False), Annotator()
     heading = iter(printer.heading())
 
     def show(row: "Row") -> None:
-        write(heading, iter(printer.lines(onlooker.see(row))), live=True)
+        write(heading, iter(printer.lines(annotator.annotate(row))), live=True)
 
     return show
 

@@ -14,8 +14,8 @@ from vutrace.dissection.message import Message
 from vutrace.protocol.layers import has_secrets
 from vutrace.records import Event, FdInfo, connection_letter
 from vutrace.session.context import RING_PACKED
+from vutrace.views.annotated import AnnotatedRow
 from vutrace.views.objects import names, raw_fields
-from vutrace.views.sight import Sight
 from vutrace.views.text import REDACTED
 
 encode = json.JSONEncoder(default=str).encode
@@ -27,7 +27,7 @@ BOOLEANS = {False: "false", True: "true"}
 
 
 class JsonLines:
-    """Formats sights as JSON; `secrets` gives keys and host pointers too."""
+    """Formats annotated rows as JSON; `secrets` gives keys and host pointers too."""
 
     def __init__(self, secrets: bool = False) -> None:
         self.secrets = secrets
@@ -37,31 +37,31 @@ class JsonLines:
         """Nothing stands above the first object."""
         return iter(())
 
-    def lines(self, sight: Sight) -> Iterator[str]:
+    def lines(self, shown: AnnotatedRow) -> Iterator[str]:
         """The row's line."""
-        what = sight.row.what
-        yield event_line(sight, what) if isinstance(what, Event) else self.message_line(sight, what)
+        what = shown.row.what
+        yield event_line(shown, what) if isinstance(what, Event) else self.message_line(shown, what)
 
-    def message_line(self, sight: Sight, message: Message) -> str:
+    def message_line(self, shown: AnnotatedRow, message: Message) -> str:
         """A message. Written key by key, since an encoder takes three times as long for the whole."""
-        row, frame = sight.row, message.frame
+        row, frame = shown.row, message.frame
         latency = None if row.latency_ns is None else row.latency_ns / 1e9
         return (
             f'{{"number": {row.number}, "time": {row.since_first_ns / 1e9!r}, "time_ns": {frame.time_ns}, '
             f'"connection": "{letter(frame.connection)}", "session": {frame.session}, '
-            f"{self.content(sight, message)}, "
+            f"{self.content(shown, message)}, "
             f'"fds": {fd_list(frame.fds) if frame.fds else "[]"}, '
             f'"reply_to": {known(row.reply_to)}, "latency": {known(latency)}, '
             f'"phase": {quoted(row.phase)}, "loop": {quoted(row.loop)}, '
-            f'"problems": {encode([problem.text for problem in sight.problems]) if sight.problems else "[]"}'
-            f"{self.rest(message) if message.rest else ''}{added(sight)}}}"
+            f'"problems": {encode([problem.text for problem in shown.problems]) if shown.problems else "[]"}'
+            f"{self.rest(message) if message.rest else ''}{added(shown)}}}"
         )
 
-    def content(self, sight: Sight, message: Message) -> str:
+    def content(self, shown: AnnotatedRow, message: Message) -> str:
         """From `channel` to `names`: what its bytes say, kept for the next message of the same."""
-        row, frame = sight.row, message.frame
-        if sight.config or len(frame.data) > LONGEST:
-            return self.content_text(sight, message)
+        row, frame = shown.row, message.frame
+        if shown.config or len(frame.data) > LONGEST:
+            return self.content_text(shown, message)
         context = row.context
         key = (
             *(frame.data, frame.channel, frame.sender, frame.wire_size, frame.big_endian),
@@ -69,26 +69,26 @@ class JsonLines:
             *(context.device.name, context.has_feature(RING_PACKED)),
         )
         text = self._contents.get(key)
-        return text or self._contents.keep(key, self.content_text(sight, message))
+        return text or self._contents.keep(key, self.content_text(shown, message))
 
-    def content_text(self, sight: Sight, message: Message) -> str:
+    def content_text(self, shown: AnnotatedRow, message: Message) -> str:
         """From `channel` to `names`."""
-        row = sight.row
+        row = shown.row
         return (
             f'"channel": "{message.channel}", "sender": "{message.frame.sender}", "kind": "message", '
             f'"request": {message.request}, "name": {quoted(message.name)}, '
             f'"reply": {BOOLEANS[message.reply]}, "need_reply": {BOOLEANS[message.need_reply]}, '
             f'"ring": {known(row.ring)}, "ring_name": {quoted(row.ring_name)}, "size": {message.size}, '
-            f"{self.payload(sight, message)}"
+            f"{self.payload(shown, message)}"
         )
 
-    def payload(self, sight: Sight, message: Message) -> str:
+    def payload(self, shown: AnnotatedRow, message: Message) -> str:
         """The raw values and what they mean, with those of the configuration space."""
         values = raw_fields(message.layer, message.fields, self.secrets)
-        named = names(message.layer, message.fields, sight.row.context)
-        if sight.config and sight.layout:
-            values = {**values, "config": raw_fields(sight.layout, sight.config, self.secrets)}
-            named = {**named, "config": names(sight.layout, sight.config, sight.row.context)}
+        named = names(message.layer, message.fields, shown.row.context)
+        if shown.config and shown.layout:
+            values = {**values, "config": raw_fields(shown.layout, shown.config, self.secrets)}
+            named = {**named, "config": names(shown.layout, shown.config, shown.row.context)}
         return f'"fields": {encode(values)}, "names": {encode(named)}'
 
     def rest(self, message: Message) -> str:
@@ -97,9 +97,9 @@ class JsonLines:
         return f', "rest": {encode(REDACTED if hidden else message.rest.hex())}'
 
 
-def event_line(sight: Sight, event: Event) -> str:
+def event_line(shown: AnnotatedRow, event: Event) -> str:
     """Something that happened, with the keys of a message."""
-    row = sight.row
+    row = shown.row
     made = {
         "number": row.number,
         "time": row.since_first_ns / 1e9,
@@ -123,18 +123,18 @@ def event_line(sight: Sight, event: Event) -> str:
         "latency": None,
         "phase": row.phase,
         "loop": row.loop,
-        "problems": [problem.text for problem in sight.problems],
+        "problems": [problem.text for problem in shown.problems],
         "text": event.text,
     }
-    return f"{encode(made)[:-1]}{added(sight)}}}"
+    return f"{encode(made)[:-1]}{added(shown)}}}"
 
 
-def added(sight: Sight) -> str:
+def added(shown: AnnotatedRow) -> str:
     """The keys that only some rows have: the device where it became known, its dissector's notes."""
     text = ""
-    if sight.device:
-        text += f', "device": {encode({"name": sight.device.name, "reason": sight.row.context.reason})}'
-    return f'{text}, "notes": {encode(sight.notes)}' if sight.notes else text
+    if shown.device:
+        text += f', "device": {encode({"name": shown.device.name, "reason": shown.row.context.reason})}'
+    return f'{text}, "notes": {encode(shown.notes)}' if shown.notes else text
 
 
 def fd_list(infos: tuple[FdInfo, ...]) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vutrace.records import Event
+from vutrace.views.annotated import AnnotatedRow
 from vutrace.views.hexdump import hexdump
 from vutrace.views.rows import Rows
-from vutrace.views.sight import Sight
 from vutrace.views.tree import Tree
 
 INDENT = " " * 9
@@ -19,7 +19,7 @@ class Printer(Protocol):
     def heading(self) -> Iterator[str]:
         """The lines above the first row."""
 
-    def lines(self, sight: Sight) -> Iterator[str]:
+    def lines(self, shown: AnnotatedRow) -> Iterator[str]:
         """The lines of one row."""
 
 
@@ -36,11 +36,11 @@ class Text:
         """The names of the columns."""
         yield self.rows.heading()
 
-    def lines(self, sight: Sight) -> Iterator[str]:
+    def lines(self, shown: AnnotatedRow) -> Iterator[str]:
         """The lines of one row."""
-        yield self.rows.line(sight)
+        yield self.rows.line(shown)
         if self.tree:
-            yield from (INDENT + line for line in self.tree.lines(sight))
-        if self.dump and not isinstance(sight.row.what, Event):
-            yield from (INDENT + line for line in hexdump(sight.row.what, self.secrets))
-        yield from self.rows.notes(sight)
+            yield from (INDENT + line for line in self.tree.lines(shown))
+        if self.dump and not isinstance(shown.row.what, Event):
+            yield from (INDENT + line for line in hexdump(shown.row.what, self.secrets))
+        yield from self.rows.notes(shown)

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from vutrace.dissection.message import Message
 from vutrace.records import Channel, Direction, Event, EventKind, Side, connection_letter
+from vutrace.views.annotated import AnnotatedRow, notes_of
 from vutrace.views.colour import Paint, bare
 from vutrace.views.config_space import has_config
 from vutrace.views.descriptors import short
 from vutrace.views.details import config_words, detail
-from vutrace.views.sight import Sight, notes_of
 from vutrace.views.text import printable
 from vutrace.views.times import WIDTH, Clock, relative
 
@@ -17,7 +17,7 @@ SIDE, NOTE = Direction.SIDE_CHANNEL.value, Direction.NOTE.value
 
 
 class Rows:
-    """Formats sights as lines; `clock` gives the time column of `width` characters, `paint` the colours."""
+    """Annotated rows as lines; `clock` gives the time column of `width` characters, `paint` the colours."""
 
     def __init__(self, clock: Clock = relative, width: int = WIDTH, paint: Paint = bare) -> None:
         self.clock, self.width, self.paint = clock, width, paint
@@ -29,67 +29,67 @@ class Rows:
         )
         return self.paint(columns, "heading")
 
-    def lines(self, sight: Sight) -> Iterator[str]:
+    def lines(self, shown: AnnotatedRow) -> Iterator[str]:
         """The row's line, and one for each note that goes with it."""
-        yield self.line(sight)
-        yield from self.notes(sight)
+        yield self.line(shown)
+        yield from self.notes(shown)
 
-    def notes(self, sight: Sight) -> Iterator[str]:
+    def notes(self, shown: AnnotatedRow) -> Iterator[str]:
         """What the row gave rise to, a line each."""
-        for note in notes_of(sight):
+        for note in notes_of(shown):
             yield self.paint(
-                f"{'':>6} {NOTE} {'':>{self.width}}  {self.letter(sight):<4}        {note}", NOTE
+                f"{'':>6} {NOTE} {'':>{self.width}}  {self.letter(shown):<4}        {note}", NOTE
             )
 
-    def line(self, sight: Sight) -> str:
+    def line(self, shown: AnnotatedRow) -> str:
         """The row in one line."""
-        what = sight.row.what
-        return self.event(sight, what) if isinstance(what, Event) else self.message(sight, what)
+        what = shown.row.what
+        return self.event(shown, what) if isinstance(what, Event) else self.message(shown, what)
 
-    def letter(self, sight: Sight) -> str:
+    def letter(self, shown: AnnotatedRow) -> str:
         """The connection's letter."""
-        what = sight.row.what
+        what = shown.row.what
         return connection_letter(what.connection if isinstance(what, Event) else what.frame.connection)
 
-    def event(self, sight: Sight, event: Event) -> str:
+    def event(self, shown: AnnotatedRow, event: Event) -> str:
         """Something that happened."""
         style = "problem" if event.kind is EventKind.ERROR else NOTE
-        head = f"{sight.row.number:>6} {NOTE} {self.clock(sight):>{self.width}}  {self.letter(sight):<4} "
+        head = f"{shown.row.number:>6} {NOTE} {self.clock(shown):>{self.width}}  {self.letter(shown):<4} "
         text = self.paint(f"{event.kind}: {printable(event.text)}", style)
-        return f"{head}       {text}{self.problems(sight)}"
+        return f"{head}       {text}{self.problems(shown)}"
 
-    def message(self, sight: Sight, message: Message) -> str:
+    def message(self, shown: AnnotatedRow, message: Message) -> str:
         """A message."""
-        row, frame = sight.row, message.frame
+        row, frame = shown.row, message.frame
         glyph = DIRECTIONS[frame.sender] if frame.channel is Channel.MAIN else SIDE
         flag = "reply" if message.reply else "need-reply" if message.need_reply else ""
-        time = self.clock(sight)
-        head = f"{row.number:>6} {self.paint(glyph, glyph)} {time:>{self.width}}  {self.letter(sight):<4} "
+        time = self.clock(shown)
+        head = f"{row.number:>6} {self.paint(glyph, glyph)} {time:>{self.width}}  {self.letter(shown):<4} "
         ring, name = printable(row.ring_name) or "-", printable(message.name)
-        words = f"{flag:<10} {printable(words_of(sight, message)):<33}{link(sight)}"
+        words = f"{flag:<10} {printable(words_of(shown, message)):<33}{link(shown)}"
         fds = f"  {self.paint(short(frame.fds), 'fds')}" if frame.fds else ""
         called = f"{ring:<6} {self.paint(f'{name:<21}', glyph)}"
-        return f"{head}{called} {words}{fds}{self.problems(sight)}".rstrip()
+        return f"{head}{called} {words}{fds}{self.problems(shown)}".rstrip()
 
-    def problems(self, sight: Sight) -> str:
+    def problems(self, shown: AnnotatedRow) -> str:
         """What is wrong, where nobody overlooks it."""
-        if not sight.problems:
+        if not shown.problems:
             return ""
-        texts = "; ".join(printable(problem.text) for problem in sight.problems)
+        texts = "; ".join(printable(problem.text) for problem in shown.problems)
         return "  " + self.paint(f"! {texts}", "problem")
 
 
-def words_of(sight: Sight, message: Message) -> str:
+def words_of(shown: AnnotatedRow, message: Message) -> str:
     """The message in a few words, with what the device reads in its configuration space."""
-    words = detail(message, sight.row.context)
-    if not (sight.config and sight.layout and has_config(message)):
+    words = detail(message, shown.row.context)
+    if not (shown.config and shown.layout and has_config(message)):
         return words
-    return f"{words}: {config_words(sight.layout, sight.config, sight.row.context)}"
+    return f"{words}: {config_words(shown.layout, shown.config, shown.row.context)}"
 
 
-def link(sight: Sight) -> str:
+def link(shown: AnnotatedRow) -> str:
     """The request that a reply answers, and how long it took."""
-    row = sight.row
+    row = shown.row
     if row.reply_to is None:
         return ""
     return f"  [{row.reply_to}, {(row.latency_ns or 0) / 1e6:+.3f} ms]"

@@ -5,22 +5,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from vutrace.records import Event
-from vutrace.views.sight import Sight
+from vutrace.views.annotated import AnnotatedRow
 
-Clock = Callable[[Sight], str]
+Clock = Callable[[AnnotatedRow], str]
 
 SECOND = 1_000_000_000
 WIDTH = 11
 
 
-def relative(sight: Sight) -> str:
+def relative(shown: AnnotatedRow) -> str:
     """Seconds since the first record."""
-    return seconds(sight.row.since_first_ns)
+    return seconds(shown.row.since_first_ns)
 
 
-def delta(sight: Sight) -> str:
+def delta(shown: AnnotatedRow) -> str:
     """Seconds since the record before."""
-    return seconds(sight.since_previous_ns)
+    return seconds(shown.since_previous_ns)
 
 
 def seconds(nanoseconds: int) -> str:
@@ -30,26 +30,26 @@ def seconds(nanoseconds: int) -> str:
     return f"{sign}{whole}.{rest // 1000:06}"
 
 
-def epoch_ns(sight: Sight) -> int:
+def epoch_ns(shown: AnnotatedRow) -> int:
     """When it happened, in nanoseconds since 1970."""
-    what = sight.row.what
+    what = shown.row.what
     return what.time_ns if isinstance(what, Event) else what.frame.time_ns
 
 
-def epoch(sight: Sight) -> str:
+def epoch(shown: AnnotatedRow) -> str:
     """Seconds since 1970."""
-    return seconds(epoch_ns(sight))
+    return seconds(epoch_ns(shown))
 
 
 def calendar(style: str, zone: tzinfo | None) -> Clock:
     """The time of day (and date) in `style`, in a zone; None is the local one."""
 
-    def clock(sight: Sight) -> str:
-        whole, rest = divmod(epoch_ns(sight), SECOND)
+    def clock(shown: AnnotatedRow) -> str:
+        whole, rest = divmod(epoch_ns(shown), SECOND)
         try:
             moment = datetime.fromtimestamp(whole, UTC).astimezone(zone)
         except (OverflowError, ValueError, OSError):  # a hostile capture's time
-            return epoch(sight)
+            return epoch(shown)
         return f"{moment:{style}}.{rest // 1000:06}"
 
     return clock
@@ -59,10 +59,10 @@ def shown_delta() -> Clock:
     """Seconds since the row that was shown before."""
     last: int | None = None
 
-    def clock(sight: Sight) -> str:
+    def clock(shown: AnnotatedRow) -> str:
         nonlocal last
-        passed = 0 if last is None else sight.row.since_first_ns - last
-        last = sight.row.since_first_ns
+        passed = 0 if last is None else shown.row.since_first_ns - last
+        last = shown.row.since_first_ns
         return seconds(passed)
 
     return clock

@@ -20,9 +20,9 @@ from vutrace.protocol.wire import HEADER_SIZE
 from vutrace.records import Channel, Event, FrameFlag
 from vutrace.session.context import Context
 from vutrace.session.row import Row
+from vutrace.views.annotated import AnnotatedRow
 from vutrace.views.descriptors import facts, identity
 from vutrace.views.fields import FieldShow, shows_of
-from vutrace.views.sight import Sight
 from vutrace.views.text import REDACTED, flag_words, hex_of, printable, text_of
 
 STEP = "  "
@@ -36,30 +36,30 @@ class Tree:
     def __init__(self, secrets: bool = False) -> None:
         self.secrets = secrets
 
-    def lines(self, sight: Sight) -> Iterator[str]:
+    def lines(self, shown: AnnotatedRow) -> Iterator[str]:
         """The tree of a message or an event; names may be a stranger's, hence made printable."""
-        what = sight.row.what
-        told = attributes(what) if isinstance(what, Event) else self.message(sight, what)
-        problems = (f"! {problem.text}" for problem in sight.problems)
+        what = shown.row.what
+        told = attributes(what) if isinstance(what, Event) else self.message(shown, what)
+        problems = (f"! {problem.text}" for problem in shown.problems)
         return map(printable, chain(told, problems))
 
-    def message(self, sight: Sight, message: Message) -> Iterator[str]:
+    def message(self, shown: AnnotatedRow, message: Message) -> Iterator[str]:
         """Header, place, payload, descriptors."""
-        row, frame = sight.row, message.frame
+        row, frame = shown.row, message.frame
         if not is_headless(message):
             yield header(message)
         yield place(row, message)
         yield from self.fields(message.layer, message.fields, row, offers(message, row.context))
-        if sight.config and sight.layout:
-            yield f"{title(sight.layout)}:"
-            yield from indented(self.fields(sight.layout, sight.config, row))
+        if shown.config and shown.layout:
+            yield f"{title(shown.layout)}:"
+            yield from indented(self.fields(shown.layout, shown.config, row))
         if message.rest:
             hidden = has_secrets(message.layer) and not self.secrets
             rest = REDACTED if hidden else hex_of(message.rest, BYTES_SHOWN)
             yield f"{len(message.rest)} more bytes: {rest}"
         for number, info in enumerate(frame.fds):
             yield f"descriptor {number}: {identity(info)}"
-            yield from indented(facts(info, sight.names))
+            yield from indented(facts(info, shown.names))
 
     def fields(
         self, layer: type[Layer], fields: Fields, row: Row, offered: Mapping[str, int] | None = None

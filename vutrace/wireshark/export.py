@@ -26,10 +26,10 @@ from vutrace.capture.pseudo_header import encode
 from vutrace.dissection.message import Message
 from vutrace.outgoing import printable
 from vutrace.records import Connection, Event, Frame, FrameFlag, Record, connection_letter, direction_of
+from vutrace.views.annotated import AnnotatedRow, notes_of
 from vutrace.views.descriptors import facts, identity, short
 from vutrace.views.hexdump import hidden_bytes
 from vutrace.views.rows import words_of
-from vutrace.views.sight import Sight, notes_of
 
 # epan/exported_pdu.h
 TABLE_NAME, TABLE_PLACE, COLUMN_PROTOCOL, COLUMN_INFO = 14, 32, 33, 36
@@ -42,51 +42,51 @@ COMMENTS = 40
 PROTOCOL = b"vhost-user"
 
 
-def exported(sights: Iterable[Sight | Connection], secrets: bool = False) -> Iterator[bytes]:
+def exported(rows: Iterable[AnnotatedRow | Connection], secrets: bool = False) -> Iterator[bytes]:
     """The blocks of a file with these connections and rows; each connection right before its first row."""
     yield section_block()
     connections: dict[int, Connection] = {}
     interfaces: dict[int, int] = {}
-    for each in sights:
+    for each in rows:
         if isinstance(each, Connection):
             connections[each.number] = each
             continue
         number = record_of(each).connection
         if number not in interfaces:
             interfaces[number] = len(interfaces)
-            yield connection_block(shown(connections[number]), record_of(each).time_ns)
+            yield connection_block(printable_ends(connections[number]), record_of(each).time_ns)
         yield packet_block(each, interfaces[number], secrets)
 
 
-def shown(connection: Connection) -> Connection:
+def printable_ends(connection: Connection) -> Connection:
     """Its endpoints as the name of an interface, which Wireshark shows as it is."""
     ends = map(printable, (connection.frontend, connection.backend))
     return Connection(connection.number, *ends)
 
 
-def record_of(sight: Sight) -> Record:
+def record_of(shown: AnnotatedRow) -> Record:
     """The record that a row is about."""
-    what = sight.row.what
+    what = shown.row.what
     return what if isinstance(what, Event) else what.frame
 
 
-def redacted(sight: Sight, secrets: bool) -> Record:
+def redacted(shown: AnnotatedRow, secrets: bool) -> Record:
     """The record of a row, the secrets in a message zeros unless they are asked for."""
-    what = sight.row.what
+    what = shown.row.what
     if secrets or isinstance(what, Event) or not (hidden := hidden_bytes(what)):
-        return record_of(sight)
+        return record_of(shown)
     data = bytes(0 if at in hidden else byte for at, byte in enumerate(what.frame.data))
     return replace(what.frame, data=data)
 
 
-def packet_block(sight: Sight, interface: int, secrets: bool) -> bytes:
+def packet_block(shown: AnnotatedRow, interface: int, secrets: bool) -> bytes:
     """One Enhanced Packet Block."""
-    before = tags(info(sight))
-    record = fitted(redacted(sight, secrets), MAX_PACKET - len(before))
+    before = tags(info(shown))
+    record = fitted(redacted(shown, secrets), MAX_PACKET - len(before))
     packet = before + encode(record) + (record.data if isinstance(record, Frame) else b"")
     high, low = record.time_ns >> 32, record.time_ns & 0xFFFFFFFF
     head = struct.pack("<IIIII", interface, high, low, len(packet), len(packet))
-    return encode_block(ENHANCED_PACKET, head + padded(packet) + b"".join(options(sight, record)) + END)
+    return encode_block(ENHANCED_PACKET, head + padded(packet) + b"".join(options(shown, record)) + END)
 
 
 def fitted(record: Record, room: int) -> Record:
@@ -119,50 +119,50 @@ def tag(number: int, value: bytes) -> bytes:
     return struct.pack(">HH", number, len(value)) + value
 
 
-def options(sight: Sight, record: Record) -> Iterator[bytes]:
+def options(shown: AnnotatedRow, record: Record) -> Iterator[bytes]:
     """Direction, ring and comments."""
     yield encode_option(FLAGS, struct.pack("<I", DIRECTIONS[record.sender]))
-    what = sight.row.what
+    what = shown.row.what
     if isinstance(what, Message) and what.ring is not None:
         yield encode_option(QUEUE, struct.pack("<I", what.ring))
-    for comment in [*comments(sight)][:COMMENTS]:
+    for comment in [*comments(shown)][:COMMENTS]:
         yield encode_option(COMMENT, limited(comment))
 
 
-def info(sight: Sight) -> str:
+def info(shown: AnnotatedRow) -> str:
     """The info column, a row of `vutrace show`: who, which way, what, descriptors, problems."""
-    record = record_of(sight)
-    return f"{connection_letter(record.connection)} {direction_of(record).value} {words(sight)}"
+    record = record_of(shown)
+    return f"{connection_letter(record.connection)} {direction_of(record).value} {words(shown)}"
 
 
-def words(sight: Sight) -> str:
+def words(shown: AnnotatedRow) -> str:
     """What a row says: the message or event, and what is wrong."""
-    what = sight.row.what
-    said = [f"{what.kind}: {what.text}"] if isinstance(what, Event) else list(message_words(sight, what))
-    problems = [f"! {'; '.join(map(str, sight.problems))}"] if sight.problems else []
+    what = shown.row.what
+    said = [f"{what.kind}: {what.text}"] if isinstance(what, Event) else list(message_words(shown, what))
+    problems = [f"! {'; '.join(map(str, shown.problems))}"] if shown.problems else []
     return "  ".join(filter(None, [*said, *problems]))
 
 
-def message_words(sight: Sight, message: Message) -> Iterator[str]:
+def message_words(shown: AnnotatedRow, message: Message) -> Iterator[str]:
     """Name, ring, role, what matters, how long the reply took, descriptors."""
-    yield from (message.name, sight.row.ring_name)
+    yield from (message.name, shown.row.ring_name)
     yield "reply" if message.reply else "need-reply" if message.need_reply else ""
-    yield words_of(sight, message)
-    if sight.row.latency_ns is not None:
-        yield f"{sight.row.latency_ns / 1e6:+.3f} ms"
+    yield words_of(shown, message)
+    if shown.row.latency_ns is not None:
+        yield f"{shown.row.latency_ns / 1e6:+.3f} ms"
     if message.frame.fds:
         yield f"{{{short(message.frame.fds)}}}"
 
 
-def comments(sight: Sight) -> Iterator[str]:
+def comments(shown: AnnotatedRow) -> Iterator[str]:
     """What goes with a packet, for a Wireshark that cannot show its columns."""
-    yield info(sight)
-    yield from notes_of(sight)
-    what = sight.row.what
+    yield info(shown)
+    yield from notes_of(shown)
+    what = shown.row.what
     if isinstance(what, Message):
         for fd in what.frame.fds:
-            yield f"fd {identity(fd)}: {', '.join(facts(fd, sight.names))}"
-    yield from (f"problem: {problem.text}" for problem in sight.problems)
+            yield f"fd {identity(fd)}: {', '.join(facts(fd, shown.names))}"
+    yield from (f"problem: {problem.text}" for problem in shown.problems)
 
 
 def limited(text: str) -> bytes:

@@ -6,8 +6,8 @@ from vutrace.capture import read
 from vutrace.dissection.registry import load
 from vutrace.session.row import Row
 from vutrace.session.tracker import Tracker
+from vutrace.views.annotated import Annotator
 from vutrace.views.rows import Rows
-from vutrace.views.sight import Onlooker
 
 PROBLEMS_OF_SIZE = "larger than the record bound"
 
@@ -20,7 +20,7 @@ def rows(capture: Path) -> list[Row]:
 def shown(capture: Path) -> str:
     """Its rows in words."""
     lines = Rows()
-    return "\n".join(line for sight in Onlooker().sights(rows(capture)) for line in lines.lines(sight))
+    return "\n".join(line for row in Annotator().annotate_all(rows(capture)) for line in lines.lines(row))
 
 
 def problems(capture: Path) -> list[str]:

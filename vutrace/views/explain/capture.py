@@ -9,8 +9,8 @@ from vutrace.dissection.message import Message
 from vutrace.protocol.payloads import Ack
 from vutrace.records import Channel, Event, EventKind, Side, connection_letter
 from vutrace.session.row import Row
+from vutrace.views.annotated import AnnotatedRow, Annotator
 from vutrace.views.rows import Rows
-from vutrace.views.sight import Onlooker, Sight
 from vutrace.views.text import status
 
 BEFORE = 3
@@ -21,7 +21,7 @@ MORE_SHOWN = 5
 class Findings:
     """What was seen of a capture: the first rows that went wrong, and how its sessions ended."""
 
-    wrong: list[tuple[Sight, tuple[str, ...]]] = field(default_factory=list)
+    wrong: list[tuple[AnnotatedRow, tuple[str, ...]]] = field(default_factory=list)
     before: tuple[str, ...] = ()
     count: int = 0
     ends: list[str] = field(default_factory=list)
@@ -33,36 +33,36 @@ def look(rows: Iterable[Row], names: frozenset[str]) -> Findings:
     """Read a capture once; `names` are the messages that the user asked about."""
     found, lines, recent = Findings(), Rows(), deque[str](maxlen=BEFORE)
     last: dict[int, Row] = {}
-    for sight in Onlooker().sights(rows):
+    for shown in Annotator().annotate_all(rows):
         found.rows += 1
-        line, why = lines.line(sight), tuple(reasons(sight))
+        line, why = lines.line(shown), tuple(reasons(shown))
         if why:
-            note_wrong(found, sight, why, recent)
-        what = sight.row.what
+            note_wrong(found, shown, why, recent)
+        what = shown.row.what
         if isinstance(what, Event):
             if what.kind is EventKind.CLOSE and what.channel is Channel.MAIN:
                 found.ends.append(ending(what, last.pop(what.connection, None)))
         else:
-            last[what.frame.connection] = sight.row
+            last[what.frame.connection] = shown.row
             if what.name in names and not what.reply:
-                found.asked.append(sight.row.number)
+                found.asked.append(shown.row.number)
         recent.append(line)
     return found
 
 
-def note_wrong(found: Findings, sight: Sight, why: tuple[str, ...], recent: Iterable[str]) -> None:
+def note_wrong(found: Findings, shown: AnnotatedRow, why: tuple[str, ...], recent: Iterable[str]) -> None:
     """Keep a row that went wrong, with what came before if it is the first."""
     if not found.wrong:
         found.before = tuple(recent)
     found.count += 1
     if len(found.wrong) <= MORE_SHOWN:
-        found.wrong.append((sight, why))
+        found.wrong.append((shown, why))
 
 
-def reasons(sight: Sight) -> Iterator[str]:
+def reasons(shown: AnnotatedRow) -> Iterator[str]:
     """What is wrong with a row: problems, an error, an acknowledgement that is none."""
-    what = sight.row.what
-    yield from (problem.text for problem in sight.problems if problem.rule is not CUT)
+    what = shown.row.what
+    yield from (problem.text for problem in shown.problems if problem.rule is not CUT)
     if isinstance(what, Event):
         if what.kind is EventKind.ERROR:
             yield "an error on the connection"
@@ -105,9 +105,9 @@ def report(name: str, found: Findings, names: frozenset[str]) -> Iterator[str]:
     yield from (f"  {end}" for end in found.ends)
 
 
-def marked(sight: Sight, why: tuple[str, ...]) -> Iterator[str]:
+def marked(shown: AnnotatedRow, why: tuple[str, ...]) -> Iterator[str]:
     """The row that went wrong, and why below it."""
-    yield f"  {Rows().line(replace(sight, problems=()))}"
+    yield f"  {Rows().line(replace(shown, problems=()))}"
     yield from (f"         ! {reason}" for reason in why)
 
 

@@ -18,7 +18,7 @@ from vutrace.protocol.bits import (
 )
 from vutrace.protocol.messages import TABLES
 from vutrace.protocol.wire import FLAG_NAMES
-from vutrace.views.sight import attempt
+from vutrace.views.annotated import ask_dissector
 from vutrace.views.text import printable
 from vutrace.views.tree import bit_lines
 
@@ -137,7 +137,7 @@ def noted(features: int, device: Device) -> list[str]:
     """What the device's dissector notes about features, or what it raises."""
     nothing: list[str] = []
     problems: list[Problem] = []
-    notes = attempt(device, lambda: [*map(printable, device.notes(features))], nothing, problems)
+    notes = ask_dissector(device, lambda: [*map(printable, device.notes(features))], nothing, problems)
     return notes + [printable(problem.text) for problem in problems]
 
 

@@ -8,10 +8,10 @@ from vutrace.records import Channel, Event, Side
 from vutrace.session.lanes import KINDS as RING_KINDS
 from vutrace.session.lanes import kind_of
 from vutrace.session.model import SessionTimeline
+from vutrace.views.annotated import AnnotatedRow, notes_of
 from vutrace.views.descriptors import short
 from vutrace.views.hexdump import hidden_bytes
 from vutrace.views.rows import words_of
-from vutrace.views.sight import Sight, notes_of
 from vutrace.views.text import printable
 from vutrace.views.tree import Tree
 
@@ -55,20 +55,20 @@ class Columns:
         self.lines: list[tuple[int, ...]] = []
         self._left_out: set[int] = set()
 
-    def add(self, sight: Sight) -> bool:
+    def add(self, shown: AnnotatedRow) -> bool:
         """Take a row; False for one about a ring that is not drawn, and for the reply to it."""
-        row, what = sight.row, sight.row.what
+        row, what = shown.row, shown.row.what
         if isinstance(what, Event):
-            self.lines.append(self.line(sight, EVENT, 0, -1, what.kind, printable(what.text)))
+            self.lines.append(self.line(shown, EVENT, 0, -1, what.kind, printable(what.text)))
             return True
         ring = -1 if what.ring is None else what.ring
         if (ring >= 0 and ring not in self.rings) or row.reply_to in self._left_out:
             self._left_out.add(row.number)
             return False
-        words = printable(words_of(sight, what))
+        words = printable(words_of(shown, what))
         flags = FROM_BACKEND * (what.frame.sender is Side.BACKEND) | NEED_REPLY * what.need_reply
         flags |= CHANNELS[what.channel]
-        self.lines.append(self.line(sight, self.kind(row.number, what), flags, ring, what.name, words))
+        self.lines.append(self.line(shown, self.kind(row.number, what), flags, ring, what.name, words))
         return True
 
     def kind(self, number: int, message: Message) -> str:
@@ -79,30 +79,32 @@ class Columns:
             return kind_of(message)
         return ONCE if number in self.once else DEVICE
 
-    def line(self, sight: Sight, kind: str, flags: int, ring: int, name: str, words: str) -> tuple[int, ...]:
+    def line(
+        self, shown: AnnotatedRow, kind: str, flags: int, ring: int, name: str, words: str
+    ) -> tuple[int, ...]:
         """The row's place in each column."""
-        row, place = sight.row, self.texts.place
+        row, place = shown.row, self.texts.place
         message = None if isinstance(row.what, Event) else row.what
         return (
             row.number,
             row.since_first_ns,
             KINDS.index(kind),
-            flags | PROBLEM * bool(sight.problems),
+            flags | PROBLEM * bool(shown.problems),
             ring,
             place(printable(name)),
             place(words),
             place(short(message.frame.fds) if message else ""),
-            place("\n".join(self.told(sight))),
+            place("\n".join(self.told(shown))),
             place(digits(message) if message else ""),
             message.size if message else 0,
             row.number - row.reply_to if row.reply_to else 0,
             row.latency_ns or 0,
         )
 
-    def told(self, sight: Sight) -> Iterator[str]:
+    def told(self, shown: AnnotatedRow) -> Iterator[str]:
         """What `vutrace show -V` has below the row."""
-        yield from (f"= {note}" for note in notes_of(sight))
-        yield from self.tree.lines(sight)
+        yield from (f"= {note}" for note in notes_of(shown))
+        yield from self.tree.lines(shown)
 
     def data(self) -> dict[str, list[Any]]:
         """The columns."""

@@ -21,8 +21,8 @@ from vutrace.session.model import (
     Timeline,
 )
 from vutrace.session.row import Row
+from vutrace.views.annotated import AnnotatedRow, Annotator
 from vutrace.views.queues import HEADERS, Fds, cells
-from vutrace.views.sight import Onlooker, Sight
 from vutrace.views.timeline.facts import facts, owing_words
 from vutrace.views.timeline.glyphs import GLYPHS, SETTINGS
 from vutrace.views.timeline.html.columns import KINDS, Columns, Texts
@@ -56,17 +56,17 @@ def page_data(timeline: Timeline, rows: Iterable[Row]) -> Json:
 def fill(columns: dict[Place, Columns], rows: Iterable[Row], total: int) -> dict[Place, int]:
     """Hand each row to its session; how many of each were left out."""
     omitted: dict[Place, int] = defaultdict(int)
-    for sight in Onlooker().sights(rows):
-        place = place_of(sight)
-        kept = sight.row.number <= ROWS_KEPT or sight.row.number > total - ROWS_KEPT
-        if not (kept and place in columns and columns[place].add(sight)):
+    for shown in Annotator().annotate_all(rows):
+        place = place_of(shown)
+        kept = shown.row.number <= ROWS_KEPT or shown.row.number > total - ROWS_KEPT
+        if not (kept and place in columns and columns[place].add(shown)):
             omitted[place] += 1
     return omitted
 
 
-def place_of(sight: Sight) -> Place:
+def place_of(shown: AnnotatedRow) -> Place:
     """The connection and session of a row."""
-    what = sight.row.what
+    what = shown.row.what
     record = what if isinstance(what, Event) else what.frame
     return record.connection, record.session
 

@@ -6,10 +6,10 @@ from vutrace.dissection.message import Message
 from vutrace.records import Channel, Event, EventKind, Side
 from vutrace.session.exchanges import Owed, owed
 from vutrace.session.row import Row
+from vutrace.views.annotated import AnnotatedRow, Annotator
 from vutrace.views.descriptors import identity
 from vutrace.views.objects import raw_fields
 from vutrace.views.rows import words_of
-from vutrace.views.sight import Onlooker, Sight
 from vutrace.views.timeline.perfetto.track_event import Annotations, Type, event
 from vutrace.views.timeline.perfetto.tracks import Tracks
 
@@ -25,12 +25,12 @@ class Messages:
 
     def packets(self, rows: Iterable[Row]) -> Iterator[bytes]:
         """The packets of all rows."""
-        for sight in Onlooker().sights(rows):
-            what = sight.row.what
+        for shown in Annotator().annotate_all(rows):
+            what = shown.row.what
             record = what if isinstance(what, Event) else what.frame
-            if sight.row.number in self.times:
-                self.times[sight.row.number] = record.time_ns
-            made = self.event(sight.row, what) if isinstance(what, Event) else self.message(sight, what)
+            if shown.row.number in self.times:
+                self.times[shown.row.number] = record.time_ns
+            made = self.event(shown.row, what) if isinstance(what, Event) else self.message(shown, what)
             packets = list(made)
             yield from self.tracks.announced()
             yield from packets
@@ -44,33 +44,33 @@ class Messages:
         uuid = self.tracks.sessions(what.connection)
         yield event(Type.INSTANT, uuid, what.time_ns, f"{what.kind}: {what.text}", facts, "event")
 
-    def message(self, sight: Sight, what: Message) -> Iterator[bytes]:
+    def message(self, shown: AnnotatedRow, what: Message) -> Iterator[bytes]:
         """A message; it ends the slice of its sender's message before, a reply also that of its request."""
         frame = what.frame
         speaker = frame.connection, frame.channel, frame.sender
         yield from self.end(speaker, frame.time_ns)
         if what.reply:
-            yield from self.reply(sight, what, speaker)
+            yield from self.reply(shown, what, speaker)
         else:
-            yield from self.request(sight, what, speaker)
+            yield from self.request(shown, what, speaker)
 
-    def request(self, sight: Sight, what: Message, speaker: Speaker) -> Iterator[bytes]:
+    def request(self, shown: AnnotatedRow, what: Message, speaker: Speaker) -> Iterator[bytes]:
         """A request, from where an arrow may begin."""
-        due, number = owed(what, sight.row.context), sight.row.number
+        due, number = owed(what, shown.row.context), shown.row.number
         kind = Type.INSTANT
         if due is Owed.YES:
             kind, self._waiting[speaker] = Type.BEGIN, number
         flow = None if due is Owed.NO else number
-        uuid, facts = self.tracks.channel(*speaker), facts_of(sight, what)
+        uuid, facts = self.tracks.channel(*speaker), facts_of(shown, what)
         yield event(kind, uuid, what.frame.time_ns, what.name, facts, "request", flow=flow)
 
-    def reply(self, sight: Sight, what: Message, speaker: Speaker) -> Iterator[bytes]:
+    def reply(self, shown: AnnotatedRow, what: Message, speaker: Speaker) -> Iterator[bytes]:
         """A reply, where the arrow from its request ends."""
         connection, channel, sender = speaker
-        asker, asked = (connection, channel, sender.peer), sight.row.reply_to
+        asker, asked = (connection, channel, sender.peer), shown.row.reply_to
         if asked is not None and self._waiting.get(asker) == asked:
             yield from self.end(asker, what.frame.time_ns)
-        uuid, facts = self.tracks.channel(*speaker), facts_of(sight, what)
+        uuid, facts = self.tracks.channel(*speaker), facts_of(shown, what)
         name = f"{what.name} reply"
         yield event(Type.INSTANT, uuid, what.frame.time_ns, name, facts, "reply", last_flow=asked)
 
@@ -80,18 +80,18 @@ class Messages:
             yield event(Type.END, self.tracks.channel(*speaker), time_ns)
 
 
-def facts_of(sight: Sight, what: Message) -> Annotations:
+def facts_of(shown: AnnotatedRow, what: Message) -> Annotations:
     """A message's arguments: where it belongs, what it says in words and in fields, what is wrong."""
-    row = sight.row
+    row = shown.row
     told = {
         "row": row.number,
         "ring": row.ring_name or what.ring,
         "phase": row.phase,
         "loop": row.loop,
-        "detail": words_of(sight, what) or None,
+        "detail": words_of(shown, what) or None,
         "fields": raw_fields(what.layer, what.fields, secrets=False),
         "descriptors": [identity(info) for info in what.frame.fds],
         "latency_ns": row.latency_ns,
-        "problems": [problem.text for problem in sight.problems],
+        "problems": [problem.text for problem in shown.problems],
     }
     return {name: value for name, value in told.items() if value not in (None, "", [], {})}

@@ -26,7 +26,7 @@ NO_CONFIG: tuple[type[Layer] | None, Fields] = (None, {})
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class AnnotatedRow:
     """A row as it is shown.
 
     `device` is set on the row where it became known, `notes` are lines of its dissector, `config` the
@@ -44,18 +44,18 @@ class Sight:
     names: Mapping[Side, str] = field(default_factory=dict)
 
 
-quick_sight = quick(Sight)
+quick_annotated_row = quick(AnnotatedRow)
 
 
-class Onlooker:
-    """Turns rows into sights, in order; remembers per connection the device and who talks."""
+class Annotator:
+    """Annotates rows, in order; remembers per connection the device and who talks."""
 
     def __init__(self) -> None:
         self._devices: dict[int, Device] = {}
         self._names: dict[int, Mapping[Side, str]] = {}
         self._last_ns = 0
 
-    def see(self, row: Row) -> Sight:
+    def annotate(self, row: Row) -> AnnotatedRow:
         """The row with all that is to be shown of it."""
         what = row.what
         if isinstance(what, Event):
@@ -70,11 +70,11 @@ class Onlooker:
         if what.name == "SET_FEATURES" and not what.reply:
             mask = what.number_in("features")
             if mask is not None and mask != row.context.features:
-                notes = attempt(device, lambda: tuple(map(printable, device.notes(mask))), (), problems)
+                notes = ask_dissector(device, lambda: tuple(map(printable, device.notes(mask))), (), problems)
         elif what.name in CONCERNED:
             notes = conflict_notes(what, row.context)
         elif has_config(what):
-            config = attempt(device, lambda: config_fields(device, what), NO_CONFIG, problems)
+            config = ask_dissector(device, lambda: config_fields(device, what), NO_CONFIG, problems)
         return self._with_device(row, connection, notes, config, row.problems + tuple(problems))
 
     def _with_device(
@@ -84,7 +84,7 @@ class Onlooker:
         notes: tuple[str, ...],
         config: tuple[type[Layer] | None, Fields],
         problems: tuple[Problem, ...],
-    ) -> Sight:
+    ) -> AnnotatedRow:
         device, known = row.context.device, self._devices.get(connection, UNKNOWN_DEVICE)
         news = None
         if device is not known and device is not UNKNOWN_DEVICE:
@@ -92,11 +92,11 @@ class Onlooker:
         passed, self._last_ns = row.since_first_ns - self._last_ns, row.since_first_ns
         names = self._names.get(connection, NO_NAMES)
         layout, fields = config
-        return quick_sight(row, passed, news, notes, fields, layout, problems, names)
+        return quick_annotated_row(row, passed, news, notes, fields, layout, problems, names)
 
-    def sights(self, rows: Iterable[Row]) -> Iterable[Sight]:
-        """A sight for each row."""
-        return map(self.see, rows)
+    def annotate_all(self, rows: Iterable[Row]) -> Iterable[AnnotatedRow]:
+        """Each row, annotated."""
+        return map(self.annotate, rows)
 
 
 def begins_session(row: Row) -> bool:
@@ -105,7 +105,7 @@ def begins_session(row: Row) -> bool:
     return isinstance(what, Event) and what.kind is EventKind.OPEN and what.channel is Channel.MAIN
 
 
-def attempt(device: Device, ask: Callable[[], T], otherwise: T, problems: list[Problem]) -> T:
+def ask_dissector(device: Device, ask: Callable[[], T], otherwise: T, problems: list[Problem]) -> T:
     """What the device's dissector answers; what it raises goes to `problems`."""
     try:
         return ask()
@@ -114,12 +114,12 @@ def attempt(device: Device, ask: Callable[[], T], otherwise: T, problems: list[P
         return otherwise
 
 
-def device_note(sight: Sight) -> str:
+def device_note(shown: AnnotatedRow) -> str:
     """The device that became known, and why we think so."""
-    assert sight.device
-    return printable(f"device {sight.device.name}: {sight.row.context.reason}")
+    assert shown.device
+    return printable(f"device {shown.device.name}: {shown.row.context.reason}")
 
 
-def notes_of(sight: Sight) -> list[str]:
+def notes_of(shown: AnnotatedRow) -> list[str]:
     """The lines that go with a row."""
-    return [*([device_note(sight)] if sight.device else []), *sight.notes]
+    return [*([device_note(shown)] if shown.device else []), *shown.notes]
