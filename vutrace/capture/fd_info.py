@@ -69,15 +69,17 @@ def decode_fd(data: bytes, start: int, end: int) -> FdInfo:
     """The FdInfo in `data[start:end]`; unknown kinds are OTHER. Raises MalformedError when it is short."""
     if end - start < 56:
         raise MalformedError(f"a file descriptor of {end - start} bytes, at least {_FIXED.size} are needed")
-    kind, access, present, seals, device, inode, size, *rest = _FIXED.unpack_from(data, start)
-    eventfd_id, eventfd_count, frontend_fd, backend_fd = rest
+    fixed = _FIXED.unpack_from(data, start)
+    kind, access, present, seals, device, inode, size, eventfd_id, eventfd_count, frontend_fd, backend_fd = (
+        fixed
+    )
     return _new_fd_info(
         _KINDS.get(kind, FdKind.OTHER),
         device,
         inode,
         size if present & 2 else None,
         seals if present & 1 else None,
-        _name(data, start + 56, end),
+        _name(data, start + 56, end) if end > start + 56 else "",
         eventfd_id if present & 4 else None,
         eventfd_count if present & 8 else None,
         _ACCESSES.get(access, ""),

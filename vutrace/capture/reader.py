@@ -108,8 +108,12 @@ class Reader:
 
     def _items(self, blocks: Iterator[Block]) -> Iterator[Item]:
         for kind, data, start, end in blocks:
+            record = None
             try:
-                record = self._take(kind, data, start, end)
+                if kind == ENHANCED_PACKET:
+                    record = self._take_packet(data, start, end)
+                else:
+                    self._take(kind, data, start, end)
             except MalformedError as error:
                 raise damaged(self._stream.base + start - 8, str(error)) from None
             if self._announced < len(self.connections):
@@ -119,16 +123,13 @@ class Reader:
                 self.records += 1
                 yield record
 
-    def _take(self, kind: int, data: bytes, start: int, end: int) -> Record | None:
-        if kind == ENHANCED_PACKET:
-            return self._take_packet(data, start, end)
+    def _take(self, kind: int, data: bytes, start: int, end: int) -> None:
         if kind == INTERFACE_DESCRIPTION:
             self._take_interface(decode_interface(data, start, end, self._stream.order))
         elif kind == SECTION_HEADER:
             self._take_section(data, start, end)
         elif kind in (OBSOLETE_PACKET, SIMPLE_PACKET):
             self.skipped += 1
-        return None
 
     def _take_section(self, data: bytes, start: int, end: int) -> None:
         if end - start < 16:

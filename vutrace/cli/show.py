@@ -97,8 +97,10 @@ def show(
             reader = open_capture(path, follow, done_fd)
             lets = wanted(display_filter, path, reader, registry, device, follow)
             rows = rows_of(name, reader, registry, device)
-            passed = (row for row in Annotator().annotate_all(rows) if lets() and pick.wants(row.row))
-            lines = chain.from_iterable(map(printer.lines, islice(passed, count)))
+            annotated = Annotator().annotate_all(rows)
+            if display_filter or not pick.all:
+                annotated = (row for row in annotated if lets() and pick.wants(row.row))
+            lines = chain.from_iterable(map(printer.lines, islice(annotated, count)))
             write(printer.heading(), lines, is_live(path, follow))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
