@@ -11,6 +11,7 @@ from vutrace.proxy.outlet import Outlet
 from vutrace.proxy.pending import Origin
 from vutrace.proxy.recorder import Recorder
 from vutrace.records import Channel, Event, EventKind, Side
+from vutrace.sockets.options import make_plain
 
 NONE = Substitution()
 HOLD_SECONDS = 0.1
@@ -60,8 +61,7 @@ class Link:
         self._lost: set[Side] = set()
         self._open = True
         for end in ends.values():
-            # Credentials that somebody asked for on an inherited socket would be passed on as ours.
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+            make_plain(end)
         # Only a front-end passes sockets that are to be traced.
         self._flows = {
             Side.FRONTEND: self._flow(Side.FRONTEND, substitution),

@@ -56,6 +56,7 @@ class Pair:
         self._tell = tell
         self._letters = [self._new_letter()]
         self._sessions: list[Session] = []
+        self._half_closed: set[Session] = set()
         self._kept: dict[Side, socket.socket] = {}
         self._waiting_since: float | None = None
         self._trouble = ""
@@ -97,10 +98,13 @@ class Pair:
         self._loop.watch(fd, READ, arrived, arrived)
 
     def _welcome(self, source: Source, patience: int) -> None:
-        # Who comes back is the next session of its connection: the last one has to end first.
-        if patience and any(session.ending for session in self._sessions):
+        # Who comes back is the next session of its connection: the last one has to end first. One that has
+        # not ended by then is half closed, and nobody waits for it again.
+        ending = {session for session in self._sessions if session.ending}
+        if patience and ending - self._half_closed:
             self._loop.later(GOODBYE_SECONDS, lambda: self._welcome(source, patience - 1))
             return
+        self._half_closed = ending
         source.arrived()
         self._attempt()
 
