@@ -10,7 +10,7 @@ from sessions import Script
 from strategies import events, hostile_frames
 
 from vutrace.diff.compare import pairings
-from vutrace.diff.courses import LAST, Account, accounts
+from vutrace.diff.sections import LAST, Account, accounts
 from vutrace.diff.text import objects, same, text
 from vutrace.records import Frame, Record
 from vutrace.replay.descriptors import Descriptors

@@ -11,9 +11,9 @@ from replay_stage import CAPTURES, REGISTRY, act, of_records, recorded
 from sessions import QEMU_7_2, Qemu, QemuNet, Script
 
 from vutrace.capture import read
-from vutrace.diff.align import Kind
+from vutrace.diff.align import EditKind
 from vutrace.diff.compare import Change, compare, pairings
-from vutrace.diff.courses import LAST, Account, accounts
+from vutrace.diff.sections import LAST, Account, accounts
 from vutrace.diff.text import text
 from vutrace.peers import DPDK_22_11, Server
 from vutrace.records import Channel, Connection, Event, EventKind, FdKind, Frame, Record, Side
@@ -158,7 +158,7 @@ def without(number: int) -> list[Connection | Record]:
 def test_a_message_that_is_missing() -> None:
     change = only([each for each in changes(kept(), without(55)) if each.subject == "ring"])
     assert (change.what, change.names) == ("SET_VRING_BASE", ("rx0",))
-    assert (change.edit.kind, change.edit.row_a, change.edit.row_b) == (Kind.ONLY_A, 55, 54)
+    assert (change.edit.kind, change.edit.row_a, change.edit.row_b) == (EditKind.ONLY_A, 55, 54)
 
 
 def test_an_order_within_a_ring() -> None:

@@ -11,7 +11,7 @@ from peers_stage import Stage, dissect
 from vutrace.dissection.message import Message
 from vutrace.peers import DPDK_22_11, PROFILES, READY, STOPPED, BackEnd, FrontEnd, Offer, Server
 from vutrace.peers.encode import SPECS, encode_request
-from vutrace.peers.memory import Memory
+from vutrace.peers.memory import GuestMemory
 from vutrace.protocol import payloads as p
 from vutrace.protocol.layers import Empty, Layer
 from vutrace.records import Channel, FdInfo, FdKind, Frame, Side
@@ -37,7 +37,7 @@ class Talk:
             os.close(left)
         return dissect(Frame(0, 0, 1, Channel.MAIN, Side.BACKEND, answer)) if answer else None
 
-    def ring(self, index: int, memory: Memory) -> None:
+    def ring(self, index: int, memory: GuestMemory) -> None:
         """All that a ring needs but to be enabled."""
         self.say("SET_VRING_ADDR", memory.ring_address(index))
         self.say("SET_VRING_KICK", p.VringFd(u64=index), fd=memory.fd)
@@ -45,13 +45,13 @@ class Talk:
 
 
 @pytest.fixture
-def memory() -> Iterator[Memory]:
-    memory = Memory(4, 0, 0x7F00_0000_0000)
+def memory() -> Iterator[GuestMemory]:
+    memory = GuestMemory(4, 0, 0x7F00_0000_0000)
     yield memory
     memory.close()
 
 
-def prepared(memory: Memory, protocol: int = 0) -> Talk:
+def prepared(memory: GuestMemory, protocol: int = 0) -> Talk:
     """A back-end that is ready but for its rings."""
     talk = Talk()
     talk.say("SET_PROTOCOL_FEATURES", p.ProtocolFeatures(protocol_features=protocol))
@@ -60,7 +60,7 @@ def prepared(memory: Memory, protocol: int = 0) -> Talk:
     return talk
 
 
-def test_ready_when_both_rings_of_the_first_pair_are_and_are_enabled(memory: Memory) -> None:
+def test_ready_when_both_rings_of_the_first_pair_are_and_are_enabled(memory: GuestMemory) -> None:
     talk = prepared(memory)
     for ring in (0, 1):
         talk.ring(ring, memory)
@@ -70,7 +70,7 @@ def test_ready_when_both_rings_of_the_first_pair_are_and_are_enabled(memory: Mem
     assert talk.remarks == [READY]
 
 
-def test_with_status_the_driver_has_to_be_ready_too(memory: Memory) -> None:
+def test_with_status_the_driver_has_to_be_ready_too(memory: GuestMemory) -> None:
     talk = prepared(memory, protocol=1 << 16)
     for ring in (0, 1):
         talk.ring(ring, memory)
@@ -80,7 +80,7 @@ def test_with_status_the_driver_has_to_be_ready_too(memory: Memory) -> None:
     assert talk.remarks == [READY]
 
 
-def test_without_protocol_features_a_kicked_ring_is_enabled(memory: Memory) -> None:
+def test_without_protocol_features_a_kicked_ring_is_enabled(memory: GuestMemory) -> None:
     talk = prepared(memory)
     talk.say("SET_FEATURES", p.Features(features=0))
     for ring in (0, 1):
@@ -88,7 +88,7 @@ def test_without_protocol_features_a_kicked_ring_is_enabled(memory: Memory) -> N
     assert talk.remarks == [READY]
 
 
-def test_get_vring_base_of_any_ring_stops_the_device_and_forgets_that_ring(memory: Memory) -> None:
+def test_get_vring_base_of_any_ring_stops_the_device_and_forgets_that_ring(memory: GuestMemory) -> None:
     talk = prepared(memory)
     for ring in (0, 1):
         talk.say("SET_VRING_BASE", p.VringBase(index=ring, num=7))
@@ -117,20 +117,20 @@ def test_need_reply_adds_nothing_to_a_reply_of_its_own() -> None:
     assert not answer.need_reply
 
 
-def test_set_log_base_is_answered_with_nothing(memory: Memory) -> None:
+def test_set_log_base_is_answered_with_nothing(memory: GuestMemory) -> None:
     answer = Talk().say("SET_LOG_BASE", p.Log(mmap_size=4096), fd=memory.fd)
     assert answer is not None
     assert answer.payload == b""
 
 
-def test_the_same_memory_again_is_not_mapped_again(memory: Memory) -> None:
+def test_the_same_memory_again_is_not_mapped_again(memory: GuestMemory) -> None:
     talk = prepared(memory)
     mapped = talk.backend.state.memory.regions[0]
     talk.say("SET_MEM_TABLE", p.MemoryTable(nregions=1, regions=[memory.region()]), fd=memory.fd)
     assert talk.backend.state.memory.regions[0] is mapped
 
 
-def test_memory_can_be_added_and_removed(memory: Memory) -> None:
+def test_memory_can_be_added_and_removed(memory: GuestMemory) -> None:
     talk = Talk()
     talk.say("ADD_MEM_REG", p.SingleRegion(region=memory.region()), fd=memory.fd)
     assert len(talk.backend.state.memory.regions) == 1

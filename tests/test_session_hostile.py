@@ -27,7 +27,7 @@ from vutrace.session.model import Timeline
 from vutrace.session.phase_spans import PHASES_KEPT
 from vutrace.session.timeline import timeline
 from vutrace.views import queues
-from vutrace.views.timeline.formats import FORMATS, Options, Scale
+from vutrace.views.timeline.formats import FORMATS, DrawingOptions, Scale
 
 FDS = st.lists(
     st.builds(
@@ -83,7 +83,7 @@ def drawn(built: Timeline) -> None:
     """Draw it in every way there is."""
     for scale in Scale:
         for name in ("text", "json", "svg", "mermaid"):
-            pieces = FORMATS[name].render(built, Options(list, scale, 60))
+            pieces = FORMATS[name].render(built, DrawingOptions(list, scale, 60))
             text = "".join(str(piece) for piece in pieces)
             if name == "json":
                 json.loads(text)

@@ -16,7 +16,7 @@ from vutrace.dissection.registry import Registry
 from vutrace.session.row import Row
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
-from vutrace.views.timeline.formats import FORMATS, Options
+from vutrace.views.timeline.formats import FORMATS, DrawingOptions
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,9 @@ def test_pieces_and_rows_are_as_declared(capture: Path, name: str) -> None:
         return Tracker(Registry({})).rows(read(capture))
 
     tracker = Tracker(Registry({}))
-    drawn = FORMATS[name].render(timeline(tracker.rows(read(capture)), tracker.connections), Options(rows))
+    drawn = FORMATS[name].render(
+        timeline(tracker.rows(read(capture)), tracker.connections), DrawingOptions(rows)
+    )
     kinds = {type(piece) for piece in drawn}
     assert kinds == {bytes if FORMATS[name].binary else str}
     assert bool(asked) == FORMATS[name].rereads

@@ -33,7 +33,7 @@ from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
 from vutrace.views import queues
 from vutrace.views.colour import painted
-from vutrace.views.timeline.formats import FORMATS, Options, Scale, with_rings
+from vutrace.views.timeline.formats import FORMATS, DrawingOptions, Scale, with_rings
 from vutrace.views.timeline.text import ESCAPE
 
 HERE = Path(__file__).parent
@@ -43,7 +43,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def draw(built: Timeline, name: str = "text", scale: Scale = Scale.ORDER, width: int = 110) -> str:
-    return "".join(map(str, FORMATS[name].render(built, Options(list, scale, width))))
+    return "".join(map(str, FORMATS[name].render(built, DrawingOptions(list, scale, width))))
 
 
 def restarted(pairs: int) -> Script:
@@ -161,7 +161,9 @@ def test_only_the_rings_that_are_wanted() -> None:
 
 def test_colour_changes_nothing_but_colour() -> None:
     built = timeline_of(restarted(20))
-    coloured = "".join(map(str, FORMATS["text"].render(built, Options(list, Scale.ORDER, 110, painted))))
+    coloured = "".join(
+        map(str, FORMATS["text"].render(built, DrawingOptions(list, Scale.ORDER, 110, painted)))
+    )
     assert ESCAPE.sub("", coloured) == draw(built)
     assert "\x1b[1;31m{SET_OWNER}\x1b[0m" in coloured
 

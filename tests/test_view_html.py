@@ -15,7 +15,7 @@ from vutrace.records import Event, Side
 from vutrace.session.row import Row
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
-from vutrace.views.timeline.formats import Options, with_rings
+from vutrace.views.timeline.formats import DrawingOptions, with_rings
 from vutrace.views.timeline.html import data as page_data
 from vutrace.views.timeline.html.columns import COLUMNS, STEPS
 from vutrace.views.timeline.html.page import SCRIPTS, asset, render
@@ -26,7 +26,7 @@ ASSETS = Path(page_data.__file__).parent
 
 def page_of(script: Script) -> str:
     """The page of a script's records."""
-    return "".join(render(timeline_of(script), Options(lambda: rows(script.records))))
+    return "".join(render(timeline_of(script), DrawingOptions(lambda: rows(script.records))))
 
 
 def data_of(page: str) -> dict:
@@ -117,7 +117,7 @@ def test_sessions_have_their_own_rows() -> None:
 def test_only_the_wanted_rings_are_in_the_page() -> None:
     script = qemu_net(QEMU_7_2, 3).boot().script
     drawn = with_rings(timeline_of(script), lambda lane: lane.pair == 1)
-    _, session = only_session("".join(render(drawn, Options(lambda: rows(script.records)))))
+    _, session = only_session("".join(render(drawn, DrawingOptions(lambda: rows(script.records)))))
     assert {ring["index"] for ring in session["rings"]} == {2, 3}
     found = rows_in(session)
     assert {row["ring"] for row in found} == {-1, 2, 3}
@@ -156,7 +156,7 @@ def test_keys_are_not_in_the_page() -> None:
 
 
 def test_a_capture_without_records_makes_a_page() -> None:
-    page = "".join(render(timeline([], {}), Options(lambda: [])))
+    page = "".join(render(timeline([], {}), DrawingOptions(lambda: [])))
     assert data_of(page)["connections"] == []
 
 
@@ -167,7 +167,7 @@ def test_every_kept_capture_is_drawn_whole(path: Path) -> None:
 
     reader, tracker = read(path), Tracker(load())
     drawn = timeline(tracker.rows(reader), tracker.connections)
-    data = data_of("".join(render(drawn, Options(again))))
+    data = data_of("".join(render(drawn, DrawingOptions(again))))
     counts = [len(session["rows"]["number"]) for each in data["connections"] for session in each["sessions"]]
     assert sum(counts) == drawn.rows
 

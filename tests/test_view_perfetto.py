@@ -17,7 +17,7 @@ from vutrace.records import Side
 from vutrace.session.row import Row
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
-from vutrace.views.timeline.formats import Options
+from vutrace.views.timeline.formats import DrawingOptions
 from vutrace.views.timeline.perfetto import render
 from vutrace.views.timeline.perfetto.protobuf import varint
 from vutrace.views.timeline.perfetto.track_event import Type, event
@@ -60,7 +60,7 @@ class Parsed:
 
 def parsed(script: Script) -> Parsed:
     """The trace of a script's records."""
-    return Parsed(render(timeline_of(script), Options(lambda: rows(script.records))))
+    return Parsed(render(timeline_of(script), DrawingOptions(lambda: rows(script.records))))
 
 
 def arguments(packet: Any) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def test_slices_of_every_kept_capture_nest(path: Path) -> None:
 
     tracker = Tracker(load())
     drawn = timeline(tracker.rows(read(path)), tracker.connections)
-    trace = Parsed(render(drawn, Options(again)))
+    trace = Parsed(render(drawn, DrawingOptions(again)))
     depth: dict[int, int] = defaultdict(int)
     for packet in sorted(trace.events, key=lambda packet: packet.timestamp):
         what = packet.track_event

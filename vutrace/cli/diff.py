@@ -10,7 +10,7 @@ from vutrace.cli.output import say
 from vutrace.records import connection_letter
 
 if TYPE_CHECKING:
-    from vutrace.diff.courses import Account
+    from vutrace.diff.sections import Account
     from vutrace.dissection.registry import Registry
     from vutrace.session.row import Row
 
@@ -78,7 +78,7 @@ def chosen_accounts(
 ) -> "list[Account]":
     """The sessions of a capture that were asked for."""
     from vutrace.cli.reading import no_session, noting, open_capture, track
-    from vutrace.diff.courses import accounts
+    from vutrace.diff.sections import accounts
     from vutrace.session.tracker import Tracker
 
     reader, tracker = open_capture(name, False, None), Tracker(registry, device)

@@ -40,7 +40,7 @@ def explain(
 ) -> None:
     """Say what a message, a feature bit, a mask, a status, a device or an error text means."""
     from vutrace.cli.reading import load_dissectors, open_capture, rows_of
-    from vutrace.views.explain.answer import Answer, Explainer
+    from vutrace.views.explain.answer import Explainer, Explanation
     from vutrace.views.explain.capture import look, report
 
     text = sys.stdin.read() if what == ["-"] else " ".join(what or [])
@@ -48,7 +48,7 @@ def explain(
         raise UsageError("what shall be explained? a name, a number, a mask, an error text, or -r FILE")
     registry = load_dissectors(dissector)
     explainer = Explainer(registry, device)
-    answer = explainer.answer(text) if text.strip() else Answer([])
+    answer = explainer.answer(text) if text.strip() else Explanation([])
     if text.strip() and not answer.lines and read is None:
         like = explainer.like(text)
         raise UsageError(

@@ -73,7 +73,7 @@ def wanted(
     return lets(reader, matching(file, display_filter, registry, device))
 
 
-class Rows:
+class FilteredRows:
     """A capture's rows as they are seen, of those that a filter lets through."""
 
     def __init__(self, reader: "Reader", rows: "Iterator[Row]", through: Wanted) -> None:
@@ -93,7 +93,7 @@ class Rows:
 
 
 @contextmanager
-def filtered(file: str, display_filter: str, registry: "Registry", device: str) -> "Iterator[Rows]":
+def filtered(file: str, display_filter: str, registry: "Registry", device: str) -> "Iterator[FilteredRows]":
     """The rows of a capture, those that a filter lets through."""
     from vutrace.capture import read
     from vutrace.cli.reading import rows_of
@@ -101,4 +101,4 @@ def filtered(file: str, display_filter: str, registry: "Registry", device: str) 
     with seekable(file, bool(display_filter)) as path:
         reader = read(path)
         through = wanted(display_filter, path, reader, registry, device)
-        yield Rows(reader, rows_of(file, reader, registry, device), through)
+        yield FilteredRows(reader, rows_of(file, reader, registry, device), through)

@@ -12,7 +12,7 @@ from vutrace.cli.errors import UsageError
 from vutrace.cli.options import CaptureFile, Color, Device, DisplayFilter, Dissectors, Output, ReadFile
 from vutrace.cli.output import note, pour, put
 from vutrace.views.colour import When, bare, painter
-from vutrace.views.timeline.formats import FORMATS, Options, Scale, format_of_suffix, with_rings
+from vutrace.views.timeline.formats import FORMATS, DrawingOptions, Scale, format_of_suffix, with_rings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,7 +85,7 @@ def timeline(
         drawn = with_rings(whole := read_timeline(path, registry, device, frames), wanted(ring, pair))
         if lanes(whole) and not lanes(drawn):
             note("no ring is among those that --ring and --pair name")
-        options = Options(lambda: rows(path, registry, device, frames), Scale(scale), columns, paint)
+        options = DrawingOptions(lambda: rows(path, registry, device, frames), Scale(scale), columns, paint)
         pieces = drawing.render(drawn, options)
         if on_terminal:
             pour(cast("Iterator[str]", pieces))

@@ -1,4 +1,4 @@
-"""Two courses side by side: what one has and the other has not, what says something else, what moved."""
+"""Two sections side by side: what one has and the other has not, what says something else, what moved."""
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,8 +16,8 @@ NAMED = 12  # steps of a stretch that are told by name
 LONG = 5000  # steps from which on difflib may take frequent ones for noise, else it takes too long
 
 
-class Kind(Enum):
-    """How two courses differ."""
+class EditKind(Enum):
+    """How two sections differ."""
 
     SAYS = "says something else"
     MOVED = "stands elsewhere"
@@ -27,12 +27,12 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One difference of two courses: of which step or steps, and what A and B say of its `fact`.
+    """One difference of two sections: of which step or steps, and what A and B say of its `fact`.
 
     `row_a` and `row_b` are where; the row before, where one has nothing (None at the very beginning).
     """
 
-    kind: Kind
+    kind: EditKind
     step: str
     row_a: int | None
     row_b: int | None
@@ -60,10 +60,10 @@ def edits(a: Sequence[Token], b: Sequence[Token]) -> Iterator[Edit]:
     yield from crossings(a, b, marks, (shared_a, shared_b))
     for first, last in stretches(gone):
         only = step_names(a[first.place : last.place + 1])
-        yield Edit(Kind.ONLY_A, only, first.token.row, row_before(b, first.missing))
+        yield Edit(EditKind.ONLY_A, only, first.token.row, row_before(b, first.missing))
     for first, last in stretches(come):
         only = step_names(b[first.place : last.place + 1])
-        yield Edit(Kind.ONLY_B, only, row_before(a, first.missing), first.token.row)
+        yield Edit(EditKind.ONLY_B, only, row_before(a, first.missing), first.token.row)
 
 
 def opcodes(a: list[str], b: list[str]) -> Iterator[tuple[str, int, int, int, int]]:
@@ -99,11 +99,11 @@ def fact_edits(old: Token, new: Token) -> Iterator[Edit]:
     for name in facts_a | facts_b:
         a, b = facts_a.get(name, ""), facts_b.get(name, "")
         if a != b:
-            yield Edit(Kind.SAYS, old.key, old.row, new.row, name, a, b)
+            yield Edit(EditKind.SAYS, old.key, old.row, new.row, name, a, b)
 
 
 class Unmatched(NamedTuple):
-    """A step that one course has at `place`, and where in the other it is missing."""
+    """A step that one section has at `place`, and where in the other it is missing."""
 
     place: int
     missing: int
@@ -115,7 +115,7 @@ Pair = tuple[Unmatched, Unmatched]
 
 
 def paired(gone: list[Unmatched], come: list[Unmatched]) -> list[Pair]:
-    """Take the steps that both courses have, at different places, out of both lists."""
+    """Take the steps that both sections have, at different places, out of both lists."""
     waiting = defaultdict[str, deque[Unmatched]](deque)
     for each in come:
         waiting[each.token.key].append(each)
@@ -137,11 +137,11 @@ def moves(a: list[Token], b: list[Token], pairs: list[Pair]) -> Iterator[Edit]:
 def moved(a: list[Token], b: list[Token], old: list[int], new: list[int]) -> Edit:
     """Steps that stand at one place of A and at another of B."""
     step, places = step_names(a[place] for place in old), (neighbours(a, old), neighbours(b, new))
-    return Edit(Kind.MOVED, step, a[old[0]].row, b[new[0]].row, "place", *places)
+    return Edit(EditKind.MOVED, step, a[old[0]].row, b[new[0]].row, "place", *places)
 
 
 def shared(tokens: list[Token], unmatched: list[Unmatched]) -> list[int]:
-    """Where the steps are that both courses have side by side."""
+    """Where the steps are that both sections have side by side."""
     alone = {each.place for each in unmatched}
     return [place for place, token in enumerate(tokens) if not token.mark and place not in alone]
 
@@ -151,7 +151,7 @@ def crossings(
 ) -> Iterator[Edit]:
     """Steps that stand on the other side of a mark.
 
-    Where one course has a mark more often, it is not known which is which; the mark's own course tells it.
+    Where one section has a mark more often, it is not known which is which; the mark's own section tells it.
     """
     counts = [Counter(token.key for token in tokens) for tokens in (a, b)]
     for old, new in marks:
@@ -162,7 +162,7 @@ def crossings(
 
 
 def between(found: list[int], mark: int, other: int) -> list[int]:
-    """Those from a mark to the place where another course has it."""
+    """Those from a mark to the place where another section has it."""
     return [place for place in found if min(mark, other) <= place < max(mark, other)]
 
 

@@ -1,15 +1,15 @@
-"""Two accounts of a session compared, course by course; equal differences of several rings are one."""
+"""Two accounts of a session compared, section by section; equal differences of several rings are one."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from statistics import median
 
-from vutrace.diff.align import Edit, Kind, edits
-from vutrace.diff.courses import LAST, PHASES, SHAPES, Account, Course
+from vutrace.diff.align import Edit, EditKind, edits
+from vutrace.diff.sections import LAST, PHASES, SHAPES, Account, Section
 from vutrace.diff.tokens import MOVED, Fact
 
-Found = tuple[str, Kind, str, str, Fact, Fact]
+Found = tuple[str, EditKind, str, str, Fact, Fact]
 """What makes two differences the same: the subject, and the edit but for its rows."""
 
 LATE_RATIO, LATE_NS = 2.0, 100_000
@@ -30,9 +30,9 @@ class Change:
     def what(self) -> str:
         """What differs, in words."""
         match self.edit.kind:
-            case Kind.SAYS:
+            case EditKind.SAYS:
                 return f"{self.edit.step}: {self.edit.fact}"
-            case Kind.MOVED:
+            case EditKind.MOVED:
                 return f"place of {self.edit.step}"
             case _:
                 return self.edit.step
@@ -51,13 +51,13 @@ def compare(a: Account, b: Account, latency: bool = False, indexes: bool = False
     """What differs, first difference first; what the traffic decides only on request."""
     found: dict[Found, Change] = {}
     for mine, theirs in couples(a, b):
-        course = mine or theirs
-        assert course
+        section = mine or theirs
+        assert section
         for edit in edits(mine.tokens if mine else (), theirs.tokens if theirs else ()):
-            note(found, course, edit)
+            note(found, section, edit)
     changes = [change for change in found.values() if indexes or not of_traffic(change)]
     if all(change.subject == PHASES for change in changes):
-        # Where every course is the same, loops that are not tell only how independent rings interleave.
+        # Where every section is the same, loops that are not tell only how independent rings interleave.
         changes = [change for change in changes if change.edit.fact not in SHAPES]
     if latency:
         changes += latencies(a.latencies, b.latencies)
@@ -80,20 +80,20 @@ def pairings(
     ]
 
 
-def couples(a: Account, b: Account) -> Iterator[tuple[Course | None, Course | None]]:
-    """The courses of both by what they are about."""
-    mine, theirs = ({(each.subject, each.ring): each for each in account.courses} for account in (a, b))
+def couples(a: Account, b: Account) -> Iterator[tuple[Section | None, Section | None]]:
+    """The sections of both by what they are about."""
+    mine, theirs = ({(each.subject, each.ring): each for each in account.sections} for account in (a, b))
     for key in [*mine, *(key for key in theirs if key not in mine)]:
         yield mine.get(key), theirs.get(key)
 
 
-def note(found: dict[Found, Change], course: Course, edit: Edit) -> None:
+def note(found: dict[Found, Change], section: Section, edit: Edit) -> None:
     """Add a difference, or count it with one that says the same."""
-    key = course.subject, edit.kind, edit.step, edit.fact, edit.a, edit.b
-    names = (course.name,) if course.name else ()
+    key = section.subject, edit.kind, edit.step, edit.fact, edit.a, edit.b
+    names = (section.name,) if section.name else ()
     known = found.get(key)
     if known is None:
-        found[key] = Change(course.subject, edit, names)
+        found[key] = Change(section.subject, edit, names)
         return
     known.count += 1
     known.names += tuple(name for name in names if name not in known.names)
@@ -112,7 +112,7 @@ def latencies(a: Mapping[str, list[int]], b: Mapping[str, list[int]]) -> Iterato
         old, new = median(a[name]), median(b[name])
         if abs(old - new) > LATE_NS and max(old, new) > LATE_RATIO * min(old, new):
             took = milliseconds(old), milliseconds(new)
-            yield Change("latency", Edit(Kind.SAYS, name, None, None, "median", *took))
+            yield Change("latency", Edit(EditKind.SAYS, name, None, None, "median", *took))
 
 
 def milliseconds(nanoseconds: float) -> str:

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from vutrace.diff.align import Edit, Kind
+from vutrace.diff.align import Edit, EditKind
 from vutrace.diff.compare import Change, Pairing
-from vutrace.diff.courses import Account
+from vutrace.diff.sections import Account
 from vutrace.diff.tokens import Fact
 from vutrace.outgoing import json_text, printable
 from vutrace.records import connection_letter
 from vutrace.session.row import Row
 
-ONLY = {Kind.ONLY_A: "only in A", Kind.ONLY_B: "only in B"}
+ONLY = {EditKind.ONLY_A: "only in A", EditKind.ONLY_B: "only in B"}
 Line = Callable[[Row], str]
 """A row as it is shown."""
 
@@ -48,8 +48,8 @@ def change_lines(change: Change, pair: Pairing, line: Line) -> Iterator[str]:
     edit, times = change.edit, f" ({change.count} times)" if change.count > 1 else ""
     yield f"{heading(change)}: {both_sides(edit)}{times}"
     for side, account, row, missing in (
-        ("A", pair.a, edit.row_a, edit.kind is Kind.ONLY_B),
-        ("B", pair.b, edit.row_b, edit.kind is Kind.ONLY_A),
+        ("A", pair.a, edit.row_a, edit.kind is EditKind.ONLY_B),
+        ("B", pair.b, edit.row_b, edit.kind is EditKind.ONLY_A),
     ):
         shown = account.rows.get(row) if account and row is not None else None
         if shown:
@@ -126,8 +126,8 @@ def change_object(change: Change) -> dict[str, Any]:
         "subject": change.subject,
         "rings": list(change.names),
         "what": change.what,
-        "a": "sent" if edit.kind is Kind.ONLY_A else value(edit.a),
-        "b": "sent" if edit.kind is Kind.ONLY_B else value(edit.b),
+        "a": "sent" if edit.kind is EditKind.ONLY_A else value(edit.a),
+        "b": "sent" if edit.kind is EditKind.ONLY_B else value(edit.b),
         "row_a": edit.row_a,
         "row_b": edit.row_b,
         "count": change.count,

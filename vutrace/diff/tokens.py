@@ -22,10 +22,10 @@ Fact: TypeAlias = "str | frozenset[str]"
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One step: `key` is what it is, by which two courses are laid side by side; `facts` what it says.
+    """One step: `key` is what it is, by which two sections are laid side by side; `facts` what it says.
 
     `reply` are the facts of its reply, if it has one. `row` is where it stands. A `mark` belongs to another
-    course and only tells the place of what stands around it.
+    section and only tells the place of what stands around it.
     """
 
     key: str

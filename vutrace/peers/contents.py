@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from vutrace.dissection.checks import number
 from vutrace.dissection.decoder import Fields
 from vutrace.dissection.message import Message
-from vutrace.peers.device import Device
+from vutrace.peers.device import GuestDevice
 from vutrace.peers.memory import RING_SIZE
-from vutrace.peers.steps import Place, Step
+from vutrace.peers.steps import MessageStep, Position
 from vutrace.protocol import payloads as p
 from vutrace.protocol.layers import Empty, Layer
 from vutrace.sockets.framed import PeerError
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class SendContext:
     """A step in its place, on a device."""
 
-    device: Device
-    place: Place
-    step: Step
+    device: GuestDevice
+    place: Position
+    step: MessageStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,80 +31,80 @@ class Content:
     fds: tuple[int, ...] = ()
 
 
-def content_of(turn: Turn) -> Content:
+def content_of(turn: SendContext) -> Content:
     """What the message of a step carries."""
     make = _CONTENTS.get(turn.step.message)
     return make(turn) if make else Content(Empty())
 
 
-def take(device: Device, place: Place, name: str, reply: Message | None) -> None:
+def take(device: GuestDevice, place: Position, name: str, reply: Message | None) -> None:
     """Let the device know that a message was sent, and what was answered; PeerError if that will not do."""
     learn = _LEARN.get(name)
     if learn:
         learn(device, place, reply.fields if reply else {})
 
 
-def _features(turn: Turn) -> Content:
+def _features(turn: SendContext) -> Content:
     return Content(p.Features(features=turn.device.features))
 
 
-def _protocol_features(turn: Turn) -> Content:
+def _protocol_features(turn: SendContext) -> Content:
     return Content(p.ProtocolFeatures(protocol_features=turn.device.protocol))
 
 
-def _backend_channel(turn: Turn) -> Content:
+def _backend_channel(turn: SendContext) -> Content:
     return Content(Empty(), (turn.device.channels.open(),))
 
 
-def _mtu(turn: Turn) -> Content:
+def _mtu(turn: SendContext) -> Content:
     return Content(p.Mtu(mtu=turn.device.mtu))
 
 
-def _memory_table(turn: Turn) -> Content:
+def _memory_table(turn: SendContext) -> Content:
     memory = turn.device.memory
     return Content(p.MemoryTable(nregions=1, regions=[memory.region()]), (memory.fd,))
 
 
-def _region(turn: Turn) -> Content:
+def _region(turn: SendContext) -> Content:
     memory = turn.device.memory
     return Content(p.SingleRegion(region=memory.region()), (memory.fd,))
 
 
-def _status(turn: Turn) -> Content:
+def _status(turn: SendContext) -> Content:
     return Content(p.Status(status=turn.step.value or 0))
 
 
-def _ring_size(turn: Turn) -> Content:
+def _ring_size(turn: SendContext) -> Content:
     return Content(p.VringState(index=turn.place.ring, num=RING_SIZE))
 
 
-def _ring_base(turn: Turn) -> Content:
+def _ring_base(turn: SendContext) -> Content:
     ring = turn.place.ring
     return Content(p.VringBase(index=ring, num=turn.device.bases.get(ring, 0)))
 
 
-def _ring_address(turn: Turn) -> Content:
+def _ring_address(turn: SendContext) -> Content:
     return Content(turn.device.memory.ring_address(turn.place.ring))
 
 
-def _ring_state(turn: Turn) -> Content:
+def _ring_state(turn: SendContext) -> Content:
     return Content(p.VringState(index=turn.place.ring))
 
 
-def _enable(turn: Turn) -> Content:
+def _enable(turn: SendContext) -> Content:
     on = turn.place.pair < turn.device.enabled if turn.step.value is None else turn.step.value
     return Content(p.VringEnable(index=turn.place.ring, num=int(on)))
 
 
-def _eventfd(purpose: str) -> Callable[[Turn], Content]:
-    def make(turn: Turn) -> Content:
+def _eventfd(purpose: str) -> Callable[[SendContext], Content]:
+    def make(turn: SendContext) -> Content:
         ring = turn.place.ring
         return Content(p.VringFd(u64=ring), (turn.device.notifiers.fd(turn.step.fd or purpose, ring),))
 
     return make
 
 
-_CONTENTS: Mapping[str, Callable[[Turn], Content]] = {
+_CONTENTS: Mapping[str, Callable[[SendContext], Content]] = {
     "SET_FEATURES": _features,
     "SET_PROTOCOL_FEATURES": _protocol_features,
     "SET_BACKEND_REQ_FD": _backend_channel,
@@ -123,46 +123,46 @@ _CONTENTS: Mapping[str, Callable[[Turn], Content]] = {
 }
 
 
-Learn = Callable[[Device, Place, Fields], None]
+Learn = Callable[[GuestDevice, Position, Fields], None]
 
 
-def _learn_features(device: Device, place: Place, fields: Fields) -> None:
+def _learn_features(device: GuestDevice, place: Position, fields: Fields) -> None:
     device.offered = number(fields, "features")
     # A guest that negotiated cannot be told to do without.
     if missing := device.acked & ~device.offered:
         raise PeerError(f"the back-end does not offer features {missing:#x}, which the guest is using")
 
 
-def _learn_protocol_features(device: Device, place: Place, fields: Fields) -> None:
+def _learn_protocol_features(device: GuestDevice, place: Position, fields: Fields) -> None:
     device.protocol_offered = number(fields, "protocol_features")
     if not device.has("MQ") and device.pairs > 1:
         raise PeerError(f"{device.pairs} queue pairs are configured, but the back-end does not offer MQ")
 
 
-def _learn_queue_num(device: Device, place: Place, fields: Fields) -> None:
+def _learn_queue_num(device: GuestDevice, place: Position, fields: Fields) -> None:
     if (most := number(fields, "queue_num")) < device.pairs:
         raise PeerError(f"{device.pairs} queue pairs are configured, but the back-end has {most}")
 
 
-def _learn_status(device: Device, place: Place, fields: Fields) -> None:
+def _learn_status(device: GuestDevice, place: Position, fields: Fields) -> None:
     device.status = number(fields, "status")
 
 
-def _learn_base(device: Device, place: Place, fields: Fields) -> None:
+def _learn_base(device: GuestDevice, place: Position, fields: Fields) -> None:
     if (ring := number(fields, "index")) != place.ring:
         raise PeerError(f"GET_VRING_BASE of ring {place.ring} was answered for ring {ring}")
     device.bases[place.ring] = number(fields, "num")
 
 
-def _acknowledged(device: Device, place: Place, fields: Fields) -> None:
+def _acknowledged(device: GuestDevice, place: Position, fields: Fields) -> None:
     device.acked = device.features
 
 
-def _channel_passed(device: Device, place: Place, fields: Fields) -> None:
+def _channel_passed(device: GuestDevice, place: Position, fields: Fields) -> None:
     device.channels.passed()
 
 
-def _region_added(device: Device, place: Place, fields: Fields) -> None:
+def _region_added(device: GuestDevice, place: Position, fields: Fields) -> None:
     device.regions_added.add(place.pair)
 
 

@@ -3,7 +3,7 @@
 import socket
 from dataclasses import dataclass, field
 
-from vutrace.peers.memory import Memory, Notifiers
+from vutrace.peers.memory import GuestMemory, Notifiers
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
 
 MTU = 1 << 3  # VIRTIO_NET_F_MTU
@@ -41,7 +41,7 @@ class Channels:
 
 
 @dataclass(slots=True)
-class Device:
+class GuestDevice:
     """A network device with `pairs` queue pairs, of which the guest has `enabled`.
 
     `wanted` and `protocol_wanted` are the bits that guest and front-end would acknowledge, `offered` and
@@ -53,7 +53,7 @@ class Device:
     enabled: int
     wanted: int
     protocol_wanted: int
-    memory: Memory
+    memory: GuestMemory
     mtu: int = 0
     notifiers: Notifiers = field(default_factory=Notifiers)
     channels: Channels = field(default_factory=Channels)

@@ -8,9 +8,9 @@ from typing import Self
 from vutrace.dissection.checks import number
 from vutrace.dissection.message import Message
 from vutrace.peers.connection import PeerConnection
-from vutrace.peers.device import Device
-from vutrace.peers.memory import Memory
-from vutrace.peers.script import Request, script
+from vutrace.peers.device import GuestDevice
+from vutrace.peers.memory import GuestMemory
+from vutrace.peers.script import PlannedRequest, script
 from vutrace.peers.steps import Profile
 from vutrace.protocol.wire import REPLY, VERSION
 from vutrace.records import Side
@@ -31,12 +31,12 @@ class FrontEnd:
         self, profile: Profile, pairs: int = 1, enabled: int = 1, timeout: float = TIMEOUT, mtu: int = 0
     ) -> None:
         self.profile = profile
-        self.device = Device(
+        self.device = GuestDevice(
             pairs=pairs,
             enabled=enabled,
             wanted=profile.features,
             protocol_wanted=profile.protocol_features,
-            memory=Memory(2 * pairs, profile.guest_address, profile.user_address),
+            memory=GuestMemory(2 * pairs, profile.guest_address, profile.user_address),
             mtu=mtu,
         )
         self.sent = 0  # messages on this connection
@@ -144,7 +144,7 @@ class FrontEnd:
         if phase == "connect":
             self.device.connections += 1
 
-    def _exchange(self, request: Request) -> Message | None:
+    def _exchange(self, request: PlannedRequest) -> Message | None:
         connection, name = self._connected, request.spec.name
         connection.send(request.data, request.fds, name)
         self.sent += 1
@@ -158,7 +158,7 @@ class FrontEnd:
         return received.message
 
 
-def _check(request: Request, reply: Message) -> None:
+def _check(request: PlannedRequest, reply: Message) -> None:
     name = request.spec.name
     if reply.request != request.spec.number or reply.flags != VERSION | REPLY:
         raise PeerError(f"{name} was answered with {reply.name}, flags {reply.flags:#x}")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from vutrace.dissection.checks import number
 from vutrace.dissection.message import Message
-from vutrace.peers.ring import Ring, map_region
+from vutrace.peers.ring import BackEndRing, map_region
 from vutrace.peers.state import RefusedError, State
 from vutrace.protocol import payloads as p
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit
@@ -18,7 +18,7 @@ _PROTOCOL = bit("VHOST_USER_F_PROTOCOL_FEATURES", VIRTIO_FEATURES)
 _MQ = 1 << 22  # VIRTIO_NET_F_MQ
 
 
-def _ring(state: State, message: Message) -> Ring:
+def _ring(state: State, message: Message) -> BackEndRing:
     assert message.ring is not None
     return state.ring(message.ring)
 
@@ -145,7 +145,7 @@ def _set_vring_kick(state: State, message: Message, fds: list[int]) -> None:
     ring = _ring(state, message)
     ring.set_kick(fds.pop() if fds else -1)
     if not state.features & _PROTOCOL:
-        ring.enabled = True  # "Ring states": without SET_VRING_ENABLE a ring is enabled from its start
+        ring.enabled = True  # "BackEndRing states": without SET_VRING_ENABLE a ring is enabled from its start
 
 
 def _set_vring_call(state: State, message: Message, fds: list[int]) -> None:

@@ -11,7 +11,7 @@ _RING_BYTES = 3 * _PAGE  # a page for the descriptors, one for `available`, one 
 _GRAIN = 2 << 20  # what a back-end that insists on huge pages can map, too
 
 
-class Memory:
+class GuestMemory:
     """One region of zeroes in a memfd, with the empty rings of a device one after the other in it.
 
     `guest_address` is where the guest sees it, `user_address` where the front-end would have mapped it:

@@ -7,8 +7,8 @@ qemu-10 and virtio-user with the programs themselves.
 
 from vutrace.peers.steps import (
     Items,
+    MessageStep,
     Profile,
-    Step,
     all_pairs,
     changed_pairs,
     each,
@@ -36,10 +36,10 @@ FEATURES_OK = 0x08
 ACKNOWLEDGED = 0x0B  # ACKNOWLEDGE | DRIVER | FEATURES_OK
 DRIVER_OK = 0x0F
 
-MASKED_CALL = Step("SET_VRING_CALL", fd="masked")
-MTU = Step("NET_SET_MTU", when=with_mtu)
+MASKED_CALL = MessageStep("SET_VRING_CALL", fd="masked")
+MTU = MessageStep("NET_SET_MTU", when=with_mtu)
 ENABLE_RINGS = each(rings, "SET_VRING_ENABLE")
-ENABLE_RINGS_IN_USE = each(rings, Step("SET_VRING_ENABLE", when=enabled))
+ENABLE_RINGS_IN_USE = each(rings, MessageStep("SET_VRING_ENABLE", when=enabled))
 START_RINGS = each(
     rings, "SET_VRING_NUM", "SET_VRING_BASE", "SET_VRING_ADDR", "SET_VRING_KICK", "SET_VRING_CALL"
 )
@@ -102,15 +102,15 @@ START_7_2: Items = (
         ENABLE_RINGS_IN_USE,
         "SET_FEATURES",
         "GET_STATUS",
-        Step("SET_STATUS", FEATURES_OK, when=without_status(FEATURES_OK)),
-        Step("SET_MEM_TABLE", when=with_table),
-        Step("ADD_MEM_REG", when=with_new_region),
+        MessageStep("SET_STATUS", FEATURES_OK, when=without_status(FEATURES_OK)),
+        MessageStep("SET_MEM_TABLE", when=with_table),
+        MessageStep("ADD_MEM_REG", when=with_new_region),
         START_RINGS,
-        Step("GET_STATUS", when=last_pair),
-        Step("SET_STATUS", DRIVER_OK, when=last_pair),
+        MessageStep("GET_STATUS", when=last_pair),
+        MessageStep("SET_STATUS", DRIVER_OK, when=last_pair),
     ),
 )
-STOP_7_2: Items = (each(started_pairs, Step("SET_STATUS", 0, when=last_pair), STOP_RINGS),)
+STOP_7_2: Items = (each(started_pairs, MessageStep("SET_STATUS", 0, when=last_pair), STOP_RINGS),)
 
 QEMU_7_2 = Profile(
     name="qemu-7.2",
@@ -128,7 +128,7 @@ QEMU_7_2 = Profile(
     },
 )
 
-STOP_10: Items = (each(started_pairs, STOP_RINGS, Step("SET_STATUS", 0, when=last_pair)),)
+STOP_10: Items = (each(started_pairs, STOP_RINGS, MessageStep("SET_STATUS", 0, when=last_pair)),)
 
 QEMU_10 = Profile(
     name="qemu-10",
@@ -145,8 +145,8 @@ QEMU_10 = Profile(
 )
 
 CONFIGURE_RING = ("SET_VRING_NUM", "SET_VRING_BASE", "SET_VRING_ADDR", "SET_VRING_KICK")
-SWITCH_ON = each(rings, Step("SET_VRING_ENABLE", 1))
-SWITCH_OFF = each(rings, Step("SET_VRING_ENABLE", 0))
+SWITCH_ON = each(rings, MessageStep("SET_VRING_ENABLE", 1))
+SWITCH_OFF = each(rings, MessageStep("SET_VRING_ENABLE", 0))
 
 # The receive rings of all pairs come before the transmit rings.
 VIRTIO_USER = Profile(
@@ -159,7 +159,7 @@ VIRTIO_USER = Profile(
     user_address=0x1_0000_0000,
     phases={
         "connect": (
-            Step("SET_OWNER", when=first_connection),
+            MessageStep("SET_OWNER", when=first_connection),
             "GET_FEATURES",
             "GET_PROTOCOL_FEATURES",
             "SET_PROTOCOL_FEATURES",
@@ -168,7 +168,7 @@ VIRTIO_USER = Profile(
             each(receive_rings, "SET_VRING_CALL"),
             each(transmit_rings, "SET_VRING_CALL"),
             "SET_FEATURES",
-            Step("SET_STATUS", ACKNOWLEDGED),
+            MessageStep("SET_STATUS", ACKNOWLEDGED),
             "GET_STATUS",
         ),
         "start": (
@@ -177,7 +177,7 @@ VIRTIO_USER = Profile(
             each(receive_rings, *CONFIGURE_RING),
             each(transmit_rings, *CONFIGURE_RING),
             each(first_pair, SWITCH_ON),
-            Step("SET_STATUS", DRIVER_OK),
+            MessageStep("SET_STATUS", DRIVER_OK),
             each(further_pairs, SWITCH_ON),
         ),
         "pairs": (each(changed_pairs, ENABLE_RINGS),),

@@ -10,7 +10,7 @@ from vutrace.dissection.decoder import Fields
 
 
 @dataclass(slots=True)
-class Ring:
+class BackEndRing:
     """What a back-end was told of one ring; descriptors are its own, -1 where NOFD was said."""
 
     index: int
@@ -48,7 +48,7 @@ def _replace(old: int | None, new: int | None) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class MappedRegion:
     """A region of guest memory, mapped."""
 
     fields: Fields
@@ -60,18 +60,18 @@ class Region:
         return start <= address < start + number(self.fields, "size")
 
 
-def map_region(fields: Fields, fd: int) -> Region:
+def map_region(fields: Fields, fd: int) -> MappedRegion:
     """Map a described region; OSError or ValueError where the descriptor does not hold it."""
     # from the file's beginning, as DPDK does: an offset need not be a multiple of the page size
     length = number(fields, "size") + number(fields, "mmap_offset")
-    return Region(fields, mmap.mmap(fd, length, mmap.MAP_SHARED))
+    return MappedRegion(fields, mmap.mmap(fd, length, mmap.MAP_SHARED))
 
 
 @dataclass(slots=True)
-class Mapped:
+class MappedRegions:
     """The regions that a back-end has mapped."""
 
-    regions: list[Region] = field(default_factory=list)
+    regions: list[MappedRegion] = field(default_factory=list)
 
     def told(self) -> list[Fields]:
         """The regions as they were described."""

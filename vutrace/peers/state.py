@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vutrace.errors import PEER, VutraceError
-from vutrace.peers.ring import Mapped, Ring
+from vutrace.peers.ring import BackEndRing, MappedRegions
 from vutrace.protocol.bits import PROTOCOL_FEATURES, bit
 
 READY = "virtio is now ready for processing"
@@ -42,14 +42,14 @@ class State:
     status: int = 0
     ready: bool = False
     channel: int = -1
-    memory: Mapped = field(default_factory=Mapped)
-    rings: dict[int, Ring] = field(default_factory=dict)
+    memory: MappedRegions = field(default_factory=MappedRegions)
+    rings: dict[int, BackEndRing] = field(default_factory=dict)
 
-    def ring(self, index: int) -> Ring:
+    def ring(self, index: int) -> BackEndRing:
         """A ring; it exists from the first message on that names it. RefusedError beyond the last."""
         if index >= 2 * self.offer.queue_pairs:
             raise RefusedError(f"there is no ring {index}")
-        return self.rings.setdefault(index, Ring(index))
+        return self.rings.setdefault(index, BackEndRing(index))
 
     def drop_rings_beyond_first_pair(self) -> None:
         """Forget them with what they hold."""

@@ -9,28 +9,28 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from vutrace.peers.device import Device
+from vutrace.peers.device import GuestDevice
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where a walk through the steps is: at a queue pair, at a ring (by its index in the device)."""
 
     pair: int = 0
     ring: int = 0
 
 
-Selector = Callable[[Device, Place], Iterator[Place]]
-Condition = Callable[[Device, Place], bool]
+Selector = Callable[[GuestDevice, Position], Iterator[Position]]
+Condition = Callable[[GuestDevice, Position], bool]
 
 
-def always(device: Device, place: Place) -> bool:
+def always(device: GuestDevice, place: Position) -> bool:
     """No condition."""
     return True
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class MessageStep:
     """One message, if `when` holds.
 
     `value` is the number it carries where that is not the device's own to say; `fd` what the eventfd is for.
@@ -43,20 +43,20 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class Repeat:
     """Steps for each place that `over` selects."""
 
     over: Selector
     items: "Items"
 
 
-Item: TypeAlias = "str | Step | Loop"
+Item: TypeAlias = "str | MessageStep | Repeat"
 Items: TypeAlias = "tuple[Item, ...]"
 
 
-def each(over: Selector, *items: Item) -> Loop:
+def each(over: Selector, *items: Item) -> Repeat:
     """A loop; a message's name alone is a plain step."""
-    return Loop(over, items)
+    return Repeat(over, items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,16 @@ class Profile:
     again: tuple[str, ...] = ("connect", "start")
 
 
-def walk(items: Items, device: Device, place: Place = Place()) -> Iterator[tuple[Step, Place]]:
+def walk(
+    items: Items, device: GuestDevice, place: Position = Position()
+) -> Iterator[tuple[MessageStep, Position]]:
     """The steps in order; conditions are asked when their turn comes, after the replies before."""
     for item in items:
-        if isinstance(item, Loop):
+        if isinstance(item, Repeat):
             for inner in item.over(device, place):
                 yield from walk(item.items, device, inner)
             continue
-        step = Step(item) if isinstance(item, str) else item
+        step = MessageStep(item) if isinstance(item, str) else item
         if step.when(device, place):
             yield step, place
 
@@ -97,84 +99,84 @@ def walk(items: Items, device: Device, place: Place = Place()) -> Iterator[tuple
 # Selectors
 
 
-def _pairs(*numbers: int) -> Iterator[Place]:
-    return (Place(pair, 2 * pair) for pair in range(*numbers))
+def _pairs(*numbers: int) -> Iterator[Position]:
+    return (Position(pair, 2 * pair) for pair in range(*numbers))
 
 
-def all_pairs(device: Device, place: Place) -> Iterator[Place]:
+def all_pairs(device: GuestDevice, place: Position) -> Iterator[Position]:
     """Every pair that is configured."""
     return _pairs(device.pairs)
 
 
-def first_pair(device: Device, place: Place) -> Iterator[Place]:
+def first_pair(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The first pair."""
     return _pairs(1)
 
 
-def started_pairs(device: Device, place: Place) -> Iterator[Place]:
+def started_pairs(device: GuestDevice, place: Position) -> Iterator[Position]:
     """Every pair that is started with the device."""
     return _pairs(device.started)
 
 
-def enabled_pairs(device: Device, place: Place) -> Iterator[Place]:
+def enabled_pairs(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The pairs that the guest has."""
     return _pairs(device.enabled)
 
 
-def further_pairs(device: Device, place: Place) -> Iterator[Place]:
+def further_pairs(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The enabled pairs but the first."""
     return _pairs(1, device.enabled)
 
 
-def changed_pairs(device: Device, place: Place) -> Iterator[Place]:
+def changed_pairs(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The pairs that the last change turned on or off."""
     return _pairs(*sorted((device.before, device.enabled)))
 
 
-def rings(device: Device, place: Place) -> Iterator[Place]:
+def rings(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The pair's receive ring and its transmit ring."""
-    return (Place(place.pair, 2 * place.pair + side) for side in (0, 1))
+    return (Position(place.pair, 2 * place.pair + side) for side in (0, 1))
 
 
-def receive_rings(device: Device, place: Place) -> Iterator[Place]:
+def receive_rings(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The receive rings of all pairs."""
     return _pairs(device.pairs)
 
 
-def transmit_rings(device: Device, place: Place) -> Iterator[Place]:
+def transmit_rings(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The transmit rings of all pairs."""
-    return (Place(pair, 2 * pair + 1) for pair in range(device.pairs))
+    return (Position(pair, 2 * pair + 1) for pair in range(device.pairs))
 
 
 # Conditions
 
 
-def enabled(device: Device, place: Place) -> bool:
+def enabled(device: GuestDevice, place: Position) -> bool:
     """The pair is one that the guest has."""
     return place.pair < device.enabled
 
 
-def last_pair(device: Device, place: Place) -> bool:
+def last_pair(device: GuestDevice, place: Position) -> bool:
     """The pair is the last that is started."""
     return place.pair == device.started - 1
 
 
-def with_mtu(device: Device, place: Place) -> bool:
+def with_mtu(device: GuestDevice, place: Position) -> bool:
     """The user gave the device an MTU."""
     return bool(device.mtu)
 
 
-def with_table(device: Device, place: Place) -> bool:
+def with_table(device: GuestDevice, place: Position) -> bool:
     """Memory is told as a table."""
     return not device.has("CONFIGURE_MEM_SLOTS")
 
 
-def with_new_region(device: Device, place: Place) -> bool:
+def with_new_region(device: GuestDevice, place: Position) -> bool:
     """The memory region has not been added for this pair."""
     return place.pair not in device.regions_added
 
 
-def first_connection(device: Device, place: Place) -> bool:
+def first_connection(device: GuestDevice, place: Position) -> bool:
     """The device was never connected before."""
     return device.connections == 0
 

@@ -17,7 +17,7 @@ INDEX_AT = 2  # in the available ring and in the used ring: behind u16 flags
 
 
 @dataclass(frozen=True, slots=True)
-class Mapped:
+class MadeRegion:
     """A region of the re-created memory: user addresses from `start` on are at `offset` of `fd`."""
 
     start: int
@@ -30,7 +30,7 @@ class Mapped:
 class RingMemory:
     """Follows the front-end's messages, each before it is sent, and puts rings' indexes in place."""
 
-    regions: list[Mapped] = field(default_factory=list)
+    regions: list[MadeRegion] = field(default_factory=list)
     bases: dict[int, int] = field(default_factory=dict)
     places: dict[int, Message] = field(default_factory=dict)
 
@@ -61,14 +61,14 @@ class RingMemory:
                 if at + INDEX.size <= os.fstat(region.fd).st_size:  # the memory is not to grow by this
                     os.pwrite(region.fd, INDEX.pack(base & 0xFFFF), at)
 
-    def _holding(self, address: int) -> Mapped | None:
+    def _holding(self, address: int) -> MadeRegion | None:
         return next((each for each in self.regions if each.start <= address < each.start + each.size), None)
 
 
-def mapped(regions: Any, fds: list[int]) -> list[Mapped]:
+def mapped(regions: Any, fds: list[int]) -> list[MadeRegion]:
     """The regions that a message describes, with their descriptors."""
     return [
-        Mapped(
+        MadeRegion(
             start=region.get("user_address", 0),
             size=region.get("size", 0),
             offset=region.get("mmap_offset", 0),

@@ -32,7 +32,7 @@ SPOKEN_OF = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Explanation:
     """What WHAT is in lines, and the messages it is about; no lines when nobody knows."""
 
     lines: list[str]
@@ -48,39 +48,41 @@ class Explainer:
         extra = registry.messages
         self.tables = {channel: {**rows, **extra.get(channel, {})} for channel, rows in TABLES.items()}
 
-    def answer(self, what: str) -> Answer:
+    def answer(self, what: str) -> Explanation:
         """Everything that WHAT may mean: a number, a name, a text with errors in it, or with names."""
         what = what.strip()
         ways = (self.number, self.named, self.errors, self.decimal, self.spoken_of)
         answers = (way(what) for way in ways)
-        return next((answer for answer in answers if answer.lines), Answer([]))
+        return next((answer for answer in answers if answer.lines), Explanation([]))
 
-    def number(self, what: str) -> Answer:
+    def number(self, what: str) -> Explanation:
         """A mask, a bit or a status, if it is said that it is one, or in hex."""
         number = NUMBER.fullmatch(what)
         if not number or not (number["space"] or number["bit"] or number["value"].lower().startswith("0x")):
-            return Answer([])
+            return Explanation([])
         value, space = integer(number["value"]), (number["space"] or "").lower()
         one = number["bit"] or (space == "feature" and number["value"].isdecimal())
-        return Answer(list((masks.bit if one else masks.mask)(value, self.device, SPACES.get(space, space))))
+        return Explanation(
+            list((masks.bit if one else masks.mask)(value, self.device, SPACES.get(space, space)))
+        )
 
-    def decimal(self, what: str) -> Answer:
+    def decimal(self, what: str) -> Explanation:
         """A decimal number that no message has is a mask."""
-        return Answer(list(masks.mask(int(what), self.device)) if what.isdecimal() else [])
+        return Explanation(list(masks.mask(int(what), self.device)) if what.isdecimal() else [])
 
-    def spoken_of(self, text: str) -> Answer:
+    def spoken_of(self, text: str) -> Explanation:
         """The messages that a text names, where nothing else is known of it."""
         words = [CALLERS.sub("", canonical(word)) for word in WORD.findall(text)]
         names = [word for word in words if "_" in word] + REQUEST.findall(text)
         found = {spec.name: (channel, spec) for name in names for channel, spec in self.find(name)}
         if not found:
-            return Answer([])
+            return Explanation([])
         lines = [f"nothing is known of this text; it speaks of {', '.join(found)}"]
         for channel, spec in [*found.values()][:SPOKEN_OF]:
             lines += ["", *facts.message(channel, spec)]
-        return Answer(lines, frozenset(found))
+        return Explanation(lines, frozenset(found))
 
-    def named(self, name: str) -> Answer:
+    def named(self, name: str) -> Explanation:
         """Messages, devices and feature bits of that name or number."""
         request = REQUEST.fullmatch(name)
         name = request[1] if request else name
@@ -91,7 +93,7 @@ class Explainer:
         if not name.isdigit():
             devices = self.devices if self.device is UNKNOWN_DEVICE else [self.device]
             lines += masks.by_name(name, devices)
-        return Answer(trimmed(lines), frozenset(spec.name for _, spec in messages))
+        return Explanation(trimmed(lines), frozenset(spec.name for _, spec in messages))
 
     def find(self, name: str) -> Iterator[tuple[Channel, MessageSpec]]:
         """Messages by name, alias or number, those of plug-ins among them."""
@@ -101,7 +103,7 @@ class Explainer:
                 if wanted in (spec.name, str(spec.number), *spec.aliases):
                     yield channel, spec
 
-    def errors(self, text: str) -> Answer:
+    def errors(self, text: str) -> Explanation:
         """The errors in a pasted text; the first is nearest to the cause."""
         matches = found_in(text)
         lines: list[str] = []
@@ -112,7 +114,7 @@ class Explainer:
         specs = self.about(cause(matches)) if matches else []
         for channel, spec in specs:
             lines += facts.message(channel, spec)
-        return Answer(trimmed(lines), frozenset(spec.name for _, spec in specs))
+        return Explanation(trimmed(lines), frozenset(spec.name for _, spec in specs))
 
     def about(self, match: Match) -> list[tuple[Channel, MessageSpec]]:
         """The message that an error is about."""

@@ -14,7 +14,7 @@ LINES_SHOWN = 6
 REGIONS_SHOWN = 3
 
 
-class Fact(NamedTuple):
+class Summary(NamedTuple):
     """What `about` is told of, in short and line by line."""
 
     about: str
@@ -22,20 +22,20 @@ class Fact(NamedTuple):
     lines: tuple[str, ...] = ()
 
 
-def facts(session: SessionTimeline) -> Iterator[Fact]:
+def facts(session: SessionTimeline) -> Iterator[Summary]:
     """What is known of one session."""
     if session.rounds:
         rounds = count(sum(each.count for each in session.rounds), "round")
         fences = f", {session.barriers} × GET_FEATURES as a barrier" if session.barriers else ""
         lines = cut([round_words(each, session) for each in distinct(session.rounds)])
-        yield Fact("agreed", f"{rounds} of negotiation{fences}", lines)
+        yield Summary("agreed", f"{rounds} of negotiation{fences}", lines)
     if session.memory_changes:
         mapped = f"{count(len(session.memory), 'region')}, {size(sum(each.size for each in session.memory))}"
         changes = cut([change_words(each) for each in session.memory_changes])
-        yield Fact("memory", f"{mapped} at the end", changes)
+        yield Summary("memory", f"{mapped} at the end", changes)
     if session.fds_received:
         again = sum(holding.generation - 1 for holding in session.fds)
-        yield Fact("fds", f"{session.fds_received} received, {again} of them in place of another")
+        yield Summary("fds", f"{session.fds_received} received, {again} of them in place of another")
 
 
 def cut(lines: list[str]) -> tuple[str, ...]:

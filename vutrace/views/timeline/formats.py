@@ -24,7 +24,7 @@ class Scale(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class DrawingOptions:
     """How to draw: `width` in columns, `rows` to read the capture's rows (again, as often as wanted)."""
 
     rows: "Callable[[], Iterable[Row]]"
@@ -36,7 +36,7 @@ class Options:
 class Renderer(Protocol):
     """What the module of a format has."""
 
-    def render(self, timeline: "Timeline", options: Options) -> Iterator[str] | Iterator[bytes]:
+    def render(self, timeline: "Timeline", options: DrawingOptions) -> Iterator[str] | Iterator[bytes]:
         """The pieces of the drawing."""
 
 
@@ -54,7 +54,7 @@ class Format:
     rereads: bool = False
     terminal: bool = False
 
-    def render(self, timeline: "Timeline", options: Options) -> Iterator[str] | Iterator[bytes]:
+    def render(self, timeline: "Timeline", options: DrawingOptions) -> Iterator[str] | Iterator[bytes]:
         """The pieces of the drawing; imports what draws it."""
         return cast("Renderer", import_module(f"{__package__}.{self.name}")).render(timeline, options)
 

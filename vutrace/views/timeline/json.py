@@ -29,13 +29,13 @@ from vutrace.session.model import (
 from vutrace.session.negotiation import Round
 from vutrace.session.rings import Ring
 from vutrace.views.descriptors import identity
-from vutrace.views.timeline.formats import Options
+from vutrace.views.timeline.formats import DrawingOptions
 
 Json = dict[str, Any]
 SECOND = 1_000_000_000
 
 
-def render(timeline: Timeline, _options: Options) -> Iterator[str]:
+def render(timeline: Timeline, _options: DrawingOptions) -> Iterator[str]:
     """The object, indented."""
     encoder = json.JSONEncoder(indent=1, ensure_ascii=False)
     yield from map(json_page, encoder.iterencode(timeline_json(timeline)))

@@ -11,7 +11,7 @@ from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.protocol.spec import ReplyRule
 from vutrace.records import connection_letter
 from vutrace.session.model import Loop, Part, PhaseSpan, SessionTimeline, Step, Timeline
-from vutrace.views.timeline.formats import Options
+from vutrace.views.timeline.formats import DrawingOptions
 from vutrace.views.timeline.loops import alike, chunks, longest, units
 
 RED = "rect rgb(255, 205, 205)"
@@ -20,7 +20,7 @@ ANSWERED = frozenset(spec.name for spec in FRONTEND_MESSAGES.values() if spec.ru
 PLAIN = {ord(character): " " for character in ';#<>{}":\r\n'}
 
 
-def render(timeline: Timeline, _options: Options) -> Iterator[str]:
+def render(timeline: Timeline, _options: DrawingOptions) -> Iterator[str]:
     """Mermaid's own text, a line with its newline at a time."""
     yield "sequenceDiagram\n    participant F as front-end\n    participant B as back-end\n"
     for connection in timeline.connections:

@@ -13,7 +13,7 @@ from typing import Protocol
 from vutrace.records import connection_letter
 from vutrace.session.model import Mark, PhaseSpan, RingLane, SessionTimeline, Timeline
 from vutrace.views.text import duration, printable
-from vutrace.views.timeline.formats import Options, Scale
+from vutrace.views.timeline.formats import DrawingOptions, Scale
 from vutrace.views.timeline.glyphs import LEGEND, glyph
 from vutrace.views.timeline.words import headline
 
@@ -54,7 +54,7 @@ STYLE = (
 )
 
 
-def render(timeline: Timeline, options: Options) -> Iterator[str]:
+def render(timeline: Timeline, options: DrawingOptions) -> Iterator[str]:
     """The picture."""
     body: list[str] = list(legend())
     top, width = 34.0, WIDTH

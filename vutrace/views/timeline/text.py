@@ -15,7 +15,7 @@ from vutrace.session.model import (
 )
 from vutrace.views.text import duration, printable
 from vutrace.views.timeline.facts import facts, owing_words
-from vutrace.views.timeline.formats import Options, Scale
+from vutrace.views.timeline.formats import DrawingOptions, Scale
 from vutrace.views.timeline.glyphs import LEGEND
 from vutrace.views.timeline.loops import ONCE, words_of
 from vutrace.views.timeline.text_lanes import by_order, by_time
@@ -26,7 +26,7 @@ INDENT = 4
 ANOMALIES_SHOWN = 6
 
 
-def render(timeline: Timeline, options: Options) -> Iterator[str]:
+def render(timeline: Timeline, options: DrawingOptions) -> Iterator[str]:
     """The drawing, a line with its newline at a time."""
     for connection in timeline.connections:
         yield from (line.rstrip() + "\n" for line in connection_lines(connection, options))
@@ -34,7 +34,7 @@ def render(timeline: Timeline, options: Options) -> Iterator[str]:
         yield "nothing to draw: the capture has no records\n"
 
 
-def connection_lines(connection: ConnectionTimeline, options: Options) -> Iterator[str]:
+def connection_lines(connection: ConnectionTimeline, options: DrawingOptions) -> Iterator[str]:
     """One connection, session by session."""
     ends = f"{printable(connection.frontend) or '?'} ⇄ {printable(connection.backend) or '?'}"
     yield from said(f"connection {connection_letter(connection.number)}  {ends}", options, 0, "heading")
@@ -46,7 +46,7 @@ def connection_lines(connection: ConnectionTimeline, options: Options) -> Iterat
     yield ""
 
 
-def session_lines(session: SessionTimeline, options: Options) -> Iterator[str]:
+def session_lines(session: SessionTimeline, options: DrawingOptions) -> Iterator[str]:
     """One session: a headline, the phases, the lanes."""
     yield from said(headline(session), options, 0, "heading")
     for i, phase in enumerate(session.phases):
@@ -65,7 +65,7 @@ def session_lines(session: SessionTimeline, options: Options) -> Iterator[str]:
             yield from said(line, options, 0, "=")
 
 
-def phase_lines(phase: PhaseSpan, options: Options) -> Iterator[str]:
+def phase_lines(phase: PhaseSpan, options: DrawingOptions) -> Iterator[str]:
     """A phase: its rows and how long it took; then its loops and what stood between them."""
     paint = options.paint
     rows = "no messages" if phase.first is None else f"rows {phase.first}–{phase.last}"
@@ -78,7 +78,7 @@ def phase_lines(phase: PhaseSpan, options: Options) -> Iterator[str]:
         yield f"    … {phase.parts_omitted} parts between are not drawn"
 
 
-def fact_lines(session: SessionTimeline, options: Options) -> Iterator[str]:
+def fact_lines(session: SessionTimeline, options: DrawingOptions) -> Iterator[str]:
     """What the ends agreed on, and who still owes what."""
     for fact in facts(session):
         yield from said(f"{fact.about:9} {fact.summary}", options, 2)
@@ -88,7 +88,7 @@ def fact_lines(session: SessionTimeline, options: Options) -> Iterator[str]:
         yield from said(owing_words(owing), options, 2, "problem")
 
 
-def anomaly_lines(part: Part, options: Options) -> Iterator[str]:
+def anomaly_lines(part: Part, options: DrawingOptions) -> Iterator[str]:
     """What went wrong, and what sets iterations apart."""
     items = part.iterations if isinstance(part, Loop) else (part,)
     odd = [item for item in items if item.anomalies]
@@ -100,7 +100,7 @@ def anomaly_lines(part: Part, options: Options) -> Iterator[str]:
         yield f"{' ' * INDENT}  … {len(odd) - ANOMALIES_SHOWN} more differ"
 
 
-def said(text: str, options: Options, indent: int, style: str = "") -> Iterator[str]:
+def said(text: str, options: DrawingOptions, indent: int, style: str = "") -> Iterator[str]:
     """Plain words in lines that fit."""
     for line in wrapped(text.split(" "), options.width, indent):
         yield options.paint(line, style) if style else line

@@ -9,7 +9,7 @@ from typing import Any
 
 from vutrace.outgoing import json_text, page
 from vutrace.session.model import Timeline
-from vutrace.views.timeline.formats import Options
+from vutrace.views.timeline.formats import DrawingOptions
 from vutrace.views.timeline.html.data import page_data
 
 # In this order: a script uses only what stands above it, but for what it calls later.
@@ -19,7 +19,7 @@ SCRIPTS = (
 )  # fmt: skip
 
 
-def render(timeline: Timeline, options: Options) -> Iterator[str]:
+def render(timeline: Timeline, options: DrawingOptions) -> Iterator[str]:
     """The page in pieces. Reads the capture's rows once more."""
     data = {**page_data(timeline, options.rows()), "scale": str(options.scale)}
     rest = asset("page.html")

@@ -9,14 +9,14 @@ to replies; the fields of a message are its arguments.
 from collections.abc import Iterator
 
 from vutrace.session.model import Timeline
-from vutrace.views.timeline.formats import Options
-from vutrace.views.timeline.perfetto.drawn import Drawing, rows_of_turns
+from vutrace.views.timeline.formats import DrawingOptions
+from vutrace.views.timeline.perfetto.drawn import Slices, rows_of_turns
 from vutrace.views.timeline.perfetto.messages import Messages
 from vutrace.views.timeline.perfetto.track_event import beginning
 from vutrace.views.timeline.perfetto.tracks import Tracks
 
 
-def render(timeline: Timeline, options: Options) -> Iterator[bytes]:
+def render(timeline: Timeline, options: DrawingOptions) -> Iterator[bytes]:
     """The trace, packet by packet. Reads the capture's rows once more."""
     tracks = Tracks()
     times = dict.fromkeys(rows_of_turns(timeline), 0)
@@ -24,7 +24,7 @@ def render(timeline: Timeline, options: Options) -> Iterator[bytes]:
     for connection in timeline.connections:
         yield tracks.begin(connection)
     yield from Messages(tracks, times).packets(options.rows())
-    drawing = Drawing(tracks, timeline.first_ns, times)
+    drawing = Slices(tracks, timeline.first_ns, times)
     for connection in timeline.connections:
         for session in connection.sessions:
             yield from drawing.packets(connection.number, session)

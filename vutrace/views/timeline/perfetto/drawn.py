@@ -21,7 +21,7 @@ def rows_of_turns(timeline: Timeline) -> Iterator[int]:
                         yield from (turn.first, turn.last)
 
 
-class Drawing:
+class Slices:
     """Draws sessions; `times` are those of the turns' rows, in nanoseconds since the epoch as `first_ns`."""
 
     def __init__(self, tracks: Tracks, first_ns: int, times: Mapping[int, int]) -> None:

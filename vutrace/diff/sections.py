@@ -1,4 +1,4 @@
-"""A session as the courses that it takes: negotiation, phases, memory, the device's messages, each ring's."""
+"""A session in sections: negotiation, phases, memory, the device's messages, each ring's."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ NONE: Fact = "not sent"
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class Section:
     """Steps that follow each other. Those of several rings are told together, each by its `name`."""
 
     subject: str
@@ -42,7 +42,7 @@ class Account:
     device: str
     first: int
     messages: int
-    courses: list[Course]
+    sections: list[Section]
     latencies: Mapping[str, list[int]]
     rows: Mapping[int, Row] = field(repr=False)
 
@@ -78,7 +78,7 @@ def account(
         session.device,
         session.first,
         len(script.main),
-        list(courses(session, script)),
+        list(sections(session, script)),
         latencies,
         rows,
     )
@@ -92,17 +92,17 @@ def note_latency(latencies: dict[tuple[int, int], dict[str, list[int]]], row: Ro
         latencies[place].setdefault(what.name, []).append(row.latency_ns)
 
 
-def courses(session: SessionTimeline, script: Script) -> Iterator[Course]:
-    """Every course of a session."""
-    yield Course("device", [Token("device", {"type": session.device}, session.first)])
-    yield Course("negotiation", list(negotiation(session, script)))
-    yield Course(PHASES, [phase_token(phase) for phase in session.phases])
-    yield Course("memory", list(memory(session)))
+def sections(session: SessionTimeline, script: Script) -> Iterator[Section]:
+    """Every section of a session."""
+    yield Section("device", [Token("device", {"type": session.device}, session.first)])
+    yield Section("negotiation", list(negotiation(session, script)))
+    yield Section(PHASES, [phase_token(phase) for phase in session.phases])
+    yield Section("memory", list(memory(session)))
     yield from messages(session, script)
     for lane in session.rings:
         ring = lane.ring
-        yield Course(FINAL_RING, [ring_token(ring)], ring.index, ring.name or str(ring.index))
-    yield Course(END, [end_token(session, script)])
+        yield Section(FINAL_RING, [ring_token(ring)], ring.index, ring.name or str(ring.index))
+    yield Section(END, [end_token(session, script)])
 
 
 def negotiation(session: SessionTimeline, script: Script) -> Iterator[Token]:
@@ -154,7 +154,7 @@ def region_words(region: Region) -> str:
     return f"{region.size:#x} bytes at {region.guest_address:#x}"
 
 
-def messages(session: SessionTimeline, script: Script) -> Iterator[Course]:
+def messages(session: SessionTimeline, script: Script) -> Iterator[Section]:
     """The device's messages, each ring's, and those of the channels that were passed."""
     names = {lane.ring.index: lane.ring.name or str(lane.ring.index) for lane in session.rings}
     about_device: list[Token] = []
@@ -169,12 +169,12 @@ def messages(session: SessionTimeline, script: Script) -> Iterator[Course]:
         if exchange.message.name in MARKS:
             for tokens in about_rings.values():
                 tokens.append(Token(token.key, row=token.row, mark=True))
-    yield Course("messages", about_device)
+    yield Section("messages", about_device)
     for index, tokens in sorted(about_rings.items()):
-        yield Course("ring", tokens, index, names.get(index, str(index)))
+        yield Section("ring", tokens, index, names.get(index, str(index)))
     for channel in (Channel.BACKEND, Channel.GPU):
         side = [token_of(each) for each in script.side if each.message.channel is channel]
-        yield Course(f"{channel} channel", side)
+        yield Section(f"{channel} channel", side)
 
 
 def with_base(token: Token, exchange: Exchange, given: dict[int, int | None]) -> Token:
