@@ -122,3 +122,30 @@ def test_a_class_name_has_one_meaning() -> None:
         if isinstance(node, ast.ClassDef)
     )
     assert {name for name, count in names.items() if count > 1} <= TWO_MEANINGS
+
+
+# Rooms that still mark what only their own modules use.
+UNDERSCORED = {"proxy", "capture", "wireshark"}
+
+
+def module_names(path: Path) -> Iterator[str]:
+    """What a module defines at its top: functions, classes, constants."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (
+                each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)
+            )
+
+
+def test_only_attributes_have_an_underscore() -> None:
+    """A module's names are its room's to use; what others may import a package says in `__all__`."""
+    underscored = {
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in sources()
+        for name in module_names(path)
+        if name.startswith("_") and not name.startswith("__")
+    }
+    assert {each for each in underscored if each.split("/")[0] not in UNDERSCORED} == set()

@@ -69,8 +69,8 @@ def test_of_two_starts_on_one_dead_socket_one_listens_and_one_is_told(
         time.sleep(0.2)
         return answer
 
-    real = address._answers
-    monkeypatch.setattr(address, "_answers", answers_slowly)
+    real = address.answers
+    monkeypatch.setattr(address, "answers", answers_slowly)
     opened, told = [], []
 
     def start() -> None:

@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 FORMULA = ("=", "+", "-", "@")  # a cell that begins with one is computed by spreadsheets
-_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
-_LAYOUT = frozenset("\n\t")
+COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
+LAYOUT = frozenset("\n\t")
 
 
 def printable(text: str) -> str:
@@ -23,9 +23,9 @@ def page(text: str, painted: bool = False) -> str:
     """Text of several lines, which stay; with `painted` the colours of our own stay, too."""
     if text.isprintable() or text.replace("\n", "").isprintable():
         return text
-    pieces = _COLOUR.split(text) if painted else [text]
+    pieces = COLOUR.split(text) if painted else [text]
     return "".join(
-        piece if number % 2 else "".join(c if c.isprintable() or c in _LAYOUT else escape(c) for c in piece)
+        piece if number % 2 else "".join(c if c.isprintable() or c in LAYOUT else escape(c) for c in piece)
         for number, piece in enumerate(pieces)
     )
 

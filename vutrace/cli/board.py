@@ -104,7 +104,7 @@ def redraw(done: threading.Event, lines: Callable[[os.terminal_size, bool], list
 @contextmanager
 def other_screen(out: TextIO) -> Iterator[None]:
     """The alternate screen; however this ends, the terminal is as it was."""
-    before = signal.signal(signal.SIGTERM, _terminated)
+    before = signal.signal(signal.SIGTERM, terminated)
     try:
         out.write(ENTER)
         yield
@@ -114,7 +114,7 @@ def other_screen(out: TextIO) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _terminated(number: int, _frame: FrameType | None) -> None:
+def terminated(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 

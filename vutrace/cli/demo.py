@@ -49,13 +49,13 @@ def demo(
             record(play, directory, capture)
         except ProxyEndedError as error:
             raise typer.Exit(error.status) from None
-        raise typer.Exit(_view(capture, rows))
+        raise typer.Exit(view(capture, rows))
 
 
 demo.__doc__ = f"{demo.__doc__}\n\n{EXAMPLES}"
 
 
-def _view(capture: str, rows: bool) -> int:
+def view(capture: str, rows: bool) -> int:
     # As the user would, so that this shows what the verbs show.
     verbs = ["show", "timeline"] if rows else ["timeline"]
     return max(subprocess.call([sys.executable, "-m", "vutrace", verb, capture]) for verb in verbs)

@@ -16,7 +16,7 @@ def begin() -> None:
     """SIGINT raises KeyboardInterrupt from now on; where it is ignored, it stays so."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.unraisablehook = _raised_nowhere
+        sys.unraisablehook = raised_nowhere
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def caused(error: BaseException) -> bool:
     return origin is not None
 
 
-def _raised_nowhere(unraisable: "UnraisableHookArgs") -> None:
+def raised_nowhere(unraisable: "UnraisableHookArgs") -> None:
     # Raised in a finalizer, which nobody sees: once more, where it is heard.
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)

@@ -72,18 +72,19 @@ def proxy(
     from vutrace.sockets.endpoints import open_pairs
     from vutrace.sockets.process import raise_descriptor_limit
 
-    pairs, mode = _pairs(endpoints, also + pair), _mode(socket_mode)
-    messages, seconds, patience = _count(count), _duration(autostop), _seconds("--wait", wait, wait)
+    pairs, mode = parse_pairs(endpoints, also + pair), parse_mode(socket_mode)
+    messages, seconds = parse_count(count), parse_duration(autostop)
+    patience = parse_seconds("--wait", wait, wait)
     refuse_output(write, quiet, board)
-    _refuse_unfollowed(write, quiet)
-    _refuse_unknown(device, dissector)
+    refuse_unfollowed(write, quiet)
+    refuse_unknown(device, dissector)
     raise_descriptor_limit()
     if pair:  # its name before; in `vutrace timeline` that is a queue pair
         note("--pair is called --also now")
     with interrupts.held():
         # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
         sources = open_pairs(pairs, mode)
-        with _closed_unless_made(sources):
+        with closed_unless_made(sources):
             from vutrace.proxy.relay import Options, Relay, Show
 
             rows = Show.BOARD if board else Show.ROWS
@@ -100,7 +101,7 @@ proxy.__doc__ = f"{proxy.__doc__}\n\n{EXAMPLES}"
 
 
 @contextmanager
-def _closed_unless_made(sources: "Sequence[tuple[Source, Source]]") -> "Iterator[None]":
+def closed_unless_made(sources: "Sequence[tuple[Source, Source]]") -> "Iterator[None]":
     """No socket is left where the relay cannot be: there may be too few descriptors to load it."""
     try:
         yield
@@ -110,7 +111,7 @@ def _closed_unless_made(sources: "Sequence[tuple[Source, Source]]") -> "Iterator
         raise
 
 
-def _pairs(texts: list[str], words: int) -> "list[tuple[Endpoint, Endpoint]]":
+def parse_pairs(texts: list[str], words: int) -> "list[tuple[Endpoint, Endpoint]]":
     from vutrace.sockets.endpoints import How, parse_endpoint
 
     # --also only stands between the pairs, so that each may be written as the first one is.
@@ -121,31 +122,31 @@ def _pairs(texts: list[str], words: int) -> "list[tuple[Endpoint, Endpoint]]":
         backs = [parse_endpoint(text, How.CONNECT) for text in texts[1::2]]
     except ValueError as error:
         raise UsageError(str(error)) from None
-    _refuse_circles(fronts + backs)
+    refuse_circles(fronts + backs)
     return list(zip(fronts, backs, strict=True))
 
 
-def _refuse_circles(endpoints: "list[Endpoint]") -> None:
-    listening = {_place(end) for end in endpoints if end.how == "listen"}
+def refuse_circles(endpoints: "list[Endpoint]") -> None:
+    listening = {place(end) for end in endpoints if end.how == "listen"}
     for end in endpoints:
-        if end.how == "connect" and _place(end) in listening:
+        if end.how == "connect" and place(end) in listening:
             raise UsageError(f"{end.path} is both listened on and connected to: vutrace would talk to itself")
 
 
-def _place(end: "Endpoint") -> str:
+def place(end: "Endpoint") -> str:
     from vutrace.sockets.address import is_abstract
 
     return end.path if is_abstract(end.path) else os.path.realpath(end.path)
 
 
-def _refuse_unfollowed(write: str, quiet: bool) -> None:
+def refuse_unfollowed(write: str, quiet: bool) -> None:
     from vutrace.capture.target import is_regular
 
     if write not in ("", "-") and not quiet and not is_regular(write):
         raise UsageError(f"-w {write}: no regular file, from which rows could be read, too; add -q")
 
 
-def _refuse_unknown(device: str, files: list[str] | None) -> None:
+def refuse_unknown(device: str, files: list[str] | None) -> None:
     if device or files:  # who names neither does not wait for the dissectors
         from vutrace.cli.reading import load_dissectors
 
@@ -154,7 +155,7 @@ def _refuse_unknown(device: str, files: list[str] | None) -> None:
             registry.device(device)
 
 
-def _mode(text: str) -> int:
+def parse_mode(text: str) -> int:
     try:
         mode = int(text, 8)
     except ValueError:
@@ -164,7 +165,7 @@ def _mode(text: str) -> int:
     return mode
 
 
-def _count(text: str) -> int | None:
+def parse_count(text: str) -> int | None:
     if not text:
         return None
     if not text.isdecimal() or not int(text):
@@ -172,16 +173,16 @@ def _count(text: str) -> int | None:
     return int(text)
 
 
-def _duration(text: str) -> float | None:
+def parse_duration(text: str) -> float | None:
     if not text:
         return None
     word, _, number = text.partition(":")
     if word != "duration":
         raise UsageError(f"-a {text}: duration:SECONDS is what it takes")
-    return _seconds("-a", number, text)
+    return parse_seconds("-a", number, text)
 
 
-def _seconds(option: str, number: str, text: str) -> float:
+def parse_seconds(option: str, number: str, text: str) -> float:
     try:
         seconds = float(number)
     except ValueError:

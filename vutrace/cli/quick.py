@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from vutrace.cli import interrupts
 
 
-class _AsItIs:
+class AsItIs:
     """In place of typer's conversion."""
 
     def coerce(self, value: Any, param: Any, ctx: object) -> Any:
@@ -20,10 +20,10 @@ class _AsItIs:
         return () if several and value is None else value
 
 
-def _unconverted(params: list[Any]) -> list[Any]:
+def unconverted(params: list[Any]) -> list[Any]:
     for param in params:
         if getattr(param, "_runtime_param", param) is None:
-            param._runtime_param = _AsItIs()
+            param._runtime_param = AsItIs()
     return params
 
 
@@ -32,7 +32,7 @@ class QuickCommand(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The same parameters, unconverted."""
-        return _unconverted(super().get_params(ctx))
+        return unconverted(super().get_params(ctx))
 
 
 class QuickGroup(TyperGroup):
@@ -47,4 +47,4 @@ class QuickGroup(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The same parameters, unconverted."""
-        return _unconverted(super().get_params(ctx))
+        return unconverted(super().get_params(ctx))

@@ -12,9 +12,9 @@ from vutrace.dissection.message import Message
 from vutrace.records import Channel, FdInfo, FdKind, Frame, FrameFlag, Side
 from vutrace.sockets.framed import FramedSocket, PeerClosedError, PeerError, close_all
 
-_DISSECT = Dissector()
+DISSECT = Dissector()
 # What a descriptor is does not matter here, only how many there are.
-_SOME_FD = FdInfo(FdKind.OTHER)
+SOME_FD = FdInfo(FdKind.OTHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +81,5 @@ class PeerConnection:
         return ReceivedMessage(self._dissect(message.data, message.fds), [*message.fds])
 
     def _dissect(self, data: bytes, fds: tuple[int, ...]) -> Message:
-        infos = (_SOME_FD,) * len(fds)
-        return _DISSECT(Frame(0, 0, 1, Channel.MAIN, self._peer, data, infos, wire_size=len(data)))
+        infos = (SOME_FD,) * len(fds)
+        return DISSECT(Frame(0, 0, 1, Channel.MAIN, self._peer, data, infos, wire_size=len(data)))

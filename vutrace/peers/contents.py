@@ -33,70 +33,70 @@ class Content:
 
 def content_of(turn: SendContext) -> Content:
     """What the message of a step carries."""
-    make = _CONTENTS.get(turn.step.message)
+    make = CONTENTS.get(turn.step.message)
     return make(turn) if make else Content(Empty())
 
 
 def take(device: GuestDevice, place: Position, name: str, reply: Message | None) -> None:
     """Let the device know that a message was sent, and what was answered; PeerError if that will not do."""
-    learn = _LEARN.get(name)
+    learn = LEARN.get(name)
     if learn:
         learn(device, place, reply.fields if reply else {})
 
 
-def _features(turn: SendContext) -> Content:
+def features(turn: SendContext) -> Content:
     return Content(p.Features(features=turn.device.features))
 
 
-def _protocol_features(turn: SendContext) -> Content:
+def protocol_features(turn: SendContext) -> Content:
     return Content(p.ProtocolFeatures(protocol_features=turn.device.protocol))
 
 
-def _backend_channel(turn: SendContext) -> Content:
+def backend_channel(turn: SendContext) -> Content:
     return Content(Empty(), (turn.device.channels.open(),))
 
 
-def _mtu(turn: SendContext) -> Content:
+def mtu(turn: SendContext) -> Content:
     return Content(p.Mtu(mtu=turn.device.mtu))
 
 
-def _memory_table(turn: SendContext) -> Content:
+def memory_table(turn: SendContext) -> Content:
     memory = turn.device.memory
     return Content(p.MemoryTable(nregions=1, regions=[memory.region()]), (memory.fd,))
 
 
-def _region(turn: SendContext) -> Content:
+def region(turn: SendContext) -> Content:
     memory = turn.device.memory
     return Content(p.SingleRegion(region=memory.region()), (memory.fd,))
 
 
-def _status(turn: SendContext) -> Content:
+def status(turn: SendContext) -> Content:
     return Content(p.Status(status=turn.step.value or 0))
 
 
-def _ring_size(turn: SendContext) -> Content:
+def ring_size(turn: SendContext) -> Content:
     return Content(p.VringState(index=turn.place.ring, num=RING_SIZE))
 
 
-def _ring_base(turn: SendContext) -> Content:
+def ring_base(turn: SendContext) -> Content:
     ring = turn.place.ring
     return Content(p.VringBase(index=ring, num=turn.device.bases.get(ring, 0)))
 
 
-def _ring_address(turn: SendContext) -> Content:
+def ring_address(turn: SendContext) -> Content:
     return Content(turn.device.memory.ring_address(turn.place.ring))
 
 
-def _ring_state(turn: SendContext) -> Content:
+def ring_state(turn: SendContext) -> Content:
     return Content(p.VringState(index=turn.place.ring))
 
 
-def _enable(turn: SendContext) -> Content:
+def enable(turn: SendContext) -> Content:
     on = turn.place.pair < turn.device.enabled if turn.step.value is None else turn.step.value
     return Content(p.VringEnable(index=turn.place.ring, num=int(on)))
 
 
-def _eventfd(purpose: str) -> Callable[[SendContext], Content]:
+def eventfd(purpose: str) -> Callable[[SendContext], Content]:
     def make(turn: SendContext) -> Content:
         ring = turn.place.ring
         return Content(p.VringFd(u64=ring), (turn.device.notifiers.fd(turn.step.fd or purpose, ring),))
@@ -104,75 +104,75 @@ def _eventfd(purpose: str) -> Callable[[SendContext], Content]:
     return make
 
 
-_CONTENTS: Mapping[str, Callable[[SendContext], Content]] = {
-    "SET_FEATURES": _features,
-    "SET_PROTOCOL_FEATURES": _protocol_features,
-    "SET_BACKEND_REQ_FD": _backend_channel,
-    "NET_SET_MTU": _mtu,
-    "SET_MEM_TABLE": _memory_table,
-    "ADD_MEM_REG": _region,
-    "SET_STATUS": _status,
-    "SET_VRING_NUM": _ring_size,
-    "SET_VRING_BASE": _ring_base,
-    "SET_VRING_ADDR": _ring_address,
-    "SET_VRING_KICK": _eventfd("kick"),
-    "SET_VRING_CALL": _eventfd("call"),
-    "SET_VRING_ERR": _eventfd("error"),
-    "SET_VRING_ENABLE": _enable,
-    "GET_VRING_BASE": _ring_state,
+CONTENTS: Mapping[str, Callable[[SendContext], Content]] = {
+    "SET_FEATURES": features,
+    "SET_PROTOCOL_FEATURES": protocol_features,
+    "SET_BACKEND_REQ_FD": backend_channel,
+    "NET_SET_MTU": mtu,
+    "SET_MEM_TABLE": memory_table,
+    "ADD_MEM_REG": region,
+    "SET_STATUS": status,
+    "SET_VRING_NUM": ring_size,
+    "SET_VRING_BASE": ring_base,
+    "SET_VRING_ADDR": ring_address,
+    "SET_VRING_KICK": eventfd("kick"),
+    "SET_VRING_CALL": eventfd("call"),
+    "SET_VRING_ERR": eventfd("error"),
+    "SET_VRING_ENABLE": enable,
+    "GET_VRING_BASE": ring_state,
 }
 
 
 Learn = Callable[[GuestDevice, Position, Fields], None]
 
 
-def _learn_features(device: GuestDevice, place: Position, fields: Fields) -> None:
+def learn_features(device: GuestDevice, place: Position, fields: Fields) -> None:
     device.offered = number(fields, "features")
     # A guest that negotiated cannot be told to do without.
     if missing := device.acked & ~device.offered:
         raise PeerError(f"the back-end does not offer features {missing:#x}, which the guest is using")
 
 
-def _learn_protocol_features(device: GuestDevice, place: Position, fields: Fields) -> None:
+def learn_protocol_features(device: GuestDevice, place: Position, fields: Fields) -> None:
     device.protocol_offered = number(fields, "protocol_features")
     if not device.has("MQ") and device.pairs > 1:
         raise PeerError(f"{device.pairs} queue pairs are configured, but the back-end does not offer MQ")
 
 
-def _learn_queue_num(device: GuestDevice, place: Position, fields: Fields) -> None:
+def learn_queue_num(device: GuestDevice, place: Position, fields: Fields) -> None:
     if (most := number(fields, "queue_num")) < device.pairs:
         raise PeerError(f"{device.pairs} queue pairs are configured, but the back-end has {most}")
 
 
-def _learn_status(device: GuestDevice, place: Position, fields: Fields) -> None:
+def learn_status(device: GuestDevice, place: Position, fields: Fields) -> None:
     device.status = number(fields, "status")
 
 
-def _learn_base(device: GuestDevice, place: Position, fields: Fields) -> None:
+def learn_base(device: GuestDevice, place: Position, fields: Fields) -> None:
     if (ring := number(fields, "index")) != place.ring:
         raise PeerError(f"GET_VRING_BASE of ring {place.ring} was answered for ring {ring}")
     device.bases[place.ring] = number(fields, "num")
 
 
-def _acknowledged(device: GuestDevice, place: Position, fields: Fields) -> None:
+def acknowledged(device: GuestDevice, place: Position, fields: Fields) -> None:
     device.acked = device.features
 
 
-def _channel_passed(device: GuestDevice, place: Position, fields: Fields) -> None:
+def channel_passed(device: GuestDevice, place: Position, fields: Fields) -> None:
     device.channels.passed()
 
 
-def _region_added(device: GuestDevice, place: Position, fields: Fields) -> None:
+def region_added(device: GuestDevice, place: Position, fields: Fields) -> None:
     device.regions_added.add(place.pair)
 
 
-_LEARN: Mapping[str, Learn] = {
-    "GET_FEATURES": _learn_features,
-    "GET_PROTOCOL_FEATURES": _learn_protocol_features,
-    "GET_QUEUE_NUM": _learn_queue_num,
-    "GET_STATUS": _learn_status,
-    "GET_VRING_BASE": _learn_base,
-    "SET_FEATURES": _acknowledged,
-    "SET_BACKEND_REQ_FD": _channel_passed,
-    "ADD_MEM_REG": _region_added,
+LEARN: Mapping[str, Learn] = {
+    "GET_FEATURES": learn_features,
+    "GET_PROTOCOL_FEATURES": learn_protocol_features,
+    "GET_QUEUE_NUM": learn_queue_num,
+    "GET_STATUS": learn_status,
+    "GET_VRING_BASE": learn_base,
+    "SET_FEATURES": acknowledged,
+    "SET_BACKEND_REQ_FD": channel_passed,
+    "ADD_MEM_REG": region_added,
 }

@@ -17,7 +17,7 @@ from vutrace.records import Side
 from vutrace.sockets.framed import PeerError, close_all
 
 TIMEOUT = 5.0
-_RETRY = 0.05
+RETRY = 0.05
 
 
 class FrontEnd:
@@ -45,7 +45,7 @@ class FrontEnd:
 
     def connect(self, path: str) -> None:
         """Reach the back-end at `path`, waiting for it to listen, and initialise."""
-        self._open(_reach(path, self._timeout))
+        self._open(reach(path, self._timeout))
         self._play("connect")
 
     def attach(self, end: socket.socket) -> None:
@@ -98,7 +98,7 @@ class FrontEnd:
 
     def reconnect(self, path: str) -> None:
         """A back-end is there again, at `path`."""
-        self.resume(_reach(path, self._timeout))
+        self.resume(reach(path, self._timeout))
 
     def resume(self, end: socket.socket) -> None:
         """Take up over a new connection where the guest, who noticed nothing, still is."""
@@ -154,11 +154,11 @@ class FrontEnd:
         if received is None:
             raise PeerError(f"the back-end closed the connection instead of answering {name}")
         close_all(received.fds)
-        _check(request, received.message)
+        check(request, received.message)
         return received.message
 
 
-def _check(request: PlannedRequest, reply: Message) -> None:
+def check(request: PlannedRequest, reply: Message) -> None:
     name = request.spec.name
     if reply.request != request.spec.number or reply.flags != VERSION | REPLY:
         raise PeerError(f"{name} was answered with {reply.name}, flags {reply.flags:#x}")
@@ -168,7 +168,7 @@ def _check(request: PlannedRequest, reply: Message) -> None:
         raise PeerError(f"the back-end refused {name} (status {status})")
 
 
-def _reach(path: str, timeout: float) -> socket.socket:
+def reach(path: str, timeout: float) -> socket.socket:
     """A connection to `path`; a back-end that does not listen yet is waited for."""
     deadline = time.monotonic() + timeout
     while True:
@@ -180,4 +180,4 @@ def _reach(path: str, timeout: float) -> socket.socket:
             end.close()
             if time.monotonic() > deadline:
                 raise PeerError(f"{path}: no back-end within {timeout:g} s: {error.strerror}") from None
-            time.sleep(_RETRY)
+            time.sleep(RETRY)

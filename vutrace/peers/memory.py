@@ -6,9 +6,9 @@ from vutrace.protocol.payloads import MemoryRegion, VringAddr
 
 RING_SIZE = 256
 """Descriptors of a ring, as QEMU and DPDK have them unless told otherwise."""
-_PAGE = 0x1000
-_RING_BYTES = 3 * _PAGE  # a page for the descriptors, one for `available`, one for `used`
-_GRAIN = 2 << 20  # what a back-end that insists on huge pages can map, too
+PAGE = 0x1000
+RING_BYTES = 3 * PAGE  # a page for the descriptors, one for `available`, one for `used`
+GRAIN = 2 << 20  # what a back-end that insists on huge pages can map, too
 
 
 class GuestMemory:
@@ -19,7 +19,7 @@ class GuestMemory:
     """
 
     def __init__(self, rings: int, guest_address: int, user_address: int) -> None:
-        self.size = -(-rings * _RING_BYTES // _GRAIN) * _GRAIN
+        self.size = -(-rings * RING_BYTES // GRAIN) * GRAIN
         self.fd = os.memfd_create("guest-memory", os.MFD_CLOEXEC)
         os.ftruncate(self.fd, self.size)
         self._guest_address = guest_address
@@ -33,14 +33,14 @@ class GuestMemory:
 
     def ring_address(self, ring: int) -> VringAddr:
         """Where ring number `ring` lies; `log` is where dirty logging would find its used ring."""
-        offset = ring * _RING_BYTES
+        offset = ring * RING_BYTES
         start = self._user_address + offset
         return VringAddr(
             index=ring,
             descriptor=start,
-            available=start + _PAGE,
-            used=start + 2 * _PAGE,
-            log=self._guest_address + offset + 2 * _PAGE,
+            available=start + PAGE,
+            used=start + 2 * PAGE,
+            log=self._guest_address + offset + 2 * PAGE,
         )
 
     def close(self) -> None:

@@ -28,11 +28,11 @@ class BackEndRing:
 
     def set_kick(self, fd: int | None) -> None:
         """Take over a kick eventfd in place of the earlier; None forgets it."""
-        self.kick = _replace(self.kick, fd)
+        self.kick = replace(self.kick, fd)
 
     def set_call(self, fd: int | None) -> None:
         """Take over a call eventfd in place of the earlier; None forgets it."""
-        self.call = _replace(self.call, fd)
+        self.call = replace(self.call, fd)
 
     def stop(self) -> None:
         """Forget what has to be told again before the ring can start: all but size and state."""
@@ -41,7 +41,7 @@ class BackEndRing:
         self.address = None
 
 
-def _replace(old: int | None, new: int | None) -> int | None:
+def replace(old: int | None, new: int | None) -> int | None:
     if old is not None and old >= 0:
         os.close(old)
     return new

@@ -17,9 +17,9 @@ from vutrace.peers.steps import Profile
 from vutrace.sockets.framed import PeerError
 from vutrace.sockets.process import raise_descriptor_limit
 
-_TIMEOUT = 20.0  # of a loaded machine
-_GLANCE = 0.02
-_SOON = 0.5
+TIMEOUT = 20.0  # of a loaded machine
+GLANCE = 0.02
+SOON = 0.5
 
 
 class ProxyEndedError(VutraceError):
@@ -47,19 +47,19 @@ def record(play: Play, directory: str, capture: str) -> None:
     """
     raise_descriptor_limit()
     front, back = os.path.join(directory, "front.sock"), os.path.join(directory, "back.sock")
-    with _proxy(front, back, capture), FrontEnd(play.profile, play.pairs, timeout=_TIMEOUT) as frontend:
+    with proxy(front, back, capture), FrontEnd(play.profile, play.pairs, timeout=TIMEOUT) as frontend:
         with Server(back) as backend:
-            _boot(frontend, front, play.enabled)
-            _settle(frontend, backend)
-        frontend.wait_lost(_TIMEOUT)
+            boot(frontend, front, play.enabled)
+            settle(frontend, backend)
+        frontend.wait_lost(TIMEOUT)
         if play.restart:
             with Server(back) as backend:
                 frontend.reconnect(front)
-                _settle(frontend, backend)
-            frontend.wait_lost(_TIMEOUT)
+                settle(frontend, backend)
+            frontend.wait_lost(TIMEOUT)
 
 
-def _boot(frontend: FrontEnd, path: str, enabled: int) -> None:
+def boot(frontend: FrontEnd, path: str, enabled: int) -> None:
     frontend.connect(path)
     frontend.write_features()
     frontend.start()
@@ -67,33 +67,33 @@ def _boot(frontend: FrontEnd, path: str, enabled: int) -> None:
         frontend.change_pairs(enabled)
 
 
-def _settle(frontend: FrontEnd, backend: Server) -> None:
+def settle(frontend: FrontEnd, backend: Server) -> None:
     """Wait until the back-end knows all that was sent, as it does when a machine runs."""
-    backend.journal.wait_handled(frontend.sent, _TIMEOUT)
-    backend.journal.wait(READY, _TIMEOUT)
+    backend.journal.wait_handled(frontend.sent, TIMEOUT)
+    backend.journal.wait(READY, TIMEOUT)
 
 
 @contextmanager
-def _proxy(front: str, back: str, capture: str) -> Iterator[None]:
+def proxy(front: str, back: str, capture: str) -> Iterator[None]:
     command = [sys.executable, "-m", "vutrace", "proxy", front, back, "-w", capture, "-q"]
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
-            _wait_listening(process, front)
+            wait_listening(process, front)
             yield
         except PeerError:
             with suppress(subprocess.TimeoutExpired):
-                raise ProxyEndedError(process.wait(_SOON)) from None
+                raise ProxyEndedError(process.wait(SOON)) from None
             raise
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(_TIMEOUT)
+            process.wait(TIMEOUT)
 
 
-def _wait_listening(process: subprocess.Popen[bytes], path: str) -> None:
-    deadline = time.monotonic() + _TIMEOUT
+def wait_listening(process: subprocess.Popen[bytes], path: str) -> None:
+    deadline = time.monotonic() + TIMEOUT
     while not os.path.exists(path):
         if process.poll() is not None:
             raise ProxyEndedError(process.returncode)
         if time.monotonic() > deadline:
-            raise PeerError(f"vutrace proxy does not listen within {_TIMEOUT:g} s")
-        time.sleep(_GLANCE)
+            raise PeerError(f"vutrace proxy does not listen within {TIMEOUT:g} s")
+        time.sleep(GLANCE)

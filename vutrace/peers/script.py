@@ -42,32 +42,32 @@ def script(profile: Profile, phase: str, device: GuestDevice) -> Script:
     """
     for step, place in walk(profile.phases[phase], device):
         spec = SPECS[step.message]
-        if device.has(spec.gate) and not _once(profile, spec, place):
-            yield from _perform(profile, SendContext(device, place, step))
+        if device.has(spec.gate) and not once(profile, spec, place):
+            yield from perform(profile, SendContext(device, place, step))
 
 
-def _once(profile: Profile, spec: MessageSpec, place: Position) -> bool:
+def once(profile: Profile, spec: MessageSpec, place: Position) -> bool:
     """Whether the once-per-device filter holds the message back here."""
     if not spec.once or profile.qemu is None or place.pair == 0:
         return False
     return tuple(map(int, spec.once.split("."))) <= profile.qemu
 
 
-def _perform(profile: Profile, turn: SendContext) -> Script:
+def perform(profile: Profile, turn: SendContext) -> Script:
     name, device = turn.step.message, turn.device
     wished = name in profile.acknowledged
-    reply = yield _request(SPECS[name], content_of(turn), device, wished and device.has("REPLY_ACK"))
+    reply = yield request(SPECS[name], content_of(turn), device, wished and device.has("REPLY_ACK"))
     take(device, turn.place, name, reply)
     if name in profile.barriers and not device.has("REPLY_ACK"):
-        yield from _perform(profile, SendContext(device, turn.place, MessageStep("GET_FEATURES")))
+        yield from perform(profile, SendContext(device, turn.place, MessageStep("GET_FEATURES")))
 
 
-def _request(spec: MessageSpec, content: Content, device: GuestDevice, need_reply: bool) -> PlannedRequest:
+def request(spec: MessageSpec, content: Content, device: GuestDevice, need_reply: bool) -> PlannedRequest:
     data = encode_request(spec, content.payload, need_reply)
-    return PlannedRequest(spec, data, content.fds, _answered(spec.rule, device, need_reply))
+    return PlannedRequest(spec, data, content.fds, needs_answer(spec.rule, device, need_reply))
 
 
-def _answered(rule: ReplyRule, device: GuestDevice, need_reply: bool) -> bool:
+def needs_answer(rule: ReplyRule, device: GuestDevice, need_reply: bool) -> bool:
     if rule is ReplyRule.LOG:
         return device.has("LOG_SHMFD")
     return rule is ReplyRule.ALWAYS or need_reply

@@ -15,8 +15,8 @@ from vutrace.sockets.framed import PeerError, close_all
 
 CLOSED = "the front-end closed the connection"
 
-_RETRY = 0.1
-_JOIN = 5.0
+RETRY = 0.1
+JOIN = 5.0
 
 
 class Journal:
@@ -59,7 +59,7 @@ def serve(connection: PeerConnection, offer: Offer, journal: Journal) -> None:
     backend = BackEnd(offer, journal.add)
     try:
         while received := connection.receive("a request"):
-            _answer(backend, connection, received)
+            answer(backend, connection, received)
             journal.count()
         journal.add(CLOSED)
     except (PeerError, RefusedError) as error:
@@ -69,7 +69,7 @@ def serve(connection: PeerConnection, offer: Offer, journal: Journal) -> None:
         connection.close()
 
 
-def _answer(backend: BackEnd, connection: PeerConnection, received: ReceivedMessage) -> None:
+def answer(backend: BackEnd, connection: PeerConnection, received: ReceivedMessage) -> None:
     try:
         reply = backend.handle(received.message, received.fds)
     finally:
@@ -116,7 +116,7 @@ class Server:
         for connection in self._connections:
             connection.hang_up()
         for thread in self._threads:
-            thread.join(_JOIN)
+            thread.join(JOIN)
 
     def connection(self, end: socket.socket) -> PeerConnection:
         """What a connection is read and written with; a test may want another."""
@@ -148,7 +148,7 @@ class Server:
                 end.close()
             else:
                 self._serve(end)
-            self._stopping.wait(_RETRY)
+            self._stopping.wait(RETRY)
 
     def _serve(self, end: socket.socket) -> None:
         connection = self.connection(end)

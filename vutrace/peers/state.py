@@ -12,7 +12,7 @@ READY = "virtio is now ready for processing"
 STOPPED = "the device is stopped"
 
 FIRST_PAIR = (0, 1)
-_DRIVER_OK = 4
+DRIVER_OK = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class State:
         if self.ready or not all(index in self.rings and self.rings[index].ready for index in FIRST_PAIR):
             return
         with_status = self.protocol & bit("STATUS", PROTOCOL_FEATURES)
-        if not with_status or self.status & _DRIVER_OK:
+        if not with_status or self.status & DRIVER_OK:
             self.ready = True
             self.tell(READY)
 

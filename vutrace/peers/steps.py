@@ -99,38 +99,38 @@ def walk(
 # Selectors
 
 
-def _pairs(*numbers: int) -> Iterator[Position]:
+def pairs(*numbers: int) -> Iterator[Position]:
     return (Position(pair, 2 * pair) for pair in range(*numbers))
 
 
 def all_pairs(device: GuestDevice, place: Position) -> Iterator[Position]:
     """Every pair that is configured."""
-    return _pairs(device.pairs)
+    return pairs(device.pairs)
 
 
 def first_pair(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The first pair."""
-    return _pairs(1)
+    return pairs(1)
 
 
 def started_pairs(device: GuestDevice, place: Position) -> Iterator[Position]:
     """Every pair that is started with the device."""
-    return _pairs(device.started)
+    return pairs(device.started)
 
 
 def enabled_pairs(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The pairs that the guest has."""
-    return _pairs(device.enabled)
+    return pairs(device.enabled)
 
 
 def further_pairs(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The enabled pairs but the first."""
-    return _pairs(1, device.enabled)
+    return pairs(1, device.enabled)
 
 
 def changed_pairs(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The pairs that the last change turned on or off."""
-    return _pairs(*sorted((device.before, device.enabled)))
+    return pairs(*sorted((device.before, device.enabled)))
 
 
 def rings(device: GuestDevice, place: Position) -> Iterator[Position]:
@@ -140,7 +140,7 @@ def rings(device: GuestDevice, place: Position) -> Iterator[Position]:
 
 def receive_rings(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The receive rings of all pairs."""
-    return _pairs(device.pairs)
+    return pairs(device.pairs)
 
 
 def transmit_rings(device: GuestDevice, place: Position) -> Iterator[Position]:

@@ -31,7 +31,7 @@ def listen_at(path: str, mode: int) -> socket.socket:
             listener.bind(address_of(path))
             listener.listen(BACKLOG)
         else:
-            _take_place(listener, path, mode)
+            take_place(listener, path, mode)
     except OSError:
         listener.close()
         raise
@@ -47,10 +47,10 @@ def identity(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _take_place(listener: socket.socket, path: str, mode: int) -> None:
+def take_place(listener: socket.socket, path: str, mode: int) -> None:
     # Between the look whether anybody answers and listen(), a second start would see a dead socket.
-    with _turn(os.path.dirname(path) or "."):
-        _make_way(path)
+    with turn(os.path.dirname(path) or "."):
+        make_way(path)
         # The mode of the socket less the umask is that of its file: no chmod, which would follow a link.
         os.fchmod(listener.fileno(), mode)
         before = os.umask(0o777 & ~mode)
@@ -62,12 +62,12 @@ def _take_place(listener: socket.socket, path: str, mode: int) -> None:
 
 
 @contextmanager
-def _turn(directory: str) -> Iterator[None]:
+def turn(directory: str) -> Iterator[None]:
     """One start at a time takes a place in a directory; without a lock where there is none to be had."""
     fd = -1
     with suppress(OSError):
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        _lock(fd)
+        lock(fd)
     try:
         yield
     finally:
@@ -75,7 +75,7 @@ def _turn(directory: str) -> Iterator[None]:
             os.close(fd)
 
 
-def _lock(fd: int) -> None:
+def lock(fd: int) -> None:
     until = time.monotonic() + TURN_SECONDS
     while time.monotonic() < until:
         with suppress(BlockingIOError):
@@ -84,19 +84,19 @@ def _lock(fd: int) -> None:
     return None
 
 
-def _make_way(path: str) -> None:
+def make_way(path: str) -> None:
     try:
         found = os.lstat(path).st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found):
         raise OSError(errno.EEXIST, "exists and is not a socket")
-    if _answers(path):
+    if answers(path):
         raise OSError(errno.EADDRINUSE, "in use by another process")
     os.unlink(path)
 
 
-def _answers(path: str) -> bool:
+def answers(path: str) -> bool:
     # A datagram socket's connect to a living stream socket fails with EPROTOTYPE, to a dead one with
     # ECONNREFUSED, and the other process does not notice either.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:

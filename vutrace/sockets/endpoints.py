@@ -180,7 +180,7 @@ def open_source(endpoint: Endpoint, mode: int = 0o600) -> Source:
             case How.CONNECT:
                 return Connecting(endpoint.path)
             case How.FD:
-                return _inherit(endpoint.fd)
+                return inherit(endpoint.fd)
     except OSError as error:
         raise EndpointError(f"{endpoint}: {error.strerror or error}") from None
 
@@ -197,7 +197,7 @@ def open_pairs(pairs: Sequence[tuple[Endpoint, Endpoint]], mode: int = 0o600) ->
     return list(zip(opened[0::2], opened[1::2], strict=True))
 
 
-def _inherit(fd: int) -> Source:
+def inherit(fd: int) -> Source:
     inherited = socket.socket(fileno=fd)
     if inherited.family != socket.AF_UNIX or inherited.type != socket.SOCK_STREAM:
         inherited.detach()

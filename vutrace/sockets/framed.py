@@ -13,7 +13,7 @@ from vutrace.records import Channel, Side
 from vutrace.sockets.passed import FD_SIZE, descriptors
 
 AT_ONCE = 256  # messages that are taken in one go
-_SPACE = socket.CMSG_SPACE(MAX_FDS * FD_SIZE)
+SPACE = socket.CMSG_SPACE(MAX_FDS * FD_SIZE)
 
 
 class PeerError(VutraceError):
@@ -93,7 +93,7 @@ class FramedSocket:
         """The message that one read completes."""
         try:
             data, ancillary, flags, _ = self._end.recvmsg(
-                self._framer.wants(), _SPACE, socket.MSG_CMSG_CLOEXEC
+                self._framer.wants(), SPACE, socket.MSG_CMSG_CLOEXEC
             )
         except ConnectionResetError:
             data, ancillary, flags = b"", [], 0

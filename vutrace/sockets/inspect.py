@@ -9,46 +9,46 @@ from vutrace.records import FdInfo, FdKind
 
 F_GET_SEALS = 1034
 HUGETLBFS_MAGIC = 0x958458F6
-_ACCESS = {os.O_RDONLY: "r", os.O_WRONLY: "w", os.O_RDWR: "rw"}
-_DELETED = " (deleted)"
+ACCESS = {os.O_RDONLY: "r", os.O_WRONLY: "w", os.O_RDWR: "rw"}
+DELETED = " (deleted)"
 # How /proc/self/fd shows what has no path, and what it is.
-_PREFIXES = (
+PREFIXES = (
     ("anon_inode:[userfaultfd]", FdKind.USERFAULTFD),
     ("/dmabuf:", FdKind.DMABUF),
     ("anon_inode:dmabuf", FdKind.DMABUF),
     ("/memfd:", FdKind.MEMFD),
 )
 # A larger block than any ordinary file system's: worth the slower question whether it is hugetlbfs.
-_HUGE_BLOCK = 64 * 1024
+HUGE_BLOCK = 64 * 1024
 
 
 def describe(fd: int) -> FdInfo:
     """What `fd` of this process refers to; kind OTHER where the system does not tell."""
     try:
         status = os.fstat(fd)
-        if (status.st_dev, status.st_ino) == _ANONYMOUS and (event := _eventfd(fd, status)):
+        if (status.st_dev, status.st_ino) == ANONYMOUS and (event := eventfd(fd, status)):
             return event
-        return _describe(fd, status, os.readlink(f"/proc/self/fd/{fd}"))
+        return describe_link(fd, status, os.readlink(f"/proc/self/fd/{fd}"))
     except OSError:
         return FdInfo(FdKind.OTHER)
 
 
-def _describe(fd: int, status: os.stat_result, link: str) -> FdInfo:
-    kind = _kind(fd, status, link)
+def describe_link(fd: int, status: os.stat_result, link: str) -> FdInfo:
+    kind = kind_of(fd, status, link)
     return FdInfo(
         kind=kind,
         device=status.st_dev,
         inode=status.st_ino,
-        size=status.st_size if kind in _SIZED else None,
-        seals=_seals(fd) if kind is FdKind.MEMFD else None,
-        name=_name(kind, link),
-        access=_ACCESS.get(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE, ""),
+        size=status.st_size if kind in SIZED else None,
+        seals=seals(fd) if kind is FdKind.MEMFD else None,
+        name=name_of(kind, link),
+        access=ACCESS.get(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE, ""),
     )
 
 
-def _eventfd(fd: int, status: os.stat_result) -> FdInfo | None:
+def eventfd(fd: int, status: os.stat_result) -> FdInfo | None:
     # By far the most frequent, so it is worth the short way: its fdinfo tells all.
-    match = _EVENTFD.search(read_fdinfo(f"/proc/self/fdinfo/{fd}"))
+    match = EVENTFD.search(read_fdinfo(f"/proc/self/fdinfo/{fd}"))
     if match is None:
         return None
     flags, count, number = match.groups()
@@ -58,11 +58,11 @@ def _eventfd(fd: int, status: os.stat_result) -> FdInfo | None:
         inode=status.st_ino,
         eventfd_id=int(number),
         eventfd_count=int(count, 16),
-        access=_ACCESS.get(int(flags, 8) & os.O_ACCMODE, ""),
+        access=ACCESS.get(int(flags, 8) & os.O_ACCMODE, ""),
     )
 
 
-def _anonymous() -> tuple[int, int]:
+def anonymous() -> tuple[int, int]:
     """The one inode that eventfds share (with others that have no file system)."""
     fd = os.eventfd(0, os.EFD_CLOEXEC)
     try:
@@ -72,13 +72,13 @@ def _anonymous() -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-_ANONYMOUS = _anonymous()
-_EVENTFD = re.compile(rb"flags:\s*(\d+).*?eventfd-count:\s*([0-9a-f]+)\s*eventfd-id:\s*(\d+)", re.DOTALL)
-_SIZED = {FdKind.MEMFD, FdKind.FILE, FdKind.HUGETLBFS, FdKind.DMABUF}
+ANONYMOUS = anonymous()
+EVENTFD = re.compile(rb"flags:\s*(\d+).*?eventfd-count:\s*([0-9a-f]+)\s*eventfd-id:\s*(\d+)", re.DOTALL)
+SIZED = {FdKind.MEMFD, FdKind.FILE, FdKind.HUGETLBFS, FdKind.DMABUF}
 
 
-def _kind(fd: int, status: os.stat_result, link: str) -> FdKind:
-    for prefix, kind in _PREFIXES:
+def kind_of(fd: int, status: os.stat_result, link: str) -> FdKind:
+    for prefix, kind in PREFIXES:
         if link.startswith(prefix):
             return kind
     if stat.S_ISSOCK(status.st_mode):
@@ -87,10 +87,10 @@ def _kind(fd: int, status: os.stat_result, link: str) -> FdKind:
         return FdKind.PIPE
     if not stat.S_ISREG(status.st_mode):
         return FdKind.OTHER
-    return FdKind.HUGETLBFS if status.st_blksize >= _HUGE_BLOCK and _is_hugetlbfs(fd) else FdKind.FILE
+    return FdKind.HUGETLBFS if status.st_blksize >= HUGE_BLOCK and is_hugetlbfs(fd) else FdKind.FILE
 
 
-def _is_hugetlbfs(fd: int) -> bool:
+def is_hugetlbfs(fd: int) -> bool:
     # os.fstatvfs does not tell the type; ctypes is slow to import, hence here.
     import ctypes
 
@@ -99,24 +99,24 @@ def _is_hugetlbfs(fd: int) -> bool:
     return ctypes.c_long.from_buffer(buffer).value == HUGETLBFS_MAGIC
 
 
-def _seals(fd: int) -> int | None:
+def seals(fd: int) -> int | None:
     try:
         return fcntl.fcntl(fd, F_GET_SEALS)
     except OSError:
         return None
 
 
-def _name(kind: FdKind, link: str) -> str:
-    name = link.removesuffix(_DELETED)
-    for prefix, named in _PREFIXES:
+def name_of(kind: FdKind, link: str) -> str:
+    name = link.removesuffix(DELETED)
+    for prefix, named in PREFIXES:
         if kind is named and name.startswith(prefix):
             return name[len(prefix) :].lstrip(":")
-    return name if kind in _SIZED or kind is FdKind.OTHER else ""
+    return name if kind in SIZED or kind is FdKind.OTHER else ""
 
 
 def eventfd_id(fdinfo: bytes) -> int:
     """The eventfd-id in an fdinfo; -1 where there is none."""
-    match = _EVENTFD.search(fdinfo)
+    match = EVENTFD.search(fdinfo)
     return int(match[3]) if match else -1
 
 

@@ -9,13 +9,13 @@ import struct
 PROC = "/proc"
 FEW = 64  # descriptors that a relay with one session needs, and with some that it passes on
 LONGEST = 16 * 1024  # what an event's attribute may be; libvirt's QEMU is told more than 4 KiB
-_CREDENTIALS = struct.Struct("iII")  # pid, uid, gid
+CREDENTIALS = struct.Struct("iII")  # pid, uid, gid
 
 
 def credentials(end: socket.socket) -> tuple[int, int]:
     """Process and user at the other end of a connection; the process is 0 in another pid namespace."""
-    told = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, uid, _ = _CREDENTIALS.unpack(told)
+    told = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    pid, uid, _ = CREDENTIALS.unpack(told)
     return pid, uid
 
 

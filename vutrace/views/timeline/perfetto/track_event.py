@@ -42,7 +42,7 @@ def beginning() -> bytes:
 def process(uuid: int, pid: int, name: str) -> bytes:
     """A process, whose tracks stand in the order of their ranks."""
     described = message(PROCESS, number(PID, pid), text(PROCESS_NAME, name))
-    return _packet(message(TRACK_DESCRIPTOR, number(UUID, uuid), described, number(CHILD_ORDERING, EXPLICIT)))
+    return packet(message(TRACK_DESCRIPTOR, number(UUID, uuid), described, number(CHILD_ORDERING, EXPLICIT)))
 
 
 def track(uuid: int, parent: int, name: str, rank: int, description: str = "") -> bytes:
@@ -51,7 +51,7 @@ def track(uuid: int, parent: int, name: str, rank: int, description: str = "") -
     parts.append(number(CHILD_ORDERING, EXPLICIT))
     if description:
         parts.append(text(DESCRIPTION, description))
-    return _packet(message(TRACK_DESCRIPTOR, *parts))
+    return packet(message(TRACK_DESCRIPTOR, *parts))
 
 
 def event(
@@ -70,34 +70,34 @@ def event(
         parts.append(text(EVENT_NAME, name))
     if category:
         parts.append(text(CATEGORY, category))
-    parts += [message(ANNOTATION, _annotation(key, value)) for key, value in (annotations or {}).items()]
+    parts += [message(ANNOTATION, annotation(key, value)) for key, value in (annotations or {}).items()]
     if flow is not None:
         parts.append(fixed64(FLOW, flow))
     if last_flow is not None:
         parts.append(fixed64(LAST_FLOW, last_flow))
-    return _packet(number(TIMESTAMP, max(0, time_ns)), message(TRACK_EVENT, *parts))
+    return packet(number(TIMESTAMP, max(0, time_ns)), message(TRACK_EVENT, *parts))
 
 
-def _packet(*parts: bytes) -> bytes:
+def packet(*parts: bytes) -> bytes:
     return message(PACKET, ONE_SEQUENCE, *parts)
 
 
-def _annotation(name: str, value: Any) -> bytes:
-    return text(ANNOTATION_NAME, name) + b"".join(_value(value))
+def annotation(name: str, value: Any) -> bytes:
+    return text(ANNOTATION_NAME, name) + b"".join(value_of(value))
 
 
-def _value(value: Any) -> Iterator[bytes]:
+def value_of(value: Any) -> Iterator[bytes]:
     if isinstance(value, bool):
         yield number(BOOL, value)
     elif isinstance(value, int) and -(1 << 63) <= value <= WORD:
         yield number(INT if value < 0 else UINT, value)
     elif isinstance(value, Mapping):
-        yield from _entries((ENTRY, _annotation(str(name), item)) for name, item in value.items())
+        yield from entries((ENTRY, annotation(str(name), item)) for name, item in value.items())
     elif isinstance(value, list | tuple):
-        yield from _entries((ITEM, b"".join(_value(item))) for item in value)
+        yield from entries((ITEM, b"".join(value_of(item))) for item in value)
     elif value is not None:
         yield text(STRING, str(value))
 
 
-def _entries(items: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
+def entries(items: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
     return (message(field, item) for field, item in items)
