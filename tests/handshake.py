@@ -84,7 +84,7 @@ def notes(features: int) -> Iterator[str]:
     yield f"toy header: {12 if features >> 32 & 1 else 10} bytes"
 
 
-TOY = Device("toy", 1, NET_BITS, ToyConfig, ring_name, notes)
+TOY = Device("toy", 1, NET_BITS, ToyConfig, ring_name, notes, pairs=True)
 REGISTRY = Registry(
     {"toy": Plugin(TOY, "tests (handshake)", "1.0")},
     (Failure("broken", "elsewhere (broken)", "ImportError: no module"),),

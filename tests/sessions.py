@@ -556,7 +556,9 @@ def phases_of(session: SessionTimeline) -> list[str]:
     return [str(phase.phase) if phase.first else f"({phase.phase})" for phase in session.phases]
 
 
-NET = Device("net", number=1, ring_name=lambda index, _: f"{'tx' if index % 2 else 'rx'}{index // 2}")
+NET = Device(
+    "net", number=1, ring_name=lambda index, _: f"{'tx' if index % 2 else 'rx'}{index // 2}", pairs=True
+)
 
 
 def endpoints() -> Connection:

@@ -295,4 +295,4 @@ def test_what_is_not_utf_8_gets_escapes() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     assert shown.isascii()
-    assert "phase features, 0 of 4 rings running" in shown
+    assert "phase stop, 0 of 4 rings were running" in shown

@@ -92,7 +92,7 @@ def test_json_lines(run: Run, capture: Path) -> None:
         (["--message", "SET_VRING_NUM"], 5),
         (["--message", "vhost_user_set_vring_num", "--message", "SEND_RARP"], 6),
         (["--message", "SLAVE_CONFIG_CHANGE_MSG"], 1),
-        (["--message", "45"], 1),
+        (["--message", "4242"], 1),
         (["--ring", "2"], 7),
         (["--channel", "gpu"], 3),
         (["--channel", "backend", "--from", "frontend"], 2),

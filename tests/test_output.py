@@ -70,6 +70,6 @@ def test_what_stdout_has_no_letters_for_looks_like_it(words: list[str]) -> None:
 def test_a_timeline_is_drawn_without_the_letters_column_for_column() -> None:
     plain = shell('"$@"', "timeline", CAPTURE, PYTHONIOENCODING="ascii").stdout
     drawn = shell('"$@"', "timeline", CAPTURE, PYTHONIOENCODING="utf-8").stdout
-    assert "  0 rx0 |CE  |1x4     |1nbaKC=|1======|G   |1       |\n" in plain
-    assert "  0 rx0 │CE  │1×4     │1nbaKC═│1══════│G   │1       │\n" in drawn
+    assert "  0 rx0 |CE  |1x4     |1nbaKC=|1======|G1  |\n" in plain
+    assert "  0 rx0 │CE  │1×4     │1nbaKC═│1══════│G1  │\n" in drawn
     assert list(map(len, plain.splitlines())) == list(map(len, drawn.splitlines()))

@@ -100,8 +100,8 @@ def test_what_backed_a_region_goes_with_it() -> None:
     assert [holding.slot.region for holding in session.fds] == [0, 2 << 32]
     script.memory()
     assert [holding.slot.region for holding in sessions_of(script)[0].fds] == [0]
-    script.ask("RESET_OWNER")
-    assert not sessions_of(script)[0].fds
+    script.ask("RESET_OWNER")  # it disables rings, and does nothing else
+    assert [holding.slot.region for holding in sessions_of(script)[0].fds] == [0]
 
 
 def test_a_stopped_ring_has_no_kick_descriptor() -> None:

@@ -33,7 +33,8 @@ from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
 from vutrace.views import queues
 from vutrace.views.colour import painted
-from vutrace.views.timeline.formats import FORMATS, DrawingOptions, Scale, with_rings
+from vutrace.views.timeline.formats import FORMATS, DrawingOptions, Scale
+from vutrace.views.timeline.part import with_rings
 from vutrace.views.timeline.text import ESCAPE
 
 HERE = Path(__file__).parent

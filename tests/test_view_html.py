@@ -15,10 +15,11 @@ from vutrace.records import Event, Side
 from vutrace.session.row import Row
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
-from vutrace.views.timeline.formats import DrawingOptions, with_rings
+from vutrace.views.timeline.formats import DrawingOptions
 from vutrace.views.timeline.html import data as page_data
 from vutrace.views.timeline.html.columns import COLUMNS, STEPS
 from vutrace.views.timeline.html.page import SCRIPTS, asset, render
+from vutrace.views.timeline.part import with_rings
 
 CAPTURES = sorted((Path(__file__).parent.parent / "captures").glob("*.pcapng"))
 ASSETS = Path(page_data.__file__).parent

@@ -68,9 +68,12 @@ def rows_of(file: str, reader: "Reader", registry: "Registry", device: str) -> "
 
 
 def track(reader: "Reader", tracker: "Tracker") -> "Iterator[Row]":
-    """The rows of a capture, made a batch at a time: what is at hand, and no more."""
+    """The rows of a capture, read a batch at a time: what is at hand, and no more.
+
+    Each row is made when it is asked for, since it carries the state as it stands right behind it.
+    """
     for batch in reader.batches():
-        yield from list(tracker.rows(batch))
+        yield from tracker.rows(batch)
 
 
 def noting(file: str, reader: "Reader", rows: "Iterator[Row]") -> "Iterator[Row]":

@@ -12,7 +12,7 @@ from vutrace.cli.errors import UsageError
 from vutrace.cli.options import CaptureFile, Color, Device, DisplayFilter, Dissectors, Output, ReadFile
 from vutrace.cli.output import note, pour, put
 from vutrace.views.colour import When, bare, painter
-from vutrace.views.timeline.formats import FORMATS, DrawingOptions, Scale, format_of_suffix, with_rings
+from vutrace.views.timeline.formats import FORMATS, DrawingOptions, Scale, format_of_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,6 +64,7 @@ def timeline(
     """Draw what happened: the phases with their loops, and each ring's states and messages."""
     from vutrace.cli.filtering import matching, seekable
     from vutrace.cli.reading import chosen, load_dissectors, spare
+    from vutrace.views.timeline.part import with_rings
 
     if format_ and format_ not in FORMATS:
         raise UsageError(f"--format {format_}: one of {', '.join(FORMATS)} is needed")
@@ -120,13 +121,24 @@ def rows(path: str, registry: "Registry", device: str, frames: "Frames") -> "Ite
 
 
 def read_timeline(path: str, registry: "Registry", device: str, frames: "Frames" = None) -> "Timeline":
-    """The capture's timeline, and a note on stderr when the capture is cut."""
+    """The capture's timeline, of the frames that are wanted; a note on stderr when the capture is cut."""
     from vutrace.capture import read
-    from vutrace.cli.filtering import let_through
+    from vutrace.cli.filtering import lets
     from vutrace.cli.reading import noting, track
     from vutrace.session.timeline import timeline as build
     from vutrace.session.tracker import Tracker
+    from vutrace.views.timeline.part import with_rows
 
     reader, tracker = read(path), Tracker(registry, device)
     rows = noting(path, reader, track(reader, tracker))
-    return build(let_through(reader, frames, rows), tracker.connections)
+    if frames is None:
+        return build(rows, tracker.connections)
+    through, numbers = lets(reader, frames), list[int]()
+
+    def watched() -> "Iterator[Row]":
+        for row in rows:
+            if through():
+                numbers.append(row.number)
+            yield row
+
+    return with_rows(build(watched(), tracker.connections), numbers)

@@ -77,5 +77,5 @@ def as_now(row: Row) -> Row:
     """A row whose message is of this moment, for a view that tells how long something takes."""
     now, what = time.time_ns(), row.what
     if isinstance(what, Event):
-        return replace(row, what=replace(what, time_ns=now))
-    return replace(row, what=what._replace(frame=replace(what.frame, time_ns=now)))
+        return row._replace(what=replace(what, time_ns=now))
+    return row._replace(what=what._replace(frame=replace(what.frame, time_ns=now)))

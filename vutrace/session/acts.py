@@ -1,4 +1,4 @@
-"""What a front-end's request does to the phase: by its name, and where that does not tell by the rings.
+"""What a front-end's request does to the phase: by its purpose, and where that does not tell by the rings.
 
 The rules go by meaning alone, so that an order never seen before comes out sensibly.
 """
@@ -8,42 +8,59 @@ from dataclasses import dataclass, field
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import DEVICE_STATUS, VIRTIO_FEATURES, bit
+from vutrace.protocol.effects import MemoryEffect, Purpose
 from vutrace.session.context import Context
 from vutrace.session.phases import Act, Phase
+from vutrace.session.rings import PROTOCOL_BIT, Ring, Rings
 
 LOG_ALL = bit("VHOST_F_LOG_ALL", VIRTIO_FEATURES)
-PROTOCOL_BIT = bit("VHOST_USER_F_PROTOCOL_FEATURES", VIRTIO_FEATURES)
 DRIVER_OK = bit("DRIVER_OK", DEVICE_STATUS)
 
 
 @dataclass(slots=True)
 class Known:
-    """What the rules look at: the phase, the negotiation, and the rings by what was sent of them.
+    """What the rules look at: the rings and the negotiation before a message, and the course so far.
 
-    `called` and `switched` are the rings that got their call descriptor, or were enabled, since they
-    were started; `last` is the ring of the last request; `driver_ok` whether this start was declared
-    complete. `was_running`: the session before this one ended while the device ran.
+    `last` is the ring of the last request about one; `driver_ok` whether this start was declared complete;
+    `paused`: nothing was said for a while before the message at hand. `was_running`: the session before this
+    one ended while the device ran.
     """
 
+    rings: Rings
     was_running: bool = False
     phase: Phase | None = None
     context: Context = field(default_factory=Context)
-    started: set[int] = field(default_factory=set)
-    enabled: set[int] = field(default_factory=set)
-    called: set[int] = field(default_factory=set)
-    switched: set[int] = field(default_factory=set)
     last: int | None = None
     driver_ok: bool = False
+    paused: bool = False
+
+    @property
+    def started(self) -> set[int]:
+        """The rings that are started."""
+        return self.rings.started
 
     @property
     def logging(self) -> bool:
         """Whether dirty pages are logged or fetched on demand."""
-        return bool((self.context.features or 0) & LOG_ALL) or self.context.postcopy
+        return bool((self.context.features or 0) & LOG_ALL) or bool(self.context.postcopy)
+
+    @property
+    def start_is_over(self) -> bool:
+        """Whether the device runs, as far as it is known.
+
+        Most front-ends do not say when a start is complete. But they say all of it in one go, so that what
+        comes after a pause is about a device that runs.
+        """
+        return self.driver_ok or (bool(self.rings.running) and self.paused)
 
     @property
     def half_set_up(self) -> bool:
         """Whether some ring was enabled but not started."""
-        return not self.enabled <= self.started
+        return not self.rings.enabled <= self.rings.started
+
+    def ring(self, message: Message) -> Ring | None:
+        """The ring that a message is about, as it stands before it."""
+        return None if message.ring is None else self.rings.by_index.get(message.ring)
 
 
 Rule = Callable[[Message, Known], Act]
@@ -51,7 +68,7 @@ Rule = Callable[[Message, Known], Act]
 
 def act_of(message: Message, known: Known) -> Act:
     """What a request on the main channel does; it may be any, in any order."""
-    meaning = MEANING.get(message.name, Act.ASK)
+    meaning = MEANING[message.spec.purpose or Purpose.ASK]
     return meaning if isinstance(meaning, Act) else meaning(message, known)
 
 
@@ -78,8 +95,8 @@ def memory(message: Message, known: Known) -> Act:
     if known.context.postcopy:
         return Act.MIGRATE
     if known.started:
-        return Act.OPERATE if known.driver_ok else Act.ASK
-    leaving = known.phase is Phase.STOP and message.name == "REM_MEM_REG"
+        return Act.OPERATE if known.start_is_over else Act.ASK
+    leaving = known.phase is Phase.STOP and message.spec.memory is MemoryEffect.REMOVE
     return Act.ASK if leaving else Act.SET_UP
 
 
@@ -110,33 +127,37 @@ def prepare(_message: Message, known: Known) -> Act:
 
 def watch(message: Message, known: Known) -> Act:
     """Part of init or start; once more for a ring that has it, it (un)masks an interrupt."""
-    again = message.ring in known.called and message.ring != known.last
-    masks = message.ring in known.started and (again or known.driver_ok)
-    return Act.OPERATE if masks else Act.WATCH
+    ring = known.ring(message)
+    if ring is None or not ring.state.started:
+        return Act.WATCH
+    again = ring.called and ring.index != known.last
+    return Act.OPERATE if again or known.start_is_over else Act.WATCH
 
 
 def enable(message: Message, known: Known) -> Act:
     """Switches a ring on, or off."""
-    ring = message.ring
+    ring = known.ring(message)
     if not message.number_in("num"):
         return disable(ring, known)
     if known.phase is None or known.phase is Phase.INIT:
         # A driver that ran before the back-end was lost has written its features long ago.
         return Act.SET_UP if known.was_running else Act.SWITCH
-    if ring not in known.started:
-        return Act.SWITCH
-    if known.driver_ok or ring in known.switched or known.phase is Phase.STOP:
+    if ring is None or not ring.state.started:
+        # Behind a stop it is the guest's reset as well as its next driver: what follows will tell.
+        return Act.ASK if known.phase is Phase.STOP else Act.SWITCH
+    if known.driver_ok or ring.switched or known.phase is Phase.STOP:
         return Act.RESUME
     return Act.ASK
 
 
-def disable(ring: int | None, known: Known) -> Act:
+def disable(ring: Ring | None, known: Known) -> Act:
     """Off for the first of the enabled rings stops the device; for another one it is only a queue less."""
     if known.context.offered is None:
         return Act.HALT
     if not known.started:
-        return Act.SWITCH
-    return Act.HALT if ring == min(known.enabled, default=None) else Act.OPERATE
+        return Act.ASK if known.phase is Phase.STOP else Act.SWITCH
+    first = ring is not None and ring.index == min(known.rings.enabled, default=None)
+    return Act.HALT if first else Act.OPERATE
 
 
 def status(message: Message, known: Known) -> Act:
@@ -151,45 +172,20 @@ def operate(_message: Message, known: Known) -> Act:
     return Act.OPERATE if known.started and not known.half_set_up else Act.ASK
 
 
-MEANING: Mapping[str, Act | Rule] = {
-    "GET_FEATURES": greet,
-    "SET_FEATURES": set_features,
-    "SET_OWNER": greet,
-    "RESET_OWNER": Act.RESET,
-    "SET_MEM_TABLE": memory,
-    "SET_LOG_BASE": log,
-    "SET_LOG_FD": log,
-    "SET_VRING_NUM": configure,
-    "SET_VRING_ADDR": address,
-    "SET_VRING_BASE": configure,
-    "GET_VRING_BASE": Act.HALT,
-    "SET_VRING_KICK": configure,
-    "SET_VRING_CALL": watch,
-    "SET_VRING_ERR": watch,
-    "GET_PROTOCOL_FEATURES": greet,
-    "SET_PROTOCOL_FEATURES": greet,
-    "GET_QUEUE_NUM": greet,
-    "SET_VRING_ENABLE": enable,
-    "SEND_RARP": operate,
-    "NET_SET_MTU": prepare,
-    "SET_VRING_ENDIAN": configure,
-    "GET_CONFIG": operate,
-    "SET_CONFIG": operate,
-    "CREATE_CRYPTO_SESSION": operate,
-    "CLOSE_CRYPTO_SESSION": operate,
-    "POSTCOPY_ADVISE": Act.MIGRATE,
-    "POSTCOPY_LISTEN": Act.MIGRATE,
-    "POSTCOPY_END": Act.MIGRATE,
-    "GET_INFLIGHT_FD": prepare,
-    "SET_INFLIGHT_FD": prepare,
-    "GPU_SET_SOCKET": prepare,
-    "RESET_DEVICE": Act.RESET,
-    "VRING_KICK": operate,
-    "GET_MAX_MEM_SLOTS": greet,
-    "ADD_MEM_REG": memory,
-    "REM_MEM_REG": memory,
-    "SET_STATUS": status,
-    "SET_DEVICE_STATE_FD": Act.MIGRATE,
-    "CHECK_DEVICE_STATE": Act.MIGRATE,
-    "GET_SHMEM_CONFIG": greet,
+MEANING: Mapping[Purpose, Act | Rule] = {
+    Purpose.ASK: Act.ASK,
+    Purpose.GREET: greet,
+    Purpose.FEATURES: set_features,
+    Purpose.MEMORY: memory,
+    Purpose.LOG: log,
+    Purpose.CONFIGURE: configure,
+    Purpose.ADDRESS: address,
+    Purpose.WATCH: watch,
+    Purpose.ENABLE: enable,
+    Purpose.PREPARE: prepare,
+    Purpose.OPERATE: operate,
+    Purpose.STATUS: status,
+    Purpose.HALT: Act.HALT,
+    Purpose.MIGRATE: Act.MIGRATE,
+    Purpose.RESET: Act.RESET,
 }

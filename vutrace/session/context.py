@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
-from vutrace.records import Channel
 
 REPLY_ACK = bit("REPLY_ACK", PROTOCOL_FEATURES)
 LOG_SHMFD = bit("LOG_SHMFD", PROTOCOL_FEATURES)
@@ -17,7 +16,9 @@ class Context:
     """The negotiation so far; None where it has not happened in this trace.
 
     `features` and `protocol_features` are the acknowledged masks, `offered` and `protocol_offered`
-    the back-end's. `reason` says how the device was recognised, `weight` how surely.
+    the back-end's, `status` the device status. `queue_num` and `mem_slots` are the most queues and memory
+    regions that the back-end takes; `postcopy` is 1 while pages are fetched on demand. `reason` says how the
+    device was recognised, `weight` how surely.
     """
 
     device: Device = UNKNOWN_DEVICE
@@ -29,7 +30,8 @@ class Context:
     protocol_features: int | None = None
     status: int | None = None
     queue_num: int | None = None
-    postcopy: bool = False
+    mem_slots: int | None = None
+    postcopy: int = 0
 
     def has_protocol(self, mask: int) -> bool:
         """Whether all bits of `mask` are acknowledged protocol features."""
@@ -40,28 +42,22 @@ class Context:
         return (self.features or 0) & mask == mask
 
 
-# (message name, is a reply) -> (context attribute, payload field)
-LEARNT: dict[tuple[str, bool], tuple[str, str]] = {
-    ("GET_FEATURES", True): ("offered", "features"),
-    ("SET_FEATURES", False): ("features", "features"),
-    ("GET_PROTOCOL_FEATURES", True): ("protocol_offered", "protocol_features"),
-    ("SET_PROTOCOL_FEATURES", False): ("protocol_features", "protocol_features"),
-    ("GET_QUEUE_NUM", True): ("queue_num", "queue_num"),
-    ("SET_STATUS", False): ("status", "status"),
-    ("GET_STATUS", True): ("status", "status"),
-}
-POSTCOPY = {"POSTCOPY_LISTEN": True, "POSTCOPY_END": False}
-
-
 def learn(context: Context, message: Message) -> Context:
     """The context after `message`."""
-    if message.channel is not Channel.MAIN:
+    told = message.spec.reply_learns if message.reply else message.spec.learns
+    if told is None:
         return context
-    if message.name in POSTCOPY and not message.reply:
-        return replace(context, postcopy=POSTCOPY[message.name])
-    attribute, field = LEARNT.get((message.name, message.reply), ("", ""))
-    value = message.number_in(field) if attribute else None
-    if value is None or getattr(context, attribute) == value:
+    value = message.number_in(told.field) if told.field else told.value
+    if value is None or getattr(context, told.fact) == value:
         return context
-    changes: dict[str, int] = {attribute: value}
+    changes: dict[str, int] = {told.fact: value}
+    return replace(context, **changes)  # type: ignore[arg-type]
+
+
+def unlearn(context: Context, message: Message, before: Context) -> Context:
+    """The context without what `message`, which was refused, had told; `before` is the one before it."""
+    told = message.spec.learns
+    if told is None or context is before:
+        return context
+    changes: dict[str, int | None] = {told.fact: getattr(before, told.fact)}
     return replace(context, **changes)  # type: ignore[arg-type]

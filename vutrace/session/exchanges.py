@@ -6,8 +6,13 @@ from enum import Enum
 
 from vutrace.dissection.message import Message
 from vutrace.problems import Problem, Rule, Severity
-from vutrace.protocol.spec import MessageSpec, ReplyRule
+from vutrace.protocol.effects import Fact
+from vutrace.protocol.payloads import Ack
+from vutrace.protocol.spec import ReplyRule
+from vutrace.records import Side
 from vutrace.session.context import LOG_SHMFD, REPLY_ACK, Context
+from vutrace.session.memory import MemoryChange
+from vutrace.session.rings import RingChange
 
 UNASKED = Rule(
     "reply.unasked",
@@ -33,6 +38,9 @@ UNANSWERED = Rule(
 RULES = (UNASKED, OVERTAKES, UNANSWERED)
 
 
+WAITING_KEPT = 4096
+
+
 class Owed(Enum):
     """Whether a request is answered."""
 
@@ -40,17 +48,48 @@ class Owed(Enum):
     MAYBE = "maybe"  # NEED_REPLY without REPLY_ACK: DPDK answers, others need not
     YES = "yes"
 
+    @property
+    def possible(self) -> bool:
+        """Whether an answer may come."""
+        return self is not Owed.NO
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that waits for its reply, perhaps overtaken by a later one's; `number` is its row."""
+    """A request that waits for its reply, perhaps overtaken by a later one's; `number` is its row.
+
+    `message` is the request itself and `context` the negotiation before it; `rings` and `memory` are what it
+    did, to be undone if it is refused. `barrier`: it only waits for the request before it.
+    """
 
     number: int
-    time_ns: int
-    spec: MessageSpec
+    message: Message
     owed: Owed
-    ring: int | None = None
+    context: Context
+    rings: tuple[RingChange, ...] = ()
+    memory: MemoryChange | None = None
+    barrier: bool = False
     overtaken: bool = False
+
+    @property
+    def name(self) -> str:
+        """The message's name."""
+        return self.message.name
+
+    @property
+    def ring(self) -> int | None:
+        """The ring that it is about."""
+        return self.message.ring
+
+    @property
+    def time_ns(self) -> int:
+        """When it was sent, since the epoch."""
+        return self.message.frame.time_ns
+
+    @property
+    def debtor(self) -> Side:
+        """Who is to answer."""
+        return self.message.frame.sender.peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +117,35 @@ def owed(message: Message, context: Context) -> Owed:
 
 
 class Exchanges:
-    """The requests of one channel that wait for a reply, oldest first."""
+    """The requests of one channel that wait for a reply, oldest first.
+
+    `omitted` counts those that were given up: a peer that never answers must not make each later reply a
+    longer search.
+    """
 
     def __init__(self) -> None:
-        # Bounded: a peer that never answers must not make each later reply a longer search.
-        self.waiting: deque[Request] = deque(maxlen=4096)
+        self.waiting: deque[Request] = deque()
+        self.omitted = 0
 
-    def ask(self, number: int, message: Message, context: Context) -> None:
-        """Note a request."""
-        due = owed(message, context)
-        if due is not Owed.NO:
-            self.waiting.append(Request(number, message.frame.time_ns, message.spec, due, message.ring))
+    def ask(self, request: Request) -> None:
+        """Note a request that is answered."""
+        self.waiting.append(request)
+        if len(self.waiting) > WAITING_KEPT:
+            self.waiting.popleft()
+            self.omitted += 1
 
     def answer(self, message: Message) -> Answer:
         """Pair a reply with the oldest request of its number."""
-        found = next((each for each in self.waiting if each.spec.number == message.request), None)
+        found = next((each for each in self.waiting if each.message.request == message.request), None)
         if found is None:
             return Answer(None, (UNASKED.problem("a reply that no request waits for"),))
         passed = []
         while (earlier := self.waiting.popleft()) is not found:
             if earlier.owed is Owed.YES:  # one that may be left unanswered was
                 passed.append(earlier)
-        self.waiting.extendleft(replace(each, overtaken=True) for each in reversed(passed))
+        self.waiting.extendleft(
+            each if each.overtaken else replace(each, overtaken=True) for each in reversed(passed)
+        )
         return Answer(found, tuple(overtaking(each) for each in passed if not each.overtaken))
 
     def overdue(self) -> list[Request]:
@@ -107,13 +153,31 @@ class Exchanges:
         return [request for request in self.waiting if request.owed is Owed.YES]
 
 
+def is_barrier(message: Message, previous: Message | None) -> bool:
+    """Whether `message` only waits for `previous`, the request before it, to be done (QEMU, SPDK).
+
+    It asks for the features, which nobody needs just then; the reply tells that the request was done.
+    """
+    return (
+        previous is not None
+        and previous.spec.fenced
+        and not previous.need_reply
+        and message.spec.tells(Fact.OFFERED, reply=True)
+    )
+
+
+def is_refusal(message: Message) -> bool:
+    """Whether a message is an acknowledgement with an error ("VHOST_USER_PROTOCOL_F_REPLY_ACK")."""
+    return message.reply and message.layer is Ack and bool(message.number_in("status"))
+
+
 def overtaking(passed: Request) -> Problem:
     """What is odd about a reply that comes before that of an earlier request."""
-    text = f"overtakes the reply that {passed.spec.name} [{passed.number}] waits for"
+    text = f"overtakes the reply that {passed.name} [{passed.number}] waits for"
     return OVERTAKES.problem(text, row=passed.number, ring=passed.ring)
 
 
 def unanswered(request: Request) -> Problem:
     """A reply that can come no more."""
-    text = f"{request.spec.name} [{request.number}] was never answered"
+    text = f"{request.name} [{request.number}] was never answered"
     return UNANSWERED.problem(text, row=request.number, ring=request.ring)

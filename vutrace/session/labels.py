@@ -8,15 +8,7 @@ the message that opened the phase comes again after messages about rings. Until 
 from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
 from vutrace.records import Channel
-from vutrace.session.negotiation import is_barrier
 from vutrace.session.phases import Phase
-
-NET = 1  # virtio device id; the only device whose rings come in pairs
-
-
-def paired(device: Device) -> bool:
-    """Whether the device's rings are queue pairs."""
-    return device.number == NET
 
 
 def pair_of(ring: int) -> int:
@@ -30,13 +22,12 @@ class Labels:
     def __init__(self) -> None:
         self.label: str | None = None
         self._phase: Phase | None = None
-        self._previous: Message | None = None
         self._restart()
 
     def _restart(self) -> None:
         self._opener, self._pair, self._rings_seen, self._looping = "", -1, False, False
 
-    def of(self, message: Message, phase: Phase, device: Device) -> str | None:
+    def of(self, message: Message, phase: Phase, device: Device, barrier: bool) -> str | None:
         """The label of a message; a reply has its request's, another channel none."""
         if message.channel is not Channel.MAIN:
             return None
@@ -48,14 +39,13 @@ class Labels:
         ring = message.ring
         if ring is not None:
             self.label = self._about(ring, device)
-        elif not is_barrier(message, self._previous):
-            self.label = self._beside(message.name, paired(device))
-        self._previous = message
+        elif not barrier:
+            self.label = self._beside(message.name, device.pairs)
         return self.label
 
     def _about(self, ring: int, device: Device) -> str:
         self._rings_seen = True
-        if not paired(device):
+        if not device.pairs:
             return f"ring {ring}"
         self._pair = pair_of(ring)
         return f"pair {self._pair} ring {ring}"

@@ -8,33 +8,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from vutrace.dissection.message import Message
+from vutrace.protocol.effects import RingEffect
 from vutrace.session.model import Mark, Span
-from vutrace.session.ring_states import RingState
 from vutrace.session.rings import Ring
 
 KEPT = 32_768
 
-KINDS: Mapping[str, str] = {
-    "SET_VRING_NUM": "configure",
-    "SET_VRING_BASE": "configure",
-    "SET_VRING_ADDR": "configure",
-    "SET_VRING_ENDIAN": "configure",
-    "SET_VRING_KICK": "kick",
-    "SET_VRING_CALL": "call",
-    "SET_VRING_ERR": "err",
-    "GET_VRING_BASE": "stop",
-    "SET_VRING_ENABLE": "enable 0",  # or 1, by its value
+KINDS: Mapping[RingEffect | None, str] = {
+    RingEffect.SIZE: "configure",
+    RingEffect.BASE: "configure",
+    RingEffect.ADDRESSES: "configure",
+    RingEffect.ENDIAN: "configure",
+    RingEffect.KICK: "kick",
+    RingEffect.CALL: "call",
+    RingEffect.ERROR: "err",
+    RingEffect.STOP: "stop",
+    RingEffect.ENABLE: "enable 0",  # or 1, by its value
 }
-CONFIGURED = "configured"  # set up and not started; the other states are RingState's
-STOPPED = str(RingState.STOPPED)
-DRAWN = {state: str(state) for state in RingState if state.started}
-SESSION_END = ""  # where the name of a message is asked for
-RESETTING = ("GET_VRING_BASE", "RESET_DEVICE", "RESET_OWNER", SESSION_END)
 
 
 def kind_of(message: Message) -> str:
     """The kind of mark a message about a ring makes."""
-    kind = KINDS.get(message.name, "other")
+    kind = KINDS.get(message.spec.effect, "other")
     return "enable 1" if kind == "enable 0" and message.number_in("num") else kind
 
 
@@ -44,11 +39,6 @@ class Lane:
     def __init__(self) -> None:
         self.spans: list[Span] = []
         self.marks: list[Mark] = []
-        self.set_up = False
-
-    def state(self, ring: Ring) -> str:
-        """What the ring is drawn as."""
-        return DRAWN.get(ring.state) or (CONFIGURED if self.set_up else STOPPED)
 
 
 class Lanes:
@@ -62,21 +52,17 @@ class Lanes:
     def mark(self, index: int, row: int, time_ns: int, message: Message) -> None:
         """A message about ring `index`."""
         lane = self.by_ring.setdefault(index, Lane())
-        kind = kind_of(message)
-        if kind in ("configure", "kick"):
-            lane.set_up = True
-        self._count += add_mark(lane.marks, Mark(kind, message.name, row, time_ns, row), self.grain)
+        self._count += add_mark(
+            lane.marks, Mark(kind_of(message), message.name, row, time_ns, row), self.grain
+        )
         self._bound()
 
-    def state(self, ring: Ring, row: int, time_ns: int, name: str) -> None:
-        """Ring `ring` is now as it says, since the message `name` of `row` (or SESSION_END)."""
+    def state(self, ring: Ring, row: int, time_ns: int) -> None:
+        """Ring `ring` is now as it says, since `row`."""
         lane = self.by_ring.setdefault(ring.index, Lane())
-        if name in RESETTING and not ring.state.started:
-            lane.set_up = False
-        state = lane.state(ring)
-        if not lane.spans or lane.spans[-1].state != state:
+        if not lane.spans or lane.spans[-1].state != ring.drawn:
             rule = f"{ring.started_rule}; {ring.enabled_rule}"
-            self._count += add_span(lane.spans, Span(state, time_ns, time_ns, row, rule), self.grain)
+            self._count += add_span(lane.spans, Span(ring.drawn, time_ns, time_ns, row, rule), self.grain)
             self._bound()
 
     def end(self, time_ns: int) -> None:
@@ -87,7 +73,8 @@ class Lanes:
             lane.spans = [replace(span, end_ns=end) for span, end in pairs]
 
     def _bound(self) -> None:
-        while self._count > self._keep:
+        # Each lane keeps a span and a mark at least, so that many rings may stay above the bound.
+        while self._count > self._keep and self._count > 2 * len(self.by_ring):
             self.grain *= 4
             self._count = sum(coarsen(lane, self.grain) for lane in self.by_ring.values())
 

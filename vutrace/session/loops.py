@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from collections.abc import Sequence as Items
 from dataclasses import replace
 
-from vutrace.session.model import Iteration, Loop, Part, Sequence, Step
+from vutrace.session.model import Anomaly, Iteration, Loop, Oddity, Part, Sequence, Step
 from vutrace.session.runs import At, Pass, Run, Turn
 
 Shape = tuple[tuple[str, int | None, int], ...]
@@ -65,16 +65,17 @@ def usual_shape(shapes: Items[Shape]) -> Shape:
     return min(counts, key=lambda shape: (-counts[shape], len(shape)))
 
 
-def differences(shape: Shape, usual: Shape) -> Iterator[str]:
+def differences(shape: Shape, usual: Shape) -> Iterator[Anomaly]:
     """What sets a turn apart, in words."""
     if shape == usual:
         return
     mine, theirs = named(shape), named(usual)
     more, less = mine - theirs, theirs - mine
-    yield from (f"also {counted(name, count)}" for name, count in more.items())
-    yield from (f"without {counted(name, count)}" for name, count in less.items())
+    for oddity, names in ((Oddity.MORE, more), (Oddity.LESS, less)):
+        for name, count in names.items():
+            yield Anomaly(f"{oddity.value} {times(name, count)}", oddity=oddity)
     if not more and not less:
-        yield "in another order"
+        yield Anomaly(Oddity.ORDER.value, oddity=Oddity.ORDER)
 
 
 def named(shape: Shape) -> Counter[str]:
@@ -85,6 +86,6 @@ def named(shape: Shape) -> Counter[str]:
     return counts
 
 
-def counted(name: str, count: int) -> str:
+def times(name: str, count: int) -> str:
     """A name, with its count if it is above 1."""
     return name if count == 1 else f"{name} × {count}"

@@ -1,18 +1,17 @@
-"""The memory map of one session, with each change ("Memory region description")."""
+"""The memory map of one session, and what each message does to it ("Memory region description")."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vutrace.dissection.message import Message
-from vutrace.records import Channel, FdInfo
+from vutrace.protocol.effects import MemoryEffect
+from vutrace.records import FdInfo
 
-CHANGES_KEPT = 256
 REGIONS_KEPT = 4096
-MAPPING = frozenset({"SET_MEM_TABLE", "ADD_MEM_REG", "REM_MEM_REG", "RESET_OWNER"})
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(NamedTuple):
     """One region: addresses and sizes in bytes; `fd` is what backs it, None where none came along."""
 
     guest_address: int
@@ -25,6 +24,15 @@ class Region:
     def place(self) -> tuple[int, int, int]:
         """What names the region ("VHOST_USER_REM_MEM_REG")."""
         return self.guest_address, self.user_address, self.size
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What makes it the same as another: its place and the bytes, whatever the descriptor's number."""
+        backing = (self.fd.kind, self.fd.device, self.fd.inode) if self.fd else None
+        return *self.place, self.mmap_offset, backing
+
+
+Place = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,56 +47,66 @@ class MemoryChange:
 
 
 class Memory:
-    """The regions in force, and the latest `CHANGES_KEPT` changes; `omitted` counts those before."""
+    """The regions in force; `omitted` counts those that were given up when there were too many."""
 
     def __init__(self) -> None:
-        self.regions: list[Region] = []
-        self.changes: list[MemoryChange] = []
+        self._regions: dict[Place, Region] = {}
         self.omitted = 0
 
+    @property
+    def regions(self) -> list[Region]:
+        """The regions in force, in the order in which they came."""
+        return list(self._regions.values())
+
     def feed(self, number: int, time_ns: int, message: Message) -> MemoryChange | None:
-        """Take the message of row `number`; the change it made, if it made one."""
-        if message.channel is not Channel.MAIN or message.reply:
-            return None
-        before = self.regions
-        match message.name:
-            case "SET_MEM_TABLE" if "regions" in message.fields and not empty_table(message):
-                self.regions = table(message)
-            case "ADD_MEM_REG" if "region" in message.fields:
-                self.regions = [*before, single(message)][-REGIONS_KEPT:]
-            case "REM_MEM_REG" if "region" in message.fields:
-                self.regions = [region for region in before if region.place != single(message).place]
-            case "RESET_OWNER" if before:
-                self.regions = []
+        """Take the request of row `number`; the change it made, if it is one that can make any."""
+        match message.spec.memory:
+            case MemoryEffect.TABLE if "regions" in message.fields and not is_empty_table(message):
+                added, removed = self._replace(table(message))
+            case MemoryEffect.ADD if "region" in message.fields:
+                added, removed = self._add(single(message))
+            case MemoryEffect.REMOVE if "region" in message.fields:
+                gone = self._regions.pop(single(message).place, None)
+                added, removed = (), (gone,) if gone else ()
             case _:
                 return None
-        return self._note(number, time_ns, message.name, before)
+        return MemoryChange(number, time_ns, message.name, added, removed)
 
-    def _note(self, number: int, time_ns: int, name: str, before: list[Region]) -> MemoryChange:
-        added = tuple(region for region in self.regions if region not in before)
-        removed = tuple(region for region in before if region not in self.regions)
-        change = MemoryChange(number, time_ns, name, added, removed)
-        self.changes.append(change)
-        if len(self.changes) > CHANGES_KEPT:
-            del self.changes[0]
-            self.omitted += 1
-        return change
+    def undo(self, change: MemoryChange) -> None:
+        """Take back what a message did that was refused."""
+        for region in change.added:
+            self._regions.pop(region.place, None)
+        self._regions |= {region.place: region for region in change.removed}
+
+    def _replace(self, regions: Iterable[Region]) -> tuple[tuple[Region, ...], tuple[Region, ...]]:
+        before, self._regions = self._regions, {region.place: region for region in regions}
+        old = {region.identity for region in before.values()}
+        new = {region.identity for region in self._regions.values()}
+        added = tuple(region for region in self._regions.values() if region.identity not in old)
+        return added, tuple(region for region in before.values() if region.identity not in new)
+
+    def _add(self, region: Region) -> tuple[tuple[Region, ...], tuple[Region, ...]]:
+        self._regions[region.place] = region
+        if len(self._regions) <= REGIONS_KEPT:
+            return (region,), ()
+        self.omitted += 1
+        return (region,), (self._regions.pop(next(iter(self._regions))),)
 
 
-def empty_table(message: Message) -> bool:
+def is_empty_table(message: Message) -> bool:
     """Whether it is postcopy's last message, which tells no table."""
     return not message.fields["regions"] and not message.frame.fds
 
 
 def table(message: Message) -> list[Region]:
-    """The regions of SET_MEM_TABLE; descriptor i belongs to region i."""
+    """The regions of a table; descriptor i belongs to region i."""
     regions: Any = message.fields["regions"]
     fds = message.frame.fds
     return [region(item, fds[i] if i < len(fds) else None) for i, item in enumerate(regions)]
 
 
 def single(message: Message) -> Region:
-    """The region of ADD_MEM_REG or REM_MEM_REG."""
+    """The one region that comes or goes."""
     fds = message.frame.fds
     return region(message.fields["region"], fds[0] if fds else None)
 

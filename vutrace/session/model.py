@@ -6,6 +6,7 @@ counted next to them, never silently gone.
 """
 
 from dataclasses import dataclass
+from enum import Enum
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.records import Side
@@ -32,6 +33,29 @@ class Step:
     once: bool = False
 
 
+class Oddity(Enum):
+    """In what way an iteration is not as most of its siblings."""
+
+    MORE = "also"
+    LESS = "without"
+    ORDER = "in another order"
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """What is out of the ordinary in an iteration, in words.
+
+    Something went wrong at `row`, or the iteration differs from its siblings: then `oddity` says how.
+    """
+
+    text: str
+    row: int | None = None
+    oddity: Oddity | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.row is None else f"[{self.row}] {self.text}"
+
+
 @dataclass(frozen=True, slots=True)
 class Sequence:
     """Messages of a phase outside its loops; `anomalies` say what went wrong."""
@@ -39,7 +63,7 @@ class Sequence:
     first: int
     last: int
     steps: tuple[Step, ...]
-    anomalies: tuple[str, ...] = ()
+    anomalies: tuple[Anomaly, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +80,7 @@ class Iteration:
     first: int
     last: int
     steps: tuple[Step, ...]
-    anomalies: tuple[str, ...] = ()
+    anomalies: tuple[Anomaly, ...] = ()
 
     @property
     def messages(self) -> list[str]:
@@ -100,6 +124,11 @@ class Mark:
     time_ns: int
     last: int
     count: int = 1
+
+    @property
+    def first(self) -> int:
+        """Its first row."""
+        return self.row
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +196,27 @@ class Owing:
 
 
 @dataclass(frozen=True, slots=True)
+class Omitted:
+    """How much of each sequence of a session was left out, to bound what a long capture may grow to.
+
+    `rings` counts messages about rings beyond those that are kept, `memory` regions, `fds` descriptors.
+    """
+
+    rings: int = 0
+    rounds: int = 0
+    memory: int = 0
+    memory_changes: int = 0
+    fds: int = 0
+    owing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SessionTimeline:
     """One session: from connect to close, or as far as the capture goes (`closed` is False).
 
     `rows` counts its records, `problems` the rows with something wrong. `phases_omitted` phases were
-    left out between `phases[phases_cut - 1]` and `phases[phases_cut]`. `kind` has the names of the
-    device's features.
+    left out between `phases[phases_cut - 1]` and `phases[phases_cut]`, `omitted` of the
+    other sequences. `kind` has the names of the device's features.
     """
 
     number: int
@@ -198,6 +242,7 @@ class SessionTimeline:
     phases_omitted: int = 0
     phases_cut: int = 0
     kind: Device = UNKNOWN_DEVICE
+    omitted: Omitted = Omitted()
 
 
 @dataclass(frozen=True, slots=True)

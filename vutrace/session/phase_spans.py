@@ -1,17 +1,16 @@
 """The phases of one session as values, closed one by one as rows pass."""
 
 from vutrace.dissection.message import Message
-from vutrace.protocol.payloads import Ack
+from vutrace.protocol.effects import RingEffect
 from vutrace.records import Channel, Side
 from vutrace.session.acts import LOG_ALL
 from vutrace.session.ends import Ends
-from vutrace.session.labels import paired
+from vutrace.session.exchanges import is_refusal
 from vutrace.session.loops import once_per_device, parts_of
-from vutrace.session.model import Mark, PhaseSpan
-from vutrace.session.negotiation import is_barrier
+from vutrace.session.model import Anomaly, Mark, PhaseSpan
 from vutrace.session.phases import Phase
 from vutrace.session.row import Row
-from vutrace.session.runs import At
+from vutrace.session.runs import At, Pass, Run
 from vutrace.session.turns import Turns
 
 PHASES_KEPT = 256
@@ -52,7 +51,6 @@ class PhaseSpans:
         self.phases: Ends[PhaseSpan] = Ends(PHASES_KEPT)
         self._open: OpenPhase | None = None
         self._waiting: OpenPhase | None = None
-        self._previous: Message | None = None
         self._logging = False
 
     def feed(self, row: Row, message: Message, ring: int | None, news: bool, running: bool) -> None:
@@ -66,15 +64,16 @@ class PhaseSpans:
             before, self._open = self._open, OpenPhase(Phase(row.phase or Phase.INIT), at)
             if before:
                 self._change(before, self._open, running)
-        self._open.last = at
+        if message.channel is Channel.MAIN:  # what a device says while it runs makes its start no longer
+            self._open.last = at
         self._logging = bool((row.context.features or 0) & LOG_ALL)
         if asks:
             self._take(self._open, row, message, ring, news)
         else:
             self._open.turns.touch(at)
         if message.channel is Channel.MAIN:  # loops are made of its messages; the others' are no part of them
-            for problem in (*row.problems, *refusal(message)):
-                self._open.turns.trouble(f"[{row.number}] {problem}")
+            for text in (*map(str, row.problems), *refusal(message)):
+                self._open.turns.trouble(Anomaly(text, row=row.number))
 
     def end(self, time_ns: int, running: bool) -> None:
         """The session is over, or the capture."""
@@ -86,18 +85,21 @@ class PhaseSpans:
         at = phase.last
         phase.messages += 1
         if ring is None:
-            barrier = is_barrier(message, self._previous)
-            phase.turns.device(at, message.name, bool(message.spec.once), barrier)
+            phase.turns.device(at, message.name, bool(message.spec.once), row.barrier)
         else:
             if not phase.turns.rings_seen:
-                phase.turns.paired = paired(row.context.device)
-            value = message.number_in("num") if message.name == "SET_VRING_ENABLE" else None
+                phase.turns.paired = row.context.device.pairs
+            value = message.number_in("num") if message.spec.effect is RingEffect.ENABLE else None
             phase.turns.ring(at, message.name, ring, value, news)
-        self._previous = message
 
     def _change(self, before: OpenPhase, after: OpenPhase | None, running: bool, end_ns: int = 0) -> None:
         until = after.start_ns if after else end_ns
         before.turns.flush()
+        if before.phase is Phase.STOP and after and after.phase is Phase.START:
+            features = features_of(before)
+            if features:
+                self.phases.append(before.closed(before.last.time_ns))
+                before = features
         if before.phase is Phase.FEATURES and after and after.phase is Phase.START:
             self._waiting = before
             return
@@ -120,8 +122,35 @@ class PhaseSpans:
 
 def refusal(message: Message) -> tuple[str, ...]:
     """What an acknowledgement with an error says ("VHOST_USER_PROTOCOL_F_REPLY_ACK")."""
-    failed = message.reply and message.layer is Ack and message.number_in("status")
-    return (f"{message.name} failed",) if failed else ()
+    return (f"{message.name} failed",) if is_refusal(message) else ()
+
+
+def features_of(stop: OpenPhase) -> OpenPhase | None:
+    """The features phase at the end of a stop that a start follows: the next driver wrote its features.
+
+    Where no start follows, the same messages were the device's reset, as when a guest powers off.
+    """
+    taken = stop.turns.take_switches()
+    if not taken:
+        return None
+    first = taken[0].turns[0] if isinstance(taken[0], Pass) else taken[0]
+    features = OpenPhase(Phase.FEATURES, first.first)
+    features.last = taken[-1].last
+    features.turns.paired = stop.turns.paired
+    for part in taken:
+        features.turns.parts.append(part)
+    features.messages = sum(map(count_of, taken))
+    stop.messages -= features.messages
+    rest = stop.turns.parts.last
+    stop.last = rest.last if rest else stop.first
+    return features
+
+
+def count_of(part: Run | Pass) -> int:
+    """How many messages a part has."""
+    if isinstance(part, Pass):
+        return part.repeats * sum(map(count_of, part.turns))
+    return sum(step.count for step in part.steps)
 
 
 def divide(features: OpenPhase, start: OpenPhase) -> None:
@@ -131,8 +160,7 @@ def divide(features: OpenPhase, start: OpenPhase) -> None:
         return
     start.first = taken.turns[0].first
     start.start_ns = start.first.time_ns
-    moved = sum(step.count for turn in taken.turns for step in turn.steps)
-    start.messages += moved
-    features.messages -= moved
+    start.messages += count_of(taken)
+    features.messages -= count_of(taken)
     rest = features.turns.parts.last
     features.last = rest.last if rest else features.first

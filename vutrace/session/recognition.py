@@ -12,6 +12,11 @@ from functools import lru_cache
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
+from vutrace.protocol.effects import Fact
+from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
+from vutrace.protocol.messages import layers_of
+from vutrace.protocol.payloads import Config
+from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Connection, Event
 from vutrace.session.command_line import paths_of, relevant
 from vutrace.session.context import Context
@@ -72,8 +77,9 @@ def said_in(words: str, pattern: str) -> str:
 
 def from_message(message: Message, devices: Iterable[Device]) -> Iterator[Guess]:
     """What a message itself says: its name, a configuration space's size, the offered features."""
-    offered = message.number_in("features") if message.name == "GET_FEATURES" and message.reply else None
-    config = message.number_in("size") if message.name == "GET_CONFIG" else None
+    told = message.spec.tells(Fact.OFFERED, message.reply)
+    offered = message.number_in("features") if told and message.reply else None
+    config = message.number_in("size") if message.layer is Config else None
     for device in devices:
         evidence = device.evidence
         if message.name in evidence.messages:
@@ -87,7 +93,15 @@ def from_message(message: Message, devices: Iterable[Device]) -> Iterator[Guess]
 
 def telling(devices: Iterable[Device]) -> frozenset[str]:
     """The names of the messages from which `from_message` may tell anything."""
-    return frozenset({"GET_FEATURES", "GET_CONFIG"}.union(*(device.evidence.messages for device in devices)))
+    general = {
+        row.name for row in FRONTEND_MESSAGES.values() if row.tells(Fact.OFFERED, True) or brings_config(row)
+    }
+    return frozenset(general.union(*(device.evidence.messages for device in devices)))
+
+
+def brings_config(row: MessageSpec) -> bool:
+    """Whether a message's reply is configuration space."""
+    return Config in layers_of(row, reply=True)
 
 
 def speaks_for(offered: int, device: Device) -> bool:

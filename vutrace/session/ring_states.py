@@ -6,7 +6,11 @@ ring is processed normally only when it is started and enabled.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
+from functools import cache
+
+from vutrace.protocol.effects import RingEffect
+from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 
 
 class RingState(StrEnum):
@@ -35,23 +39,37 @@ def ring_state(started: bool, enabled: bool) -> RingState:
     return RingState.ENABLED if enabled else RingState.STOPPED
 
 
-class Trigger(StrEnum):
-    """What changes a ring, as the diagram labels it."""
+class Trigger(Enum):
+    """What changes a ring's state."""
 
-    KICK = "SET_VRING_KICK"
-    INBAND_KICK = "VRING_KICK"
-    BASE = "GET_VRING_BASE"
-    ENABLE = "SET_VRING_ENABLE 1"
-    DISABLE = "SET_VRING_ENABLE 0"
-    PLAIN_FEATURES = "SET_FEATURES without PROTOCOL_FEATURES"
-    RESET_DEVICE = "RESET_DEVICE"
-    RESET_OWNER = "RESET_OWNER"
-    END = "the session ends"
+    KICK = "its kick descriptor"
+    NOTIFY = "its kick in band"
+    STOP = "its stop"
+    ENABLE = "its enabling"
+    DISABLE = "its disabling"
+    DEFAULT_ENABLE = "features without PROTOCOL_FEATURES"
+    RESET_DEVICE = "the device's reset"
+    RESET_OWNER = "the owner's reset"
+    END = "the session's end"
+
+
+TRIGGERS: Mapping[RingEffect, Trigger] = {
+    RingEffect.KICK: Trigger.KICK,
+    RingEffect.NOTIFY: Trigger.NOTIFY,
+    RingEffect.STOP: Trigger.STOP,
+    RingEffect.ENABLE: Trigger.ENABLE,  # or DISABLE, by its value
+    RingEffect.DEFAULT_ENABLE: Trigger.DEFAULT_ENABLE,
+    RingEffect.RESET_DEVICE: Trigger.RESET_DEVICE,
+    RingEffect.RESET_OWNER: Trigger.RESET_OWNER,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a trigger does to the halves of a ring (None: nothing), and the rule that says so."""
+    """What a trigger does to the halves of a ring (None: nothing), and the rule that says so.
+
+    In `rule`, {} is the message's name.
+    """
 
     started: bool | None
     enabled: bool | None
@@ -59,14 +77,14 @@ class Effect:
 
 
 EFFECTS: Mapping[Trigger, Effect] = {
-    Trigger.KICK: Effect(True, None, "started by SET_VRING_KICK"),
-    Trigger.INBAND_KICK: Effect(True, None, "started by VRING_KICK"),
-    Trigger.BASE: Effect(False, None, "stopped by GET_VRING_BASE"),
-    Trigger.ENABLE: Effect(None, True, "enabled by SET_VRING_ENABLE"),
-    Trigger.DISABLE: Effect(None, False, "disabled by SET_VRING_ENABLE"),
-    Trigger.PLAIN_FEATURES: Effect(None, True, "enabled: PROTOCOL_FEATURES is not negotiated"),
-    Trigger.RESET_DEVICE: Effect(False, False, "stopped and disabled by RESET_DEVICE"),
-    Trigger.RESET_OWNER: Effect(None, False, "disabled by RESET_OWNER"),
+    Trigger.KICK: Effect(True, None, "started by {}"),
+    Trigger.NOTIFY: Effect(True, None, "started by {}"),
+    Trigger.STOP: Effect(False, None, "stopped by {}"),
+    Trigger.ENABLE: Effect(None, True, "enabled by {}"),
+    Trigger.DISABLE: Effect(None, False, "disabled by {}"),
+    Trigger.DEFAULT_ENABLE: Effect(None, True, "enabled: PROTOCOL_FEATURES is not negotiated"),
+    Trigger.RESET_DEVICE: Effect(False, False, "stopped and disabled by {}"),
+    Trigger.RESET_OWNER: Effect(None, False, "disabled by {}"),
     Trigger.END: Effect(False, False, "stopped and disabled: the session ended"),
 }
 INITIAL = "disabled: no SET_VRING_ENABLE yet"
@@ -82,6 +100,26 @@ TRANSITIONS: Mapping[tuple[RingState, Trigger], RingState] = {
 }
 
 
+@cache
+def rule_of(trigger: Trigger, name: str) -> str:
+    """The rule of a trigger, with the message that it was."""
+    return EFFECTS[trigger].rule.format(name)
+
+
+def label(trigger: Trigger) -> str:
+    """A trigger as the diagram has it: the messages that are one."""
+    if trigger is Trigger.END:
+        return "the session ends"
+    effects = {trigger: effect for effect, trigger in TRIGGERS.items()} | {Trigger.DISABLE: RingEffect.ENABLE}
+    names = [row.name for row in FRONTEND_MESSAGES.values() if row.effect is effects[trigger]]
+    behind = {
+        Trigger.ENABLE: " 1",
+        Trigger.DISABLE: " 0",
+        Trigger.DEFAULT_ENABLE: " without PROTOCOL_FEATURES",
+    }
+    return ", ".join(name + behind.get(trigger, "") for name in names)
+
+
 def diagram() -> Iterator[str]:
     """The transitions that change something, as a Mermaid state diagram, line by line."""
     yield "stateDiagram-v2"
@@ -89,7 +127,7 @@ def diagram() -> Iterator[str]:
     for before in RingState:
         for after in RingState:
             labels = [
-                str(trigger)
+                label(trigger)
                 for trigger in Trigger
                 if before is not after and TRANSITIONS[before, trigger] is after
             ]

@@ -1,26 +1,32 @@
-"""The rings of one session: what was sent of each, and what that makes of it ("Ring states")."""
+"""The rings of one session: what was sent of each, and what that makes of it ("Ring states").
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+Nothing else keeps the state of a ring. A ring is a value: what a message makes of it is another one, so that
+a change holds both, and a message that was refused is undone by taking the one before.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit
-from vutrace.records import Channel
+from vutrace.protocol.effects import OF_ALL_RINGS, RingEffect
 from vutrace.session.ring_states import (
     EFFECTS,
     INITIAL,
     TRANSITIONS,
+    TRIGGERS,
     UNSTARTED,
     RingState,
     Trigger,
+    rule_of,
 )
 
 PROTOCOL_BIT = bit("VHOST_USER_F_PROTOCOL_FEATURES", VIRTIO_FEATURES)
 RINGS_KEPT = 1024  # 256 can be started; a hostile index makes no more
+CONFIGURED = "configured"  # set up and not started; the other states are RingState's
 
 
-@dataclass(frozen=True, slots=True)
-class Addresses:
+class Addresses(NamedTuple):
     """Where a ring lies, as SET_VRING_ADDR told it."""
 
     descriptor: int
@@ -30,17 +36,18 @@ class Addresses:
     flags: int
 
 
-@dataclass(slots=True)
-class Ring:
-    """One ring; it changes as messages come, `Rings.values` gives copies that do not.
+class Ring(NamedTuple):
+    """One ring, as it stands.
 
     `size`, `base` (as it was last sent, by either side) and `addresses` are what was sent, None before;
     `enable_sent` the value of the last SET_VRING_ENABLE, `kick_sent` whether a kick descriptor (or NOFD)
-    stands. `state` is the effect, by `started_rule` and `enabled_rule`. `changed` is the row, and
-    `changed_ns` the time in ns since the first record, of the last message about it.
+    stands. `state` is the effect, by `started_rule` and `enabled_rule`. `set_up`: something was configured
+    since it was last stopped; `called` and `switched`: it got a call descriptor, or was enabled or disabled,
+    since it was last started. `changed` is the row, and `changed_ns` the time in ns since the first record,
+    of the last message about it.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuple has a method of that name, which nobody wants here
     name: str = ""
     size: int | None = None
     base: int | None = None
@@ -51,6 +58,9 @@ class Ring:
     state: RingState = RingState.STOPPED
     started_rule: str = UNSTARTED
     enabled_rule: str = INITIAL
+    set_up: bool = False
+    called: bool = False
+    switched: bool = False
     first: int = 0
     changed: int = 0
     changed_ns: int = 0
@@ -61,154 +71,219 @@ class Ring:
         """Whether a size and addresses are set."""
         return self.size is not None and self.addresses is not None
 
+    @property
+    def drawn(self) -> str:
+        """The state as it is drawn: what is not started may be set up already.
+
+        A ring that was kicked with neither a size nor addresses counts as started ("Ring states"), but nobody
+        can process it.
+        """
+        if self.state.started and not (self.size is None and self.addresses is None):
+            return str(self.state)
+        return CONFIGURED if self.set_up else str(RingState.STOPPED)
+
+
+class RingChange(NamedTuple):
+    """A ring before and after a row; `before` is None for the first message that names it."""
+
+    before: Ring | None
+    after: Ring
+
+
+Changes = tuple[RingChange, ...]
+
 
 class Rings:
-    """All rings of a session by index; a ring exists from the first message that names it."""
+    """All rings of a session by index; a ring exists from the first message that names it.
+
+    `started` and `running` go by the effect, `enabled` by what was sent. `omitted` counts the messages about
+    rings beyond the `RINGS_KEPT` that are kept.
+    """
 
     def __init__(self) -> None:
         self.by_index: dict[int, Ring] = {}
+        self.started: set[int] = set()
+        self.enabled: set[int] = set()
+        self.running: set[int] = set()
+        self.omitted = 0
         self._default: Trigger | None = None
 
-    def feed(self, number: int, time_ns: int, message: Message, name: str = "") -> Iterable[int]:
-        """Take the message of row `number`; the rings whose state or settings it changed."""
-        if message.channel is not Channel.MAIN:
-            return ()
+    def feed(self, number: int, time_ns: int, message: Message, name: str = "") -> Changes:
+        """Take the message of row `number`, whose ring is called `name`; the rings that it is about."""
+        effect = message.spec.effect
         if message.reply:
-            self._answered(message)
-            return ()
-        if message.name in OF_ALL:
-            return self._all(message, number, time_ns)
+            return self._answered(message) if effect is RingEffect.STOP else ()
+        if effect in OF_ALL_RINGS:
+            return self._all(TRIGGERS[effect], message, number, time_ns)
         index = message.ring
         if index is None:
             return ()
-        ring = self.by_index.get(index) or self._new(index, number)
-        if ring is None:
+        before = self.by_index.get(index)
+        if before is None and len(self.by_index) >= RINGS_KEPT:
+            self.omitted += 1
             return ()
-        ring.name, ring.changed, ring.changed_ns, ring.changed_by = (
-            name or ring.name,
-            number,
-            time_ns,
-            message.name,
+        ring = (before or self._new(index, number))._replace(
+            changed=number, changed_ns=time_ns, changed_by=message.name
         )
-        if message.name in SETTINGS:
-            SETTINGS[message.name](ring, message)
-        trigger = trigger_of(message)
-        if trigger is not None:
-            move(ring, trigger)
-        return (index,)
+        if name and name != ring.name:
+            ring = ring._replace(name=name)
+        return (self._put(before, EFFECT[effect](ring, message) if effect else ring),)
 
-    def end(self) -> Iterable[int]:
-        """The session ended: the rings that this changed."""
-        return self._move_all(Trigger.END)
+    def end(self) -> Changes:
+        """What the end of the session makes of the rings; how they stood stays known."""
+        ended = ((ring, moved(ring, Trigger.END, "")) for ring in self.by_index.values())
+        return tuple(RingChange(before, after) for before, after in ended if after.state is not before.state)
+
+    def undo(self, changes: Changes, message: Message) -> Changes:
+        """Take back what `message`, a request that was refused, did; later messages' changes stay."""
+        return tuple(
+            self._put(after, refused(before or Ring(after.index), after, message))
+            for before, after in changes
+            if self.by_index.get(after.index) is after
+        )
 
     def values(self) -> list[Ring]:
         """All rings as they stand, by index."""
-        return [replace(self.by_index[index]) for index in sorted(self.by_index)]
+        return [self.by_index[index] for index in sorted(self.by_index)]
 
-    def _new(self, index: int, number: int) -> Ring | None:
-        if len(self.by_index) >= RINGS_KEPT:
-            return None
-        ring = self.by_index[index] = Ring(index, first=number)
-        if self._default:
-            move(ring, self._default)
-        return ring
+    def _put(self, before: Ring | None, ring: Ring) -> RingChange:
+        index, state = ring.index, ring.state
+        self.by_index[index] = ring
+        if before is None or state is not before.state or ring.enable_sent is not before.enable_sent:
+            keep(self.started, index, state.started)
+            keep(self.running, index, state is RingState.RUNNING)
+            keep(self.enabled, index, state.enabled and bool(ring.enable_sent))
+        return RingChange(before, ring)
 
-    def _all(self, message: Message, number: int, time_ns: int) -> Iterable[int]:
-        trigger = OF_ALL[message.name]
-        if trigger is Trigger.PLAIN_FEATURES:
+    def _new(self, index: int, number: int) -> Ring:
+        ring = Ring(index, first=number)
+        return moved(ring, self._default, "") if self._default else ring
+
+    def _all(self, trigger: Trigger, message: Message, number: int, time_ns: int) -> Changes:
+        if trigger is Trigger.DEFAULT_ENABLE:
             plain = not (message.number_in("features") or 0) & PROTOCOL_BIT
             self._default = trigger if plain else None
             if not plain:
                 return ()
-        changed = self._move_all(trigger)
-        for index in changed:
-            ring = self.by_index[index]
-            ring.changed, ring.changed_ns, ring.changed_by = number, time_ns, message.name
-        return changed
+        others = [
+            ring for ring in self.by_index.values() if TRANSITIONS[ring.state, trigger] is not ring.state
+        ]
+        about = {"changed": number, "changed_ns": time_ns, "changed_by": message.name}
+        return tuple(
+            self._put(ring, moved(ring, trigger, message.name)._replace(**about))  # type: ignore[arg-type]
+            for ring in others
+        )
 
-    def _move_all(self, trigger: Trigger) -> list[int]:
-        return [index for index, ring in self.by_index.items() if move(ring, trigger)]
-
-    def _answered(self, message: Message) -> None:
-        ring = self.by_index.get(message.ring) if message.ring is not None else None
-        if message.name == "GET_VRING_BASE" and ring is not None:
-            ring.base = message.number_in("num")
-
-
-OF_ALL: Mapping[str, Trigger] = {
-    "SET_FEATURES": Trigger.PLAIN_FEATURES,
-    "RESET_DEVICE": Trigger.RESET_DEVICE,
-    "RESET_OWNER": Trigger.RESET_OWNER,
-}
-OF_ONE: Mapping[str, Trigger] = {
-    "SET_VRING_KICK": Trigger.KICK,
-    "VRING_KICK": Trigger.INBAND_KICK,
-    "GET_VRING_BASE": Trigger.BASE,
-}
+    def _answered(self, message: Message) -> Changes:
+        ring = self.by_index.get(-1 if message.ring is None else message.ring)
+        return (self._put(ring, ring._replace(base=message.number_in("num"))),) if ring else ()
 
 
-def trigger_of(message: Message) -> Trigger | None:
-    """What a message triggers on its ring."""
-    if message.name == "SET_VRING_ENABLE":
-        return Trigger.ENABLE if message.number_in("num") else Trigger.DISABLE
-    return OF_ONE.get(message.name)
+def keep(indexes: set[int], index: int, belongs: bool) -> None:
+    """Have `index` among them, or not."""
+    if belongs:
+        indexes.add(index)
+    else:
+        indexes.discard(index)
 
 
-def move(ring: Ring, trigger: Trigger) -> bool:
-    """Apply `trigger`, and note the rule of each half that it decides; whether the state is another."""
-    effect, before = EFFECTS[trigger], ring.state
-    ring.state = TRANSITIONS[before, trigger]
+def moved(ring: Ring, trigger: Trigger, name: str) -> Ring:
+    """The ring after `trigger`, a message called `name`; each half that it decides has its rule."""
+    effect, rule = EFFECTS[trigger], rule_of(trigger, name)
+    changes: dict[str, object] = {"state": TRANSITIONS[ring.state, trigger]}
     if effect.started is not None:
-        ring.started_rule = effect.rule
+        changes |= {"started_rule": rule, "set_up": effect.started}
+        if effect.started:
+            changes |= {"called": False, "switched": False}
+        else:
+            changes["kick_sent"] = False
     if effect.enabled is not None:
-        ring.enabled_rule = effect.rule
-    return ring.state is not before
+        changes["enabled_rule"] = rule
+    return ring._replace(**changes)  # type: ignore[arg-type]
 
 
-def set_size(ring: Ring, message: Message) -> None:
-    """SET_VRING_NUM."""
-    ring.size = message.number_in("num")
-
-
-def set_base(ring: Ring, message: Message) -> None:
-    """SET_VRING_BASE."""
-    ring.base = message.number_in("num")
-
-
-def set_endian(ring: Ring, message: Message) -> None:
-    """SET_VRING_ENDIAN."""
-    ring.big_endian = bool(message.number_in("num"))
-
-
-def set_enable(ring: Ring, message: Message) -> None:
-    """SET_VRING_ENABLE."""
-    ring.enable_sent = bool(message.number_in("num"))
-
-
-def set_addresses(ring: Ring, message: Message) -> None:
-    """SET_VRING_ADDR; fields that are missing are 0."""
-    descriptor, used, available, log, flags = (
-        message.number_in(field) or 0 for field in ("descriptor", "used", "available", "log", "flags")
+def refused(before: Ring, after: Ring, message: Message) -> Ring:
+    """The ring as it was before a message that the back-end refused; what was sent stays told."""
+    kept = before._replace(
+        name=after.name,
+        enable_sent=after.enable_sent,
+        first=after.first,
+        changed=after.changed,
+        changed_ns=after.changed_ns,
+        changed_by=after.changed_by,
     )
-    ring.addresses = Addresses(descriptor, used, available, log, flags)
+    if before.started_rule != after.started_rule:
+        was = "started" if before.state.started else "stopped"
+        kept = kept._replace(started_rule=f"{was}: {message.name} was refused")
+    if before.enabled_rule != after.enabled_rule:
+        was = "enabled" if before.state.enabled else "disabled"
+        kept = kept._replace(enabled_rule=f"{was}: {message.name} was refused")
+    return kept
 
 
-def set_kick(ring: Ring, _message: Message) -> None:
+def set_size(ring: Ring, message: Message) -> Ring:
+    """SET_VRING_NUM."""
+    return ring._replace(size=message.number_in("num"), set_up=True)
+
+
+def set_base(ring: Ring, message: Message) -> Ring:
+    """SET_VRING_BASE."""
+    return ring._replace(base=message.number_in("num"), set_up=True)
+
+
+def set_endian(ring: Ring, message: Message) -> Ring:
+    """SET_VRING_ENDIAN."""
+    return ring._replace(big_endian=bool(message.number_in("num")), set_up=True)
+
+
+def set_addresses(ring: Ring, message: Message) -> Ring:
+    """SET_VRING_ADDR; fields that are missing are 0."""
+    addresses = Addresses._make(message.number_in(field) or 0 for field in Addresses._fields)
+    return ring._replace(addresses=addresses, set_up=True)
+
+
+def kick(ring: Ring, message: Message) -> Ring:
     """SET_VRING_KICK."""
-    ring.kick_sent = True
+    return moved(ring, Trigger.KICK, message.name)._replace(kick_sent=True)
 
 
-def unset_kick(ring: Ring, _message: Message) -> None:
+def call(ring: Ring, _message: Message) -> Ring:
+    """SET_VRING_CALL."""
+    return ring._replace(called=True) if ring.state.started else ring
+
+
+def enable(ring: Ring, message: Message) -> Ring:
+    """SET_VRING_ENABLE."""
+    on = bool(message.number_in("num"))
+    after = moved(ring, Trigger.ENABLE if on else Trigger.DISABLE, message.name)
+    return after._replace(enable_sent=on, switched=ring.switched or ring.state.started)
+
+
+def notify(ring: Ring, message: Message) -> Ring:
+    """VRING_KICK: it starts a ring as the first kick event does, and says nothing to one that runs."""
+    return ring if ring.state.started else moved(ring, Trigger.NOTIFY, message.name)
+
+
+def stop(ring: Ring, message: Message) -> Ring:
     """GET_VRING_BASE: a start needs a kick descriptor anew."""
-    ring.kick_sent = False
+    return moved(ring, Trigger.STOP, message.name)
 
 
-SETTINGS: Mapping[str, Callable[[Ring, Message], None]] = {
-    "SET_VRING_NUM": set_size,
-    "SET_VRING_BASE": set_base,
-    "SET_VRING_ENDIAN": set_endian,
-    "SET_VRING_ENABLE": set_enable,
-    "SET_VRING_ADDR": set_addresses,
-    "SET_VRING_KICK": set_kick,
-    "GET_VRING_BASE": unset_kick,
+def same(ring: Ring, _message: Message) -> Ring:
+    """A message that only names the ring."""
+    return ring
+
+
+EFFECT: Mapping[RingEffect, Callable[[Ring, Message], Ring]] = {
+    RingEffect.SIZE: set_size,
+    RingEffect.BASE: set_base,
+    RingEffect.ADDRESSES: set_addresses,
+    RingEffect.ENDIAN: set_endian,
+    RingEffect.KICK: kick,
+    RingEffect.NOTIFY: notify,
+    RingEffect.CALL: call,
+    RingEffect.ERROR: same,
+    RingEffect.ENABLE: enable,
+    RingEffect.STOP: stop,
+    RingEffect.NOTHING: same,
 }

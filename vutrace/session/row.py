@@ -1,31 +1,84 @@
-"""One line of a trace: a message or event, with everything the session knows about it."""
+"""One line of a trace: a message or event, with how things stood before it and what it changed."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vutrace.dissection.message import Message
 from vutrace.problems import Problem
-from vutrace.records import Event
+from vutrace.records import Event, Frame
 from vutrace.session.context import Context
+from vutrace.session.exchanges import Request
+from vutrace.session.fd_ledger import Holding
+from vutrace.session.memory import MemoryChange
+from vutrace.session.phases import Phase
+from vutrace.session.rings import RingChange
+from vutrace.session.state import SessionState
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A message or event in its place.
+class Changes:
+    """What a row changed: rings before and after, memory, descriptor slots that it filled.
+
+    `asked` is the request of this row if it is to be answered; `refused` the request that this row, an
+    acknowledgement with an error, undid.
+    """
+
+    rings: tuple[RingChange, ...] = ()
+    memory: MemoryChange | None = None
+    fds: tuple[Holding, ...] = ()
+    asked: Request | None = None
+    refused: Request | None = None
+
+
+NOTHING = Changes()
+
+
+class Row(NamedTuple):
+    """A message or event in its place. A tuple, since there is one for each record.
 
     `number` counts from 1 over the capture; `since_first_ns` is nanoseconds since its first record.
-    `context` is the negotiation before this row took effect on it. `ring` is the vring that a message is
-    about; an acknowledgement is about its request's. `reply_to` and `latency_ns` are
-    set on a reply whose request is known. `problems` are the message's own and the session's.
+    `context` is the negotiation before this row took effect on it; `state` is how everything stands after it,
+    and goes on to change with the session's next row; `changes` is what lies between. `ring` is the vring
+    that a message is about; an acknowledgement is about its request's. `request` is what a reply answers, if
+    it is known. `barrier` marks a request (and its reply) that only waits for the one before it. `problems`
+    are the message's own and the session's.
     """
 
     number: int
     since_first_ns: int
     what: Message | Event
     context: Context
+    state: SessionState
+    changes: Changes = NOTHING
     ring: int | None = None
     ring_name: str = ""
-    reply_to: int | None = None
-    latency_ns: int | None = None
-    phase: str | None = None
+    request: Request | None = None
+    phase: Phase | None = None
     loop: str | None = None
+    barrier: bool = False
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def record(self) -> Frame | Event:
+        """What was captured."""
+        return self.what if isinstance(self.what, Event) else self.what.frame
+
+    @property
+    def connection(self) -> int:
+        """The number of its connection."""
+        return self.record.connection
+
+    @property
+    def session(self) -> int:
+        """The number of its session on that connection."""
+        return self.record.session
+
+    @property
+    def reply_to(self) -> int | None:
+        """The row that a reply answers."""
+        return self.request.number if self.request else None
+
+    @property
+    def latency_ns(self) -> int | None:
+        """How long the answer took, in nanoseconds."""
+        return self.record.time_ns - self.request.time_ns if self.request else None

@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from vutrace.session.model import Step
-
-ENABLING = {"SET_VRING_ENABLE", "GET_FEATURES"}  # with the barrier of old back-ends
+from vutrace.session.model import Anomaly, Step
 
 
 class At(NamedTuple):
@@ -30,7 +28,7 @@ class Run:
     last: At
     steps: list[Step] = field(default_factory=list)
     once: dict[str, At] = field(default_factory=dict)  # what the table says is sent once, and where it was
-    troubles: list[str] = field(default_factory=list)
+    troubles: list[Anomaly] = field(default_factory=list)
 
     def add(self, at: At, step: Step, once: bool = False) -> None:
         """Put a message at the end."""
@@ -63,7 +61,8 @@ class Turn(Run):
     """What was sent for one unit: a queue pair, or a ring.
 
     `headed`: it began with a message about the device. `news`: it told a ring's enable state for the
-    first time or changed it.
+    first time or changed it. `switches` are the rings that it enabled or disabled; `only_switches`: there is
+    nothing else in it, but the barriers of front-ends without acknowledgements.
     """
 
     unit: int = 0
@@ -71,6 +70,8 @@ class Turn(Run):
     seen: set[tuple[str, int]] = field(default_factory=set)
     headed: bool = False
     news: bool = False
+    switches: set[int] = field(default_factory=set)
+    only_switches: bool = True
 
 
 @dataclass(slots=True)
@@ -91,4 +92,4 @@ class Pass:
 
 def restates(turn: Turn) -> bool:
     """Whether a turn only enables rings that were enabled before."""
-    return not turn.news and all(step.name in ENABLING and step.value in (None, 1) for step in turn.steps)
+    return not turn.news and turn.only_switches and all(step.value in (None, 1) for step in turn.steps)

@@ -1,6 +1,5 @@
 """One session of one connection: from connect to close."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from vutrace.dissection.device import Device
@@ -9,12 +8,14 @@ from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem
 from vutrace.protocol.wire import sender_of
 from vutrace.records import Channel, Connection, Event, EventKind
-from vutrace.session.context import Context, learn
-from vutrace.session.course import Course
-from vutrace.session.exchanges import Answer, Exchanges, unanswered
+from vutrace.session.context import Context
+from vutrace.session.exchanges import Answer, Request, is_barrier, is_refusal, owed, unanswered
 from vutrace.session.labels import Labels
-from vutrace.session.recognition import Guess, adopt, from_event, from_message, telling
-from vutrace.session.row import Row
+from vutrace.session.recognition import MESSAGE, Guess, adopt, from_event, from_message, telling
+from vutrace.session.row import NOTHING, Changes, Row
+from vutrace.session.state import SessionState
+
+NO_ANSWER = Answer(None)
 
 
 class Session:
@@ -30,65 +31,98 @@ class Session:
         endpoints: Connection | None = None,
         before: "Session | None" = None,
     ) -> None:
-        self.devices, self.endpoints = devices, endpoints
-        self.context = adopt(Context(), [said] if said else [before.guess] if before else [])
-        self.exchanges: dict[Channel, Exchanges] = defaultdict(Exchanges)
-        self.course: Course = Course(was_running=before is not None and before.course.running)
-        self.labels = Labels()
-        self.telling = telling(devices)
+        self._devices, self._endpoints = devices, endpoints
+        context = adopt(Context(), [said] if said else [before.guess] if before else [])
+        was_running = before is not None and before.state.course.running
+        self.state: SessionState = SessionState(context, was_running)
+        self._labels = Labels()
+        self._telling = telling(devices)
 
     @property
     def guess(self) -> Guess:
         """The device that this session is believed to be about."""
-        return Guess(self.context.device, self.context.reason, self.context.weight)
+        context = self.state.context
+        return Guess(context.device, context.reason, context.weight)
 
     def event(self, number: int, since_first_ns: int, event: Event) -> Row:
         """The row of an event; a close tells which replies were still owed."""
-        self.context = adopt(self.context, from_event(event, self.devices, self.endpoints))
-        problems = tuple(self.unanswered(event.channel)) if event.kind is EventKind.CLOSE else ()
-        return Row(number, since_first_ns, event, self.context, problems=problems)
+        state = self.state
+        state.context = adopt(state.context, from_event(event, self._devices, self._endpoints))
+        if event.kind is not EventKind.CLOSE:
+            return Row(number, since_first_ns, event, state.context, state)
+        problems = tuple(map(unanswered, state.close(event.channel)))
+        ended = Changes(state.rings.end()) if event.channel is Channel.MAIN else NOTHING
+        return Row(number, since_first_ns, event, state.context, state, ended, problems=problems)
 
     def message(self, number: int, since_first_ns: int, message: Message) -> Row:
         """The row of a message."""
-        if self.context.weight < 4 and message.name in self.telling:
-            self.context = adopt(self.context, from_message(message, self.devices))
-        before = self.context
-        answer = self.pair(number, message)
-        self.context = learn(before, message)
-        ring = message.ring
-        if ring is None and answer.request is not None:
-            ring = answer.request.ring
-        name, failures = self.ring_name(ring)
-        phase = self.course.phase(message, before)
+        state, reply = self.state, message.reply
+        if message.name in self._telling and state.context.weight <= MESSAGE:
+            state.context = adopt(state.context, from_message(message, self._devices))
+        before = state.context
+        lawful = message.frame.sender is sender_of(message.channel, reply)
+        answer = state.exchanges(message.channel).answer(message) if reply and lawful else NO_ANSWER
+        request = answer.request
+        ring = request.ring if request and message.ring is None else message.ring
+        phase = state.course.enter(message, before)
+        state.learn(message)
+        name, failures = self._ring_name(ring)
+        if reply:
+            barrier = bool(request and request.barrier)
+            changes = self._replied(number, since_first_ns, message, name, request)
+        else:
+            barrier, changes = self._requested(number, since_first_ns, message, name, before, lawful)
         return Row(
             number,
             since_first_ns,
             message,
             before,
+            state,
+            changes,
             ring,
             name,
-            answer.request.number if answer.request else None,
-            message.frame.time_ns - answer.request.time_ns if answer.request else None,
+            request,
             phase,
-            self.labels.of(message, phase, before.device),
-            problems=message.problems + answer.problems + failures,
+            self._labels.of(message, phase, before.device, barrier),
+            barrier,
+            message.problems + answer.problems + failures,
         )
 
-    def pair(self, number: int, message: Message) -> Answer:
-        """Note a request, or find the one that a reply answers."""
-        if message.frame.sender is not sender_of(message.channel, message.reply):
-            return Answer(None)
-        exchanges = self.exchanges[message.channel]
-        if message.reply:
-            return exchanges.answer(message)
-        exchanges.ask(number, message, self.context)
-        return Answer(None)
+    def _requested(
+        self, number: int, time_ns: int, message: Message, name: str, before: Context, lawful: bool
+    ) -> tuple[bool, Changes]:
+        """Whether a request is a barrier, and what it did."""
+        state, main = self.state, message.channel is Channel.MAIN
+        barrier = main and is_barrier(message, state.previous)
+        rings, memory, fds = state.act(number, time_ns, message, name)
+        state.sent[message.channel, message.request] += 1
+        if main:
+            state.course.leave(message)
+            state.previous = message
+        due = owed(message, before)
+        asked = (
+            Request(number, message, due, before, rings, memory, barrier) if lawful and due.possible else None
+        )
+        if asked:
+            state.ask(asked)
+        if not (rings or memory or fds or asked):
+            return barrier, NOTHING
+        return barrier, Changes(rings, memory, fds, asked)
 
-    def ring_name(self, ring: int | None) -> tuple[str, tuple[Problem, ...]]:
+    def _replied(
+        self, number: int, time_ns: int, message: Message, name: str, request: Request | None
+    ) -> Changes:
+        """What a reply did; a refusal undoes what was asked."""
+        if request and is_refusal(message):
+            return Changes(self.state.refuse(request), refused=request)
+        rings, _, fds = self.state.act(number, time_ns, message, name)
+        return Changes(rings, fds=fds) if rings or fds else NOTHING
+
+    def _ring_name(self, ring: int | None) -> tuple[str, tuple[Problem, ...]]:
         """The device's name of a ring, and what went wrong in asking its dissector."""
         if ring is None:
             return "", ()
-        known = self.context
+        known = self.state.context
         try:
             name = known.device.name_of_ring(ring, known.features or 0, known.queue_num or 0)
             if not (isinstance(name, str) and name.isprintable()):
@@ -96,12 +130,3 @@ class Session:
             return name, ()
         except Exception as error:  # a plug-in may raise anything; the trace goes on
             return f"q{ring}", (dissector_failed(known.device, error),)
-
-    def unanswered(self, closed: Channel) -> list[Problem]:
-        """The replies that can come no more: of a closed channel, or of all when the main one closed."""
-        ended = list(Channel) if closed is Channel.MAIN else [closed]
-        return [
-            unanswered(request)
-            for channel in ended
-            for request in self.exchanges.pop(channel, Exchanges()).overdue()
-        ]

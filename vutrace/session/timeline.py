@@ -3,134 +3,117 @@
 from collections.abc import Iterable, Mapping
 
 from vutrace.dissection.message import Message
-from vutrace.records import Channel, Connection, Event, EventKind
+from vutrace.records import Connection, Event
 from vutrace.session.ends import Ends
-from vutrace.session.exchanges import Owed, owed
-from vutrace.session.fd_ledger import FdLedger
-from vutrace.session.labels import pair_of, paired
-from vutrace.session.lanes import SESSION_END, Lanes
-from vutrace.session.memory import MAPPING, Memory
-from vutrace.session.model import ConnectionTimeline, Owing, RingLane, SessionTimeline, Timeline
+from vutrace.session.exchanges import Request
+from vutrace.session.labels import pair_of
+from vutrace.session.lanes import Lanes
+from vutrace.session.memory import MemoryChange
+from vutrace.session.model import ConnectionTimeline, Omitted, Owing, RingLane, SessionTimeline, Timeline
 from vutrace.session.negotiation import Negotiation
 from vutrace.session.phase_spans import PhaseSpans
-from vutrace.session.ring_states import RingState
-from vutrace.session.rings import OF_ALL, Ring, Rings
+from vutrace.session.rings import Ring
 from vutrace.session.row import Row
 
 SESSIONS_KEPT = 256
 OWING_KEPT = 64
+MEMORY_CHANGES_KEPT = 128
 
 
 class SessionBuilder:
-    """Everything about one session, fed with its rows."""
+    """Folds the rows of one session into what is drawn of it; how things stand it reads from the last row."""
 
     def __init__(self, row: Row, number: int) -> None:
         self.number, self.first, self.last = number, row, row
-        self.context = row.context
         self.rows = self.problems = 0
-        self.closed = False
-        self.rings, self.lanes, self.phases = Rings(), Lanes(), PhaseSpans()
-        self.negotiation, self.memory, self.fds = Negotiation(), Memory(), FdLedger()
-        self._owing: dict[int, Owing] = {}
-        self._running: set[int] = set()
-        self._stood: list[Ring] | None = None  # when the session ended
+        self.lanes, self.phases, self.negotiation = Lanes(), PhaseSpans(), Negotiation()
+        self.memory_changes = Ends[MemoryChange](MEMORY_CHANGES_KEPT)
+        self._running = False  # whether some ring ran before the row at hand
 
     def feed(self, row: Row) -> None:
         """Take a row."""
         self.last = row
         self.rows += 1
         self.problems += bool(row.problems)
-        self.context = row.context
         if isinstance(row.what, Event):
-            self._event(row, row.what)
+            if row.changes.rings or row.state.closed:
+                self.phases.end(row.since_first_ns, self._running)
         else:
             self._message(row, row.what)
-
-    def _event(self, row: Row, event: Event) -> None:
-        if event.kind is EventKind.CLOSE and event.channel is Channel.MAIN:
-            self.closed = True
-            self.phases.end(row.since_first_ns, bool(self._running))
-            self._stood = self.rings.values()
-            self._draw(self.rings.end(), row, SESSION_END)
+        for change in row.changes.rings:
+            self.lanes.state(change.after, row.number, row.since_first_ns)
+        self._running = bool(row.state.rings.running)
 
     def _message(self, row: Row, message: Message) -> None:
-        number, time_ns, spec, frame = row.number, row.since_first_ns, message.spec, message.frame
-        ring, asks = message.ring if spec.ring else None, not message.reply
-        running, news = bool(self._running), False
-        if ring is not None or spec.name in OF_ALL:
-            sent = self._enable_sent(ring)
-            changed = self.rings.feed(number, time_ns, message, row.ring_name)
-            news = sent != self._enable_sent(ring)
-            if ring is not None and asks:
-                self.lanes.mark(ring, number, time_ns, message)
-            self._draw(changed, row, spec.name)
-        self.phases.feed(row, message, ring, news, running)
-        self.negotiation.feed(number, message)
-        if spec.name in MAPPING:
-            self.memory.feed(number, time_ns, message)
-        if frame.fds or ring is not None or spec.name in MAPPING:
-            self.fds.feed(number, time_ns, message)
-        self._note_owed(row, message)
-
-    def _enable_sent(self, ring: int | None) -> bool | None:
-        known = self.rings.by_index.get(ring) if ring is not None else None
-        return known.enable_sent if known else None
-
-    def _draw(self, changed: Iterable[int], row: Row, name: str) -> None:
-        for index in changed:
-            ring = self.rings.by_index[index]
-            self.lanes.state(ring, row.number, row.since_first_ns, name)
-            if ring.state is RingState.RUNNING:
-                self._running.add(index)
-            else:
-                self._running.discard(index)
-
-    def _note_owed(self, row: Row, message: Message) -> None:
-        if message.reply:
-            self._owing.pop(row.reply_to or 0, None)
-        elif owed(message, row.context) is Owed.YES and len(self._owing) < OWING_KEPT:
-            debtor = message.frame.sender.peer
-            self._owing[row.number] = Owing(row.number, message.name, str(message.channel), debtor)
+        ring = message.ring
+        if ring is not None and not message.reply and row.changes.rings:
+            self.lanes.mark(ring, row.number, row.since_first_ns, message)
+        self.phases.feed(row, message, ring, is_news(row), self._running)
+        self.negotiation.feed(row, message)
+        if row.changes.memory:
+            self.memory_changes.append(row.changes.memory)
 
     def value(self) -> SessionTimeline:
         """The session so far; the builder is used up."""
-        end_ns = self.last.since_first_ns
-        if not self.closed:
-            self.phases.end(end_ns, bool(self._running))
+        end_ns, state = self.last.since_first_ns, self.last.state
+        self.phases.end(end_ns, bool(state.rings.running))
         self.lanes.end(end_ns)
-        phases, device = self.phases.phases, self.context.device
+        phases, context = self.phases.phases, state.context
+        owing = [*state.unpaid, *state.owing()]
         return SessionTimeline(
             number=self.number,
-            device=device.name,
-            device_reason=self.context.reason,
+            device=context.device.name,
+            device_reason=context.reason,
             first=self.first.number,
             last=self.last.number,
             start_ns=self.first.since_first_ns,
             end_ns=end_ns,
-            closed=self.closed,
+            closed=state.closed,
             rows=self.rows,
             problems=self.problems,
             phases=tuple(phases),
-            rings=tuple(map(self._lane, self._stood or self.rings.values())),
-            rounds=self.negotiation.rounds,
+            rings=tuple(map(self._lane, state.rings.values())),
+            rounds=tuple(self.negotiation.rounds),
             barriers=self.negotiation.barriers,
-            memory=tuple(self.memory.regions),
-            memory_changes=tuple(self.memory.changes),
-            fds=tuple(self.fds.slots.values()),
-            fds_received=self.fds.received,
-            owing=tuple(self._owing.values()),
-            status=self.context.status,
+            memory=tuple(state.memory.regions),
+            memory_changes=tuple(self.memory_changes),
+            fds=tuple(state.fds.slots.values()),
+            fds_received=state.fds.received,
+            owing=tuple(map(owing_of, owing[:OWING_KEPT])),
+            status=context.status,
             phases_omitted=phases.omitted,
             phases_cut=phases.cut,
-            kind=device,
+            kind=context.device,
+            omitted=Omitted(
+                rings=state.rings.omitted,
+                rounds=self.negotiation.rounds.omitted,
+                memory=state.memory.omitted,
+                memory_changes=self.memory_changes.omitted,
+                fds=state.fds.omitted,
+                owing=state.unpaid.omitted
+                + max(0, len(owing) - OWING_KEPT)
+                + sum(each.omitted for each in state.debts.values()),
+            ),
         )
 
     def _lane(self, ring: Ring) -> RingLane:
         lane = self.lanes.by_ring.get(ring.index)
-        pair = pair_of(ring.index) if paired(self.context.device) else None
+        pair = pair_of(ring.index) if self.last.state.context.device.pairs else None
         if lane is None:
             return RingLane(ring, pair, (), ())
         return RingLane(ring, pair, tuple(lane.spans), tuple(lane.marks))
+
+
+def is_news(row: Row) -> bool:
+    """Whether a message changed what was sent of a ring's enable state."""
+    return any(
+        (before.enable_sent if before else None) != after.enable_sent for before, after in row.changes.rings
+    )
+
+
+def owing_of(request: Request) -> Owing:
+    """A debt as it is told."""
+    return Owing(request.number, request.name, str(request.message.channel), request.debtor)
 
 
 class TimelineBuilder:
@@ -143,8 +126,7 @@ class TimelineBuilder:
 
     def feed(self, row: Row) -> None:
         """Take a row."""
-        what = row.what
-        place = what if isinstance(what, Event) else what.frame
+        place = row.record
         if not self.rows:
             self.first_ns = place.time_ns - row.since_first_ns
         self.rows += 1

@@ -8,6 +8,8 @@ between the loops.
 """
 
 from vutrace.session.ends import Ends
+from vutrace.session.labels import pair_of
+from vutrace.session.model import Anomaly
 from vutrace.session.runs import At, Pass, Run, Turn, restates, single
 
 PARTS_KEPT = 64
@@ -47,11 +49,12 @@ class Turns:
 
     def ring(self, at: At, name: str, ring: int, value: int | None, news: bool) -> None:
         """A message about a ring."""
-        unit = ring // 2 if self.paired else ring
+        unit = pair_of(ring) if self.paired else ring
         turn = self._turn
         if turn and turn.unit == unit and not self._again(turn, name, ring):
             if self._loose:
                 turn.join(self._loose)
+                turn.only_switches = False
         elif turn and unit not in self._turns and (unit > turn.unit or self._begins_as(turn, name)):
             turn = self._open(at, unit)
         else:
@@ -62,6 +65,10 @@ class Turns:
         turn.add(at, single(name, self._offset(ring), value))
         turn.rings.add(ring)
         turn.seen.add((name, ring))
+        if value is None:
+            turn.only_switches = False
+        else:
+            turn.switches.add(ring)
         turn.news |= news
 
     def touch(self, at: At) -> None:
@@ -70,11 +77,11 @@ class Turns:
         if run:
             run.last = at
 
-    def trouble(self, text: str) -> None:
+    def trouble(self, anomaly: Anomaly) -> None:
         """Something went wrong with what is open."""
         run = self._loose or self._turn
         if run and len(run.troubles) < TROUBLES_KEPT:
-            run.troubles.append(text)
+            run.troubles.append(anomaly)
 
     def flush(self) -> None:
         """Close everything: the phase is over."""
@@ -100,7 +107,7 @@ class Turns:
         turn = Turn(at, at, unit=unit)
         if self._loose:
             turn.precede(self._loose)
-            turn.headed = True
+            turn.headed, turn.only_switches = True, False
         self._turn = self._turns[unit] = turn
         return turn
 
@@ -111,6 +118,7 @@ class Turns:
             looping = any(turn.headed for turn in turns[1:])
             if looping or (self.heads and self.paired and len(turns) == 1):
                 turns[0].precede(before)
+                turns[0].only_switches = False
             else:
                 self.parts.append(before)
         if turns:
@@ -137,14 +145,21 @@ class Turns:
 
     def enabled_rings(self) -> set[int]:
         """The rings that a closed phase enabled."""
-        return {
-            ring
-            for part in self.parts
-            if isinstance(part, Pass)
-            for turn in part.turns
-            for name, ring in turn.seen
-            if name == "SET_VRING_ENABLE"
-        }
+        passes = (part for part in self.parts if isinstance(part, Pass))
+        return {ring for part in passes for turn in part.turns for ring in turn.switches}
+
+    def take_switches(self) -> "list[Run | Pass]":
+        """Take away the last loops, if all they do is to enable and disable rings, with what is behind."""
+        taken: list[Run | Pass] = []
+        for part in reversed(list(self.parts)):
+            if isinstance(part, Pass) and not all(turn.only_switches for turn in part.turns):
+                break
+            taken.insert(0, part)
+        while taken and not isinstance(taken[0], Pass):
+            del taken[0]
+        for _ in taken:
+            self.parts.pop()
+        return taken
 
     def take_enables(self, start: "Turns") -> Pass | None:
         """Move the last loop to `start` (both flushed) if it is how that start enables its rings.
@@ -169,6 +184,7 @@ class Turns:
         if all(turn.unit in own for turn in enables.turns):
             for turn in enables.turns:
                 own[turn.unit].precede(turn)
+                own[turn.unit].switches |= turn.switches
         else:
             parts.insert(0, enables)
         self.parts = Ends(PARTS_KEPT)

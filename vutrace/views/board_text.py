@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from vutrace.protocol.bits import DEVICE_STATUS, bit_names
 from vutrace.records import connection_letter
+from vutrace.session.exchanges import Request
 from vutrace.session.ring_states import RingState
 from vutrace.session.rings import Ring
-from vutrace.views.board import Board, Standing, Waiting
+from vutrace.views.board import Board, Standing
 from vutrace.views.colour import Paint, bare
 from vutrace.views.masks import protocol_names, virtio_names
 from vutrace.views.queues import enabled, fd, known
-from vutrace.views.speakers import CHANNELS
 from vutrace.views.text import count, duration, joined, printable
 
 COLUMNS = ("ring", "name", "size", "set up", "started", "enabled", "kick", "call", "last change")
@@ -65,7 +65,7 @@ def session_lines(board: Board, standing: Standing, now_ns: int, fold: bool) -> 
     """One session: what it is, what is negotiated, who owes what, its rings, what happened last."""
     yield Line(headline(board, standing), "heading")
     yield from (Line(f"{INDENT}{name:<10}{printable(text)}") for name, text in negotiated(standing))
-    for each in standing.waiting.values():
+    for each in standing.waiting:
         stalled = now_ns - each.time_ns >= STALLED_NS
         yield Line(f"{INDENT}{'waiting':<10}{waiting(each, now_ns)}", "problem" if stalled else "fds")
     yield from ring_lines(standing, fold)
@@ -75,17 +75,19 @@ def session_lines(board: Board, standing: Standing, now_ns: int, fold: bool) -> 
 
 def headline(board: Board, standing: Standing) -> str:
     """Who, which session, what, in which phase, how much."""
-    ends = board.endpoints.get(standing.connection)
+    context = standing.state.context
+    ends = board.endpoints.get(standing.last.connection)
     words = [
-        f"{connection_letter(standing.connection)}  session {standing.number}"
-        f"{' (closed)' if standing.closed else ''}",
-        standing.context.device.name if standing.context.reason else "device unknown",
-        f"phase {standing.phase}" if standing.phase else "no message yet",
+        f"{connection_letter(standing.last.connection)}  session {standing.last.session}"
+        f"{' (closed)' if standing.state.closed else ''}",
+        context.device.name if context.reason else "device unknown",
+        f"phase {standing.state.phase}" if standing.state.sent else "no message yet",
         count(standing.rows, "row"),
     ]
-    if rings := standing.rings.values():
-        running = sum(ring.state is RingState.RUNNING for ring in rings)
-        words.insert(-1, f"{running} of {count(len(rings), 'ring')} running")
+    if rings := standing.state.rings.values():
+        running = sum(ring.drawn == RingState.RUNNING for ring in rings)
+        verb = "were running" if standing.state.closed else "running"
+        words.insert(-1, f"{running} of {count(len(rings), 'ring')} {verb}")
     if standing.problems:
         words.append(f"{standing.problems} with problems")
     if ends:
@@ -95,7 +97,7 @@ def headline(board: Board, standing: Standing) -> str:
 
 def negotiated(standing: Standing) -> Iterator[tuple[str, str]]:
     """What both ends agreed on so far."""
-    context = standing.context
+    context = standing.state.context
     if context.features is not None:
         yield "features", f"{context.features:#x} {joined(virtio_names(context.device)(context.features))}"
     if context.protocol_features is not None:
@@ -105,16 +107,16 @@ def negotiated(standing: Standing) -> Iterator[tuple[str, str]]:
         yield "status", f"{context.status:#x} {joined(bit_names(context.status, DEVICE_STATUS))}"
 
 
-def waiting(request: Waiting, now_ns: int) -> str:
+def waiting(request: Request, now_ns: int) -> str:
     """Who owes what, and for how long."""
     passed = duration(max(0, now_ns - request.time_ns))
-    who, where = request.debtor.words, CHANNELS[request.channel]
+    who, where = request.debtor.words, request.message.channel.words
     return f"for {passed}: the {who} owes the reply to {request.name} [{request.number}] on the {where}"
 
 
 def ring_lines(standing: Standing, fold: bool) -> Iterator[Line]:
     """The table of rings; where it is to be short, neighbours that are alike have one line."""
-    rings = standing.rings.values()
+    rings = standing.state.rings.values()
     if not rings:
         return
     rows = [
@@ -172,7 +174,7 @@ def cells_of(ring: Ring, kick: str, call: str) -> tuple[str, ...]:
 
 def fd_of(standing: Standing, ring: Ring, role: str) -> str:
     """A ring's descriptor."""
-    return fd(standing.fds.of_ring(ring.index, role))
+    return fd(standing.state.fds.of_ring(ring.index, role))
 
 
 def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -8,6 +8,7 @@ from vutrace.dissection.device import Device
 from vutrace.dissection.layouts import layouts_of
 from vutrace.dissection.registry import Registry
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names, bit_numbers
+from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.messages import TABLES, layers_of
 from vutrace.protocol.payloads import Config
@@ -35,7 +36,6 @@ def tables(registry: Registry) -> dict[str, Value]:
         "LAYERS": layers.tables,
         "CODES": codes(),
         "LEARNT": learnt(),
-        "POSTCOPY": dict(context.POSTCOPY),
         "PROTOCOL_BITS": {"reply_ack": context.REPLY_ACK, "log_shmfd": context.LOG_SHMFD},
         "RING_PACKED": context.RING_PACKED.bit_length() - 1,
         "SENDERS": senders(),
@@ -122,8 +122,10 @@ def codes() -> Entry:
 def learnt() -> Entry:
     """What a session learns from a message: by its name and role, the fact and the field."""
     rows: dict[str, Value] = {}
-    for (name, reply), (fact, field) in context.LEARNT.items():
-        rows[f"{name} {'reply' if reply else 'request'}"] = [fact, field]
+    for row in FRONTEND_MESSAGES.values():
+        for role, told in (("request", row.learns), ("reply", row.reply_learns)):
+            if told:
+                rows[f"{row.name} {role}"] = [str(told.fact), told.field or told.value]
     return rows
 
 

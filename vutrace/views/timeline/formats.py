@@ -4,7 +4,7 @@ A format gives pieces of text or bytes, in order; what it needs beyond the timel
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from vutrace.views.colour import Paint, bare
 
 if TYPE_CHECKING:
-    from vutrace.session.model import RingLane, SessionTimeline, Timeline
+    from vutrace.session.model import Timeline
     from vutrace.session.row import Row
 
 
@@ -75,16 +75,3 @@ FORMATS: Mapping[str, Format] = {
 def format_of_suffix(suffix: str) -> Format:
     """The format of files that end so; text where none does."""
     return next((each for each in FORMATS.values() if suffix in each.suffixes), FORMATS["text"])
-
-
-def with_rings(timeline: "Timeline", wanted: "Callable[[RingLane], bool]") -> "Timeline":
-    """The timeline with the lanes of the wanted rings alone."""
-
-    def kept(session: "SessionTimeline") -> "SessionTimeline":
-        return replace(session, rings=tuple(lane for lane in session.rings if wanted(lane)))
-
-    connections = tuple(
-        replace(connection, sessions=tuple(map(kept, connection.sessions)))
-        for connection in timeline.connections
-    )
-    return replace(timeline, connections=connections)

@@ -11,7 +11,7 @@ from typing import Any
 from vutrace.outgoing import json_page
 from vutrace.records import connection_letter
 from vutrace.session.fd_ledger import Holding
-from vutrace.session.memory import MemoryChange
+from vutrace.session.memory import MemoryChange, Region
 from vutrace.session.model import (
     ConnectionTimeline,
     Iteration,
@@ -82,11 +82,12 @@ def session_json(session: SessionTimeline) -> Json:
         "rings": [lane_json(each) for each in session.rings],
         "rounds": [round_json(each) for each in session.rounds],
         "barriers": session.barriers,
-        "memory": [asdict(region) for region in session.memory],
+        "memory": [region_json(region) for region in session.memory],
         "memory_changes": [change_json(each) for each in session.memory_changes],
         "fds": [holding_json(each) for each in session.fds],
         "fds_received": session.fds_received,
         "owing": [asdict(each) for each in session.owing],
+        "omitted": asdict(session.omitted),
     }
 
 
@@ -120,7 +121,7 @@ def sequence_json(part: Sequence) -> Json:
         "first": part.first,
         "last": part.last,
         "messages": [step.name for step in part.steps for _ in range(step.count)],
-        "anomalies": list(part.anomalies),
+        "anomalies": list(map(str, part.anomalies)),
     }
 
 
@@ -146,7 +147,7 @@ def iteration_json(iteration: Iteration) -> Json:
         "last": iteration.last,
         "messages": iteration.messages,
         "steps": [step_json(each) for each in iteration.steps],
-        "anomalies": list(iteration.anomalies),
+        "anomalies": list(map(str, iteration.anomalies)),
     }
 
 
@@ -179,7 +180,7 @@ def ring_json(ring: Ring) -> Json:
         "kick_sent": ring.kick_sent,
         "size": ring.size,
         "base": ring.base,
-        "addresses": asdict(ring.addresses) if ring.addresses else None,
+        "addresses": ring.addresses._asdict() if ring.addresses else None,
         "changed": ring.changed,
         "changed_time": ring.changed_ns / SECOND,
         "changed_by": ring.changed_by,
@@ -219,14 +220,19 @@ def round_json(negotiated: Round) -> Json:
     }
 
 
+def region_json(region: Region) -> Json:
+    """A memory region with what backs it."""
+    return {**region._asdict(), "fd": asdict(region.fd) if region.fd else None}
+
+
 def change_json(change: MemoryChange) -> Json:
     """A change of the memory map."""
     return {
         "row": change.number,
         "time": change.time_ns / SECOND,
         "message": change.message,
-        "added": [asdict(region) for region in change.added],
-        "removed": [asdict(region) for region in change.removed],
+        "added": [region_json(region) for region in change.added],
+        "removed": [region_json(region) for region in change.removed],
     }
 
 

@@ -93,8 +93,8 @@ def anomaly_lines(part: Part, options: DrawingOptions) -> Iterator[str]:
     items = part.iterations if isinstance(part, Loop) else (part,)
     odd = [item for item in items if item.anomalies]
     for item in odd[:ANOMALIES_SHOWN]:
-        wrong = any(anomaly.startswith("[") for anomaly in item.anomalies)
-        line = f"{name_of(item)}{', '.join(item.anomalies)}"
+        wrong = any(anomaly.row is not None for anomaly in item.anomalies)
+        line = f"{name_of(item)}{', '.join(map(str, item.anomalies))}"
         yield from said(line, options, INDENT + 2, "problem" if wrong else "=")
     if len(odd) > ANOMALIES_SHOWN:
         yield f"{' ' * INDENT}  … {len(odd) - ANOMALIES_SHOWN} more differ"

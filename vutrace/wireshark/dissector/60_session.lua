@@ -69,12 +69,9 @@ end
 local function learn(context, message)
   if message.channel ~= "main" then return context end
   local fact, value = nil, nil
-  if POSTCOPY[message.name] ~= nil and not message.reply then
-    fact, value = "postcopy", POSTCOPY[message.name]
-  else
-    local row = LEARNT[message.name .. (message.reply and " reply" or " request")]
-    if row then fact, value = row[1], message.values[row[2]] end
-  end
+  local row = LEARNT[message.name .. (message.reply and " reply" or " request")]
+  if row then fact, value = row[1], message.values[row[2]] end
+  if row and type(row[2]) == "number" then value = row[2] end
   if not fact or value == nil or same(context[fact], value) then return context end
   local new = copy(context)
   new[fact] = value
@@ -91,7 +88,7 @@ local function owed(message, record, context)
   local rule = message.spec.rule
   if rule == "NEVER" then return nil end
   if rule == "ALWAYS" or (rule == "LOG" and has_protocol(context, PROTOCOL_BITS.log_shmfd)) then return "yes" end
-  if rule == "ACK_OR_POSTCOPY" and context.postcopy and not message.need_reply then
+  if rule == "ACK_OR_POSTCOPY" and context.postcopy == 1 and not message.need_reply then
     return record.nfds > 0 and "yes" or nil
   end
   if not message.need_reply then return nil end

@@ -140,7 +140,7 @@ def loop_data(loop: Loop) -> Json:
 
 def turn_data(turn: Iteration) -> list[Any]:
     """A turn."""
-    return [name_of(turn).rstrip(": "), turn.first, turn.last, ", ".join(turn.anomalies)]
+    return [name_of(turn).rstrip(": "), turn.first, turn.last, ", ".join(map(str, turn.anomalies))]
 
 
 def ring_data(lane: RingLane, fds: Fds) -> Json:

@@ -67,7 +67,7 @@ class Slices:
         """The turns of a phase's loops, one after the other."""
         for loop in phase.loops:
             for turn in loop.iterations:
-                facts = {"messages": turn.messages, "anomalies": list(turn.anomalies)}
+                facts = {"messages": turn.messages, "anomalies": list(map(str, turn.anomalies))}
                 start, end = self.times[turn.first], self.times[turn.last]
                 yield from self.slice(uuid, start, end, name_of(turn).rstrip(": "), facts)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from vutrace.dissection.message import Message
 from vutrace.records import Channel, Event, EventKind, Side
-from vutrace.session.exchanges import Owed, owed
+from vutrace.session.exchanges import Owed
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow, Annotator
 from vutrace.views.descriptors import identity
@@ -27,9 +27,8 @@ class Messages:
         """The packets of all rows."""
         for shown in Annotator().annotate_all(rows):
             what = shown.row.what
-            record = what if isinstance(what, Event) else what.frame
             if shown.row.number in self.times:
-                self.times[shown.row.number] = record.time_ns
+                self.times[shown.row.number] = shown.row.record.time_ns
             made = self.event(shown.row, what) if isinstance(what, Event) else self.message(shown, what)
             packets = list(made)
             yield from self.tracks.announced()
@@ -56,11 +55,11 @@ class Messages:
 
     def request(self, shown: AnnotatedRow, what: Message, speaker: Speaker) -> Iterator[bytes]:
         """A request, from where an arrow may begin."""
-        due, number = owed(what, shown.row.context), shown.row.number
+        asked, number = shown.row.changes.asked, shown.row.number
         kind = Type.INSTANT
-        if due is Owed.YES:
+        if asked and asked.owed is Owed.YES:
             kind, self._waiting[speaker] = Type.BEGIN, number
-        flow = None if due is Owed.NO else number
+        flow = number if asked else None
         uuid, facts = self.tracks.channel(*speaker), facts_of(shown, what)
         yield event(kind, uuid, what.frame.time_ns, what.name, facts, "request", flow=flow)
 

@@ -5,7 +5,6 @@ from itertools import count
 
 from vutrace.records import Channel, Side, connection_letter
 from vutrace.session.model import ConnectionTimeline, RingLane
-from vutrace.views.speakers import CHANNELS
 from vutrace.views.timeline.perfetto.track_event import process, track
 
 SESSIONS, MEMORY, RINGS = 0, 10, 11  # ranks from top to bottom; the channels stand between
@@ -38,7 +37,7 @@ class Tracks:
     def channel(self, connection: int, channel: Channel, sender: Side) -> int:
         """What one side says on one socket."""
         rank = 1 + 2 * list(Channel).index(channel) + (sender is Side.BACKEND)
-        return self._of(connection, (channel, sender), f"{CHANNELS[channel]}, {sender.words}", rank)
+        return self._of(connection, (channel, sender), f"{channel.words}, {sender.words}", rank)
 
     def memory(self, connection: int) -> int:
         """The memory map."""
