@@ -103,9 +103,24 @@ def exchange(front: socket.socket, back: socket.socket, times: int = 1) -> float
 
 def viewer_of(child: subprocess.Popen[bytes]) -> int:
     """The process that shows the rows."""
+    return children_of(child, Path(sys.executable).name.encode(), but=b"\0proxy\0")
+
+
+def recorder_of(child: subprocess.Popen[bytes]) -> int:
+    """The process that records."""
+    return children_of(child, b"\0proxy\0")
+
+
+def children_of(child: subprocess.Popen[bytes], words: bytes, but: bytes = b"\0\0") -> int:
+    """The one child whose command line says that."""
     path = Path(f"/proc/{child.pid}/task/{child.pid}/children")
-    wait_for(path.read_text)
-    return int(path.read_text().split()[0])
+
+    def found() -> list[int]:
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in path.read_text().split()}
+        return [int(pid) for pid, command in commands.items() if words in command and but not in command]
+
+    wait_for(found)
+    return found()[0]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -70,6 +70,7 @@ class EventKind(StrEnum):
     CLOSE = "close"  # the session ended; `sender` is the side that closed first
     ERROR = "error"
     NOTE = "note"
+    GAP = "gap"  # messages were forwarded and not recorded; the attributes tell how many, which and when
 
 
 @dataclass(frozen=True, slots=True)
