@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vutrace.proxy.counters import Count, Counters
+from vutrace.proxy.counters import WHOLE, Count, Counters
 from vutrace.proxy.share import fork
 
 LENGTH = struct.Struct("=Q")  # stands before each batch
@@ -88,8 +88,8 @@ class Child:
 
     @property
     def done(self) -> bool:
-        """Whether all that will be written is written."""
-        return bool(self.counters.values[Count.DONE])
+        """Whether nothing more will be written."""
+        return self.counters.values[Count.DONE] > 0
 
     @property
     def alive(self) -> bool:
@@ -97,7 +97,8 @@ class Child:
         return not select.select([self.ended], [], [], 0)[0]
 
     def finish(self, until_ns: int, grace: float, hurry: Callable[[], bool]) -> bool:
-        """Wait until it is done, which it should be at `until_ns` of the monotonic clock; whether it is.
+        """Wait until it is done, which it should be at `until_ns` of the monotonic clock; whether all is
+        written.
 
         `hurry`: it should be at once.
         """
@@ -109,7 +110,7 @@ class Child:
                 latest = min(latest, time.monotonic() + grace)
             select.select([self.ended], [self.fd] if self._queue else [], [], STEP_MS / 1000)
             self.drain()
-        return self.done
+        return self.counters.values[Count.DONE] == WHOLE
 
     def close(self) -> bool:
         """Give back what it was given; False if the process hangs in the system and stays for a while."""

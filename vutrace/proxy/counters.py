@@ -3,6 +3,8 @@
 import mmap
 from enum import IntEnum
 
+WHOLE, NOT_WHOLE = 1, 2
+
 
 class Count(IntEnum):
     """What is counted, and by whom."""
@@ -10,8 +12,11 @@ class Count(IntEnum):
     FREED = 0  # descriptors closed; by the recording process
     LOST = 1  # records that are neither in the capture nor in a gap; by the recording process
     STOPPED = 2  # 1: nothing is kept any more; by the recording process
-    DONE = 3  # 1: everything that will be written is written; by the recording process
+    DONE = 3  # WHOLE or NOT_WHOLE when nothing more is written; by the recording process
     UNTIL = 4  # CLOCK_MONOTONIC in ns at which it is to be done, 0 for never; by the relay
+
+
+WHOLE, NOT_WHOLE = 1, 2
 
 
 class Counters:

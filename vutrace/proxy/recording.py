@@ -17,7 +17,7 @@ from vutrace.capture.target import Target, is_regular
 from vutrace.capture.temporary import ELSEWHERE
 from vutrace.proxy.aside import Aside
 from vutrace.proxy.child import LENGTH, Ends
-from vutrace.proxy.counters import Count
+from vutrace.proxy.counters import NOT_WHOLE, WHOLE, Count
 from vutrace.proxy.encoder import Encoder
 from vutrace.proxy.gaps import FULL, LATE, Gaps
 from vutrace.proxy.looks import Close, Look, Mounts, Peers, Seen
@@ -75,8 +75,7 @@ class Recording:
                 self._say(f"records are lost: {error!r}")
             if items and items[-1][0] == What.END:
                 break
-        self._finish()
-        self._values[Count.DONE] = 1
+        self._values[Count.DONE] = WHOLE if self._finish() else NOT_WHOLE
 
     def _target(self, plan: Plan) -> Target | None:
         return Target(plan.fd, plan.path, self._say) if plan.path and is_regular(plan.path) else None
@@ -196,17 +195,19 @@ class Recording:
         with contextlib.suppress(BlockingIOError):
             os.write(self._ends.lines, text.encode(errors="replace") + b"\n")
 
-    def _finish(self) -> None:
+    def _finish(self) -> bool:
+        """Write what is left, or say what is not; False if the disk does not answer."""
         if not self._encoder or not self._writer:
-            return
+            return True
         self._tell_gaps(self._encoder, LATE if self._late() else FULL)
         until = self._values[Count.UNTIL] / 1e9 or time.monotonic() + END_SECONDS
         self._writer.drain(max(until, time.monotonic()) + LAST_SECONDS)
         for blocks in self._writer.skipped:
             self._gaps.blocks(blocks)
         self._tell_gaps(self._encoder, LATE)
-        self._writer.close(max(until, time.monotonic()) + LAST_SECONDS)
+        whole = self._writer.close(max(until, time.monotonic()) + LAST_SECONDS)
         self._values[Count.LOST] = self._lost + self._encoder.lost + self._writer.lost
+        return whole
 
 
 def _seen(item: Item) -> Seen | None:
