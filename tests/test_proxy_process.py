@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from proxy_lab import SECONDS, frames
-from proxy_process import PROXY, Process, Words, exchange, viewer_of
+from proxy_process import PROXY, Process, Words, exchange, memory_of, recorder_of, viewer_of
 
 from vutrace.records import Event
 
@@ -295,9 +295,8 @@ def test_memory_and_descriptors_do_not_grow(process: Process) -> None:
             exchange(front, back, 3)
             front.close()
             back.close()
-        time.sleep(0.2)
-        status = Path(f"/proc/{child.pid}/status").read_text()
-        memory = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+        time.sleep(1)  # what records may be behind
+        memory = memory_of(child.pid) + memory_of(recorder_of(child))
         return len(os.listdir(f"/proc/{child.pid}/fd")), memory
 
     before = cycles(100)

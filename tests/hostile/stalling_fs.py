@@ -3,7 +3,7 @@
     python stalling_fs.py DIRECTORY
 
 Mounts itself there (needs root, or a user namespace with it) and says "ready". Then it reads lines:
-`stall WORD…` leaves such requests (getattr, flush, ...) unanswered from now on, `fail WORD…` answers them with
+`stall WORD…` leaves such requests (getattr, flush) unanswered from now on, `fail WORD…` answers them with
 EIO, and `go` answers everything, also what waits. Each is acknowledged by its own line. It ends, and is
 unmounted, when its input does.
 """

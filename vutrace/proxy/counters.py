@@ -13,6 +13,7 @@ class Count(IntEnum):
     LOST = 1  # records that are neither in the capture nor in a gap; by the recording process
     STOPPED = 2  # 1: nothing is kept any more; by the recording process
     DONE = 3  # WHOLE or NOT_WHOLE when nothing more is written; by the recording process
+    BUSY = 5  # 1 while there is something to record; by the recording process
     UNTIL = 4  # CLOCK_MONOTONIC in ns at which it is to be done, 0 for never; by the relay
 
 

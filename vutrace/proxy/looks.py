@@ -17,6 +17,7 @@ from vutrace.sockets.inspect import describe, read_fdinfo
 from vutrace.sockets.process import describe_process, descriptors_readable
 
 UNKNOWN = FdInfo(FdKind.OTHER, name="(not known: its file system does not answer)")
+_SAFE = {FdKind.EVENTFD, FdKind.MEMFD, FdKind.SOCKET, FdKind.PIPE, FdKind.USERFAULTFD}
 _MOUNT = b"mnt_id:"
 
 
@@ -28,6 +29,10 @@ class Seen:
     fds: Sequence[int]
     closes: Sequence[bool]
     infos: list[FdInfo] = field(default_factory=list)
+
+    def safe(self) -> list[int]:
+        """Those whose close cannot hang."""
+        return [fd for fd, info in zip(self.fds, self.infos, strict=False) if info.kind in _SAFE]
 
     def closed(self) -> list[int]:
         """Those that are to be closed."""
@@ -119,16 +124,17 @@ class Look(Job[tuple[Seen, int], FdInfo]):
 
 
 class Close(Job[int, None]):
-    """Closes descriptors."""
+    """Closes descriptors; `safe` are those that have no file system behind them which could hang."""
 
-    def __init__(self, fds: Sequence[int], mounts: Mounts) -> None:
+    def __init__(self, fds: Sequence[int], mounts: Mounts, safe: set[int]) -> None:
         super().__init__(fds)
         self._mounts = mounts
+        self._safe = safe
         self._mount: dict[int, bytes] = {}
 
     def do(self, step: int) -> None:
         """See `Job`."""
-        mount = self._mount[step] = mount_of(step)
+        mount = self._mount[step] = b"" if step in self._safe else mount_of(step)
         self._mounts.close(step, mount)
 
     def keep(self, step: int, result: None) -> None:

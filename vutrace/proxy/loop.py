@@ -38,23 +38,25 @@ class Timer:
 
 
 class Waiting:
-    """Waits for what is ready: looks first where that pays, as recent sleeps tell."""
+    """Waits for what is ready: looks first where that pays, as recent sleeps tell, and `may_look` says so."""
 
-    def __init__(self, poll: Poll) -> None:
+    def __init__(self, poll: Poll, may_look: Callable[[], bool]) -> None:
         self._poll = poll
+        self._may_look = may_look
         self._short = 0
 
     def events(self) -> list[tuple[int, int]]:
         """Descriptors that are ready, at least one."""
         poll = self._poll
-        if self._short >= SHORT_SLEEPS:
+        if self._short >= SHORT_SLEEPS and self._may_look():
             for _ in range(LOOKS):
                 if events := poll(0, MANY):
                     return events
+            self._short = -1
         began = time.perf_counter()
         events = poll(-1, MANY)
         slept = time.perf_counter() - began
-        self._short = self._short + 1 if slept < SHORT_SECONDS and self._short < SHORT_SLEEPS else 0
+        self._short = min(self._short + 1, SHORT_SLEEPS) if slept < SHORT_SECONDS else 0
         return events
 
 
@@ -66,6 +68,9 @@ class Loop:
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
+        self.may_look: Callable[[], bool] = lambda: (
+            True
+        )  # when the processor is not needed for something else
         self._epoll = select.epoll()
         self._pumps: dict[int, Callable[[], object]] = {}
         self._others: dict[int, Callable[[int], object]] = {}
@@ -107,7 +112,7 @@ class Loop:
 
     def run(self) -> None:
         """Serve until `stop`."""
-        wait, pumps, others = Waiting(self._epoll.poll).events, self._pumps, self._others
+        wait, pumps, others = Waiting(self._epoll.poll, self.may_look).events, self._pumps, self._others
         fd = -1
         while not self._stopped:
             try:

@@ -87,6 +87,8 @@ class Recorder:
         self._values = child.counters.values
         watch = self._loop.watch
         watch(child.said, READ, self._listen, lambda _: self._listen())
+        # The other process gets on best while the relay sleeps.
+        self._loop.may_look = lambda: not self._values[Count.BUSY]
         watch(child.ended, READ, self._ended, lambda _: self._ended())
 
     # What was forwarded.

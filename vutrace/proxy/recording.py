@@ -27,6 +27,7 @@ from vutrace.proxy.writer import Writer
 from vutrace.sockets.passed import descriptors
 
 CHUNK = 1 << 20
+NICE = 10  # peers and the relay first; but it has to get on where all processors are taken
 ROOM_SECONDS = 0.01  # between looks whether the disk has caught up
 END_SECONDS = 2.0  # for what is queued, where the relay is gone and nobody waits
 LAST_SECONDS = 0.1  # for the last block
@@ -67,6 +68,7 @@ class Recording:
 
     def run(self) -> None:
         """Until the relay has sent everything, or is gone."""
+        os.nice(NICE)
         for items in self._batches():
             try:
                 self._take(items)
@@ -101,7 +103,9 @@ class Recording:
         poll.register(self._ends.batches, select.POLLIN)
         poll.register(relay, select.POLLIN)
         while True:
+            self._values[Count.BUSY] = 0
             ready = [fd for fd, _ in poll.poll()]
+            self._values[Count.BUSY] = 1
             if relay in ready:
                 break
             yield os.read(self._ends.batches, CHUNK)
@@ -123,7 +127,8 @@ class Recording:
             if item[0] == What.CLOSE:
                 closing += item[1]
         if closing:
-            self._aside.post(Close(closing, self._mounts))
+            safe = {fd for each in seen if each for fd in each.safe()}
+            self._aside.post(Close(closing, self._mounts, safe))
 
     def _look(self, seen: list[Seen]) -> set[int]:
         """Describe descriptors; those that another thread will have to close."""
