@@ -74,10 +74,14 @@ class Relay:
         sources = sources or open_pairs(options.pairs, options.socket_mode)
         try:
             self._fd = _open_capture(options)
-        except OSError:
+            self._open(sources)
+        except BaseException:
             for source in chain(*sources):
                 source.close()
             raise
+
+    def _open(self, sources: Sequence[tuple[Source, Source]]) -> None:
+        options = self._options
         self._loop = Loop(self._tell)
         bounds = Bounds(options.buffer // TO_RECORD, options.full_waits, options.messages, self._loop.stop)
         # First of all: there should be no thread yet when a process is made.
