@@ -33,26 +33,27 @@ FORGET, INIT, INTERRUPT, BATCH_FORGET = 2, 26, 36, 42
 ROOT, FILE = 1, 2
 SILENT = {FORGET, INTERRUPT, BATCH_FORGET}
 MNT_DETACH = 2
-SIZE = 4096
+SIZE = 4096  # of the file, at first
+SET_SIZE = 1 << 3  # FATTR_SIZE
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def attributes(node: int) -> bytes:
+def attributes(node: int, file_size: int) -> bytes:
     """struct fuse_attr: nothing of it is kept by the kernel."""
     kind = stat.S_IFDIR | 0o755 if node == ROOT else stat.S_IFREG | 0o644
     now = int(time.time())
-    size = 0 if node == ROOT else SIZE
+    size = 0 if node == ROOT else file_size
     return struct.pack("<QQQQQQIIIIIIIIII", node, size, 8, now, now, now, 0, 0, 0, kind, 1, 0, 0, 0, 4096, 0)
 
 
-def answer(opcode: int, node: int, body: bytes) -> bytes | int:
-    """What a request is answered with; a number is an error."""
+def answer(opcode: int, node: int, body: bytes, size: int) -> bytes | int:
+    """What a request is answered with, the file being of that size; a number is an error."""
     if opcode == INIT:
         return struct.pack("<IIIIHHIIHHI7I", 7, 31, 65536, 0, 12, 9, 65536, 1, 0, 0, 0, *[0] * 7)
     if opcode == OPCODES["lookup"]:
-        return struct.pack("<QQQQII", FILE, 0, 0, 0, 0, 0) + attributes(FILE)
+        return struct.pack("<QQQQII", FILE, 0, 0, 0, 0, 0) + attributes(FILE, size)
     if opcode in (OPCODES["getattr"], OPCODES["setattr"]):
-        return struct.pack("<QII", 0, 0, 0) + attributes(node)
+        return struct.pack("<QII", 0, 0, 0) + attributes(node, size)
     if opcode == OPCODES["open"]:
         return struct.pack("<QII", 1, 1, 0)  # FOPEN_DIRECT_IO: each write comes here
     if opcode == OPCODES["write"]:
@@ -70,6 +71,7 @@ class Server:
         options = f"fd={self.device},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
         if libc.mount(b"stalling", place.encode(), b"fuse.stalling", 6, options):
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), place)
+        self.size = SIZE
         self.stalled: set[int] = set()
         self.failing: set[int] = set()
         self.waiting: list[tuple[int, int, int, bytes]] = []
@@ -87,13 +89,25 @@ class Server:
 
     def reply(self, unique: int, opcode: int, node: int, body: bytes) -> None:
         """Answer it."""
-        told = errno.EIO if opcode in self.failing else answer(opcode, node, body)
+        told: bytes | int = errno.EIO
+        if opcode not in self.failing:
+            self.grow(opcode, body)
+            told = answer(opcode, node, body, self.size)
         error, data = (-told, b"") if isinstance(told, int) else (0, told)
         try:
             os.write(self.device, REPLY.pack(REPLY.size + len(data), error, unique) + data)
         except OSError as wrong:
             if wrong.errno != errno.ENOENT:  # whoever asked was interrupted
                 raise
+
+    def grow(self, opcode: int, body: bytes) -> None:
+        """The file's size after a write, or after it was set."""
+        if opcode == OPCODES["write"]:
+            _, offset, length = struct.unpack_from("<QQI", body)
+            self.size = max(self.size, offset + length)
+        elif opcode == OPCODES["setattr"]:
+            valid, _, _, size = struct.unpack_from("<IIQQ", body)
+            self.size = size if valid & SET_SIZE else self.size
 
     def order(self, words: list[str]) -> None:
         """A line of the input."""

@@ -19,7 +19,7 @@ STEP_MS = 20  # between looks, in the end, whether it is done
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class PipeEnds:
     """What the recording process has of it: where batches come from, where its lines go."""
 
     batches: int
@@ -35,7 +35,7 @@ class Child:
     lines, `ended` is readable when it ended. None of its methods waits, but `finish`.
     """
 
-    def __init__(self, record: Callable[[Ends], None]) -> None:
+    def __init__(self, record: Callable[[PipeEnds], None]) -> None:
         self.counters = Counters()
         self._batches, self.fd = os.pipe2(os.O_CLOEXEC)
         self.said, self._lines = os.pipe2(os.O_CLOEXEC)
@@ -43,7 +43,7 @@ class Child:
             fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         for end in (self.fd, self.said, self._lines):
             os.set_blocking(end, False)
-        ends = Ends(self._batches, self._lines, self.counters, os.getpid())
+        ends = PipeEnds(self._batches, self._lines, self.counters, os.getpid())
         try:
             self._pid = fork(lambda: record(ends))
             self.ended = os.pidfd_open(self._pid)

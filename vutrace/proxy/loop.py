@@ -37,7 +37,7 @@ class Timer:
         self.call = None
 
 
-class Waiting:
+class Readiness:
     """Waits for what is ready: looks first where that pays, as recent sleeps tell, and `may_look` says so."""
 
     def __init__(self, poll: Poll, may_look: Callable[[], bool]) -> None:
@@ -112,7 +112,7 @@ class Loop:
 
     def run(self) -> None:
         """Serve until `stop`."""
-        wait, pumps, others = Waiting(self._epoll.poll, self.may_look).events, self._pumps, self._others
+        wait, pumps, others = Readiness(self._epoll.poll, self.may_look).events, self._pumps, self._others
         fd = -1
         while not self._stopped:
             try:

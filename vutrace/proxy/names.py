@@ -34,7 +34,7 @@ def key_of(info: FdInfo) -> Key | None:
     return info.device, info.inode
 
 
-class Names(Job[int, dict[Key, int]]):
+class FdNumbers(Job[int, dict[Key, int]]):
     """Looks for descriptors that were described in their processes; `put` then writes down the numbers.
 
     `rests`: until when (monotonic clock) processes are left alone, because there was much to look at.

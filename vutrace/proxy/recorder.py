@@ -15,7 +15,7 @@ from itertools import islice
 from typing import cast
 
 from vutrace.framing import MAX_FDS, Message
-from vutrace.proxy.child import Child, Ends
+from vutrace.proxy.child import Child, PipeEnds
 from vutrace.proxy.counters import Count
 from vutrace.proxy.gaps import FULL, Gaps
 from vutrace.proxy.loop import READ, WRITE, Loop
@@ -53,7 +53,7 @@ class Recorder:
 
     def __init__(
         self,
-        record: Callable[[Ends, bool], None],
+        record: Callable[[PipeEnds, bool], None],
         loop: Loop,
         tell: Callable[[str], None],
         keeps: bool,

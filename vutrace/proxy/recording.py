@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from vutrace.capture.target import Target, is_regular
 from vutrace.capture.temporary import ELSEWHERE
 from vutrace.proxy.aside import Aside
-from vutrace.proxy.child import LENGTH, Ends
+from vutrace.proxy.child import LENGTH, PipeEnds
 from vutrace.proxy.counters import NOT_WHOLE, WHOLE, Count
 from vutrace.proxy.encoder import Encoder
 from vutrace.proxy.gaps import FULL, LATE, Gaps
 from vutrace.proxy.looks import Close, Look, Mounts, Peers, Seen
-from vutrace.proxy.names import Names
+from vutrace.proxy.names import FdNumbers
 from vutrace.proxy.pending import Item, What, unpack_origin
 from vutrace.proxy.writer import Writer
 from vutrace.sockets.passed import descriptors
@@ -49,7 +49,7 @@ class Plan:
 class Recording:
     """One run of the process; without a `plan` it only closes descriptors."""
 
-    def __init__(self, ends: Ends, plan: Plan | None) -> None:
+    def __init__(self, ends: PipeEnds, plan: Plan | None) -> None:
         self._ends = ends
         self._values = ends.counters.values
         self._lock = threading.Lock()
@@ -77,7 +77,19 @@ class Recording:
                 self._say(f"records are lost: {error!r}")
             if items and items[-1][0] == What.END:
                 break
-        self._values[Count.DONE] = WHOLE if self._finish() else NOT_WHOLE
+        whole = self._finish() and self._close_capture()
+        self._values[Count.DONE] = WHOLE if whole else NOT_WHOLE
+        # Whoever lets go of the table last closes what is left in it, and that should not be the relay.
+        self._aside.run(Close((), self._mounts, set()))
+
+    def _close_capture(self) -> bool:
+        """Here, because this may hang as well, or tell of writes that failed."""
+        try:
+            if self._plan:
+                os.close(self._plan.fd)
+        except OSError as error:
+            self._say(f"the capture may not be whole: {error.strerror or error}")
+        return True
 
     def _target(self, plan: Plan) -> Target | None:
         return Target(plan.fd, plan.path, self._say) if plan.path and is_regular(plan.path) else None
@@ -136,7 +148,7 @@ class Recording:
             return set()
         look = Look(seen, self._mounts)
         self._aside.run(look)
-        names = Names(seen, self._rests)
+        names = FdNumbers(seen, self._rests)
         self._aside.run(names)
         names.put()
         return set(look.stuck)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vutrace.capture.target import open_target
 from vutrace.capture.temporary import nameless
-from vutrace.proxy.child import Ends
+from vutrace.proxy.child import PipeEnds
 from vutrace.proxy.loop import Loop
 from vutrace.proxy.notes import Notes
 from vutrace.proxy.pair import Pair
@@ -162,7 +162,7 @@ class Relay:
     def _tell(self, text: str) -> None:
         self._notes.tell(text)
 
-    def _record(self, ends: Ends, keeps: bool) -> None:
+    def _record(self, ends: PipeEnds, keeps: bool) -> None:
         """What the recording process does."""
         from vutrace.proxy.recording import Plan, Recording
 
