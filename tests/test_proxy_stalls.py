@@ -5,16 +5,16 @@ import struct
 import pytest
 
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
-from vutrace.proxy.stalls import Place, Stalls
+from vutrace.proxy.stalls import SessionId, Stalls
 from vutrace.records import Channel, Event, EventKind, Side
 
 SECOND = 10**9
-HERE = Place(0, 1)
+HERE = SessionId(0, 1)
 NUMBERS = {row.name: row.number for row in FRONTEND_MESSAGES.values()}
 FRONT, BACK = Side.FRONTEND, Side.BACKEND
 
 
-def doing(_place: Place, side: Side) -> tuple[str, str]:
+def doing(_place: SessionId, side: Side) -> tuple[str, str]:
     """A process that is stopped."""
     return f"the {side.words} (peer, pid 9)", "is stopped (T)"
 

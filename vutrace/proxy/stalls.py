@@ -26,7 +26,7 @@ TABLES: dict[Channel, Table] = {Channel.MAIN: FRONTEND_MESSAGES, Channel.BACKEND
 MASK = struct.Struct("=Q")
 
 
-class Place(NamedTuple):
+class SessionId(NamedTuple):
     """A session of a connection."""
 
     connection: int
@@ -67,12 +67,14 @@ class Stalls:
     does now ("is stopped (T)", or "").
     """
 
-    def __init__(self, seconds: float, doing: Callable[[Place, Side], tuple[str, str]]) -> None:
+    def __init__(self, seconds: float, doing: Callable[[SessionId, Side], tuple[str, str]]) -> None:
         self._first_ns = int(seconds * 1e9)
         self._doing = doing
-        self._sessions: dict[Place, Waits] = {}
+        self._sessions: dict[SessionId, Waits] = {}
 
-    def frame(self, time_ns: int, place: Place, channel: Channel, sender: Side, data: bytes) -> Event | None:
+    def frame(
+        self, time_ns: int, place: SessionId, channel: Channel, sender: Side, data: bytes
+    ) -> Event | None:
         """Take a message; an event if it is a reply that was long in coming."""
         table = TABLES.get(channel)
         if table is None or len(data) < HEADER_SIZE:
@@ -92,7 +94,7 @@ class Stalls:
         return None
 
     def _answered(
-        self, time_ns: int, place: Place, waits: Waits, channel: Channel, spec: MessageSpec
+        self, time_ns: int, place: SessionId, waits: Waits, channel: Channel, spec: MessageSpec
     ) -> Event | None:
         debts = waits.debts.get(channel)
         debt = next((each for each in debts or () if each.spec is spec), None)
@@ -106,7 +108,7 @@ class Stalls:
         seconds = (time_ns - debt.since_ns) / 1e9
         return note(time_ns, place, debt, f"{who} answered {spec.name} after {seconds:.1f} s", seconds)
 
-    def over(self, place: Place) -> None:
+    def over(self, place: SessionId) -> None:
         """The session ended: nobody waits any more."""
         self._sessions.pop(place, None)
 
@@ -117,7 +119,7 @@ class Stalls:
                 if debt.due_ns(self._first_ns) <= now_ns:
                     yield self._said(place, debt, now_ns)
 
-    def _said(self, place: Place, debt: Debt, now_ns: int) -> Event:
+    def _said(self, place: SessionId, debt: Debt, now_ns: int) -> Event:
         seconds = (now_ns - debt.since_ns) / 1e9
         debt.told = max(1, (now_ns - debt.since_ns) // AGAIN_NS + 1)
         who, does = self._doing(place, debt.debtor)
@@ -140,7 +142,7 @@ def owed(spec: MessageSpec, need_reply: bool, protocol_features: int) -> bool:
     return need_reply and spec.rule is not ReplyRule.NEVER and bool(protocol_features & REPLY_ACK)
 
 
-def note(time_ns: int, place: Place, debt: Debt, text: str, seconds: float, does: str = "") -> Event:
+def note(time_ns: int, place: SessionId, debt: Debt, text: str, seconds: float, does: str = "") -> Event:
     """A row about a debt."""
     facts = {"stall": f"{seconds:.1f}", "request": debt.spec.name, "debtor": str(debt.debtor)}
     if does:

@@ -14,6 +14,7 @@ from vutrace.session.labels import Labels
 from vutrace.session.recognition import MESSAGE, Guess, adopt, from_event, from_message, telling
 from vutrace.session.row import NOTHING, Changes, Row
 from vutrace.session.state import SessionState
+from vutrace.session.told import told_of
 
 NO_ANSWER = Answer(None)
 
@@ -47,6 +48,8 @@ class Session:
     def event(self, number: int, since_first_ns: int, event: Event) -> Row:
         """The row of an event; a close tells which replies were still owed."""
         state = self.state
+        if event.kind is EventKind.OPEN and event.channel is Channel.MAIN:
+            state.told = told_of(event, self._devices, self._endpoints)
         state.context = adopt(state.context, from_event(event, self._devices, self._endpoints))
         if event.kind is not EventKind.CLOSE:
             return Row(number, since_first_ns, event, state.context, state)

@@ -11,14 +11,14 @@ from typing import NamedTuple
 from vutrace.sockets.process import read_proc
 
 # struct pidfd_info of linux/pidfd.h in its first version; the exit status since Linux 6.15.
-_INFO = struct.Struct("=QQ11Ii")
-_GET_INFO = 3 << 30 | _INFO.size << 16 | 0xFF << 8 | 11
-_EXIT = 1 << 3
-_EXITING = 4  # PF_EXITING
+INFO = struct.Struct("=QQ11Ii")
+GET_INFO = 3 << 30 | INFO.size << 16 | 0xFF << 8 | 11
+EXIT_INFO = 1 << 3
+EXITING = 4  # PF_EXITING
 EXIT_SECONDS = 0.05  # from closing its descriptors to its end
 
 
-class Status(NamedTuple):
+class ProcessState(NamedTuple):
     """The parts of /proc/PID/stat that are of interest; `code` is the wait status, 0 where it is hidden."""
 
     state: str
@@ -63,23 +63,23 @@ def ended(pid: int, pidfd: int) -> str:
 
 def exit_code(pidfd: int) -> int | None:
     """The wait status of a process that was waited for; None where the kernel does not tell."""
-    answer = bytearray(_INFO.pack(_EXIT, *[0] * 13))
+    answer = bytearray(INFO.pack(EXIT_INFO, *[0] * 13))
     try:
-        fcntl.ioctl(pidfd, _GET_INFO, answer)
+        fcntl.ioctl(pidfd, GET_INFO, answer)
     except OSError as error:
         if error.errno in (errno.ENOTTY, errno.EINVAL, errno.ESRCH):
             return None
         raise
-    told, *_, code = _INFO.unpack(answer)
-    return int(code) if told & _EXIT else None
+    told, *_, code = INFO.unpack(answer)
+    return int(code) if told & EXIT_INFO else None
 
 
-def status_of(pid: int) -> Status | None:
+def status_of(pid: int) -> ProcessState | None:
     """What /proc tells of a process; None where it is not there."""
     fields = read_proc(pid, "stat").rpartition(")")[2].split()
     if len(fields) < 50:
         return None
-    return Status(fields[0], bool(int(fields[6]) & _EXITING), int(fields[49]))
+    return ProcessState(fields[0], bool(int(fields[6]) & EXITING), int(fields[49]))
 
 
 def doing(pid: int, pidfd: int) -> str:
