@@ -1,5 +1,6 @@
 """Two sections side by side: what one has and the other has not, what says something else, what moved."""
 
+from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,12 @@ from vutrace.diff.tokens import Fact, Token
 # How often it comes in a row is the interrupts' doing: a guest masks and unmasks them.
 UNCOUNTED = "SET_VRING_CALL"
 NAMED = 12  # steps of a stretch that are told by name
-LONG = 5000  # steps from which on difflib may take frequent ones for noise, else it takes too long
+WORK = 1_000_000  # pairs of equal steps up to which two sections are laid side by side as wholes
+WINDOW = 200  # steps of each that are, where it would be more
+CROSSINGS = 200  # marks of a section for which it is told what crossed them
+
+Opcode = tuple[str, int, int, int, int]
+"""As difflib has them: what it is, from and to in A, from and to in B."""
 
 
 class EditKind(Enum):
@@ -53,6 +59,8 @@ def edits(a: Sequence[Token], b: Sequence[Token]) -> Iterator[Edit]:
             continue
         gone += [Unmatched(place, b1, a[place]) for place in range(a1, a2)]
         come += [Unmatched(place, a1, b[place]) for place in range(b1, b2)]
+    if not gone and not come:
+        return
     shared_a, shared_b = shared(a, gone), shared(b, come)
     pairs = paired(gone, come)
     yield from moves(a, b, [pair for pair in pairs if not pair[0].token.mark])
@@ -66,7 +74,7 @@ def edits(a: Sequence[Token], b: Sequence[Token]) -> Iterator[Edit]:
         yield Edit(EditKind.ONLY_B, only, row_before(a, first.missing), first.token.row)
 
 
-def opcodes(a: list[str], b: list[str]) -> Iterator[tuple[str, int, int, int, int]]:
+def opcodes(a: list[str], b: list[str]) -> Iterator[Opcode]:
     """As difflib's: what is equal, and what is not. What both begin and end with is cheap."""
     shorter = min(len(a), len(b))
     head = next((place for place in range(shorter) if a[place] != b[place]), shorter)
@@ -74,10 +82,29 @@ def opcodes(a: list[str], b: list[str]) -> Iterator[tuple[str, int, int, int, in
     tail = next((place for place in range(rest) if a[-1 - place] != b[-1 - place]), rest)
     inner_a, inner_b = a[head : len(a) - tail], b[head : len(b) - tail]
     yield "equal", 0, head, 0, head
-    matcher = SequenceMatcher(None, inner_a, inner_b, autojunk=max(len(inner_a), len(inner_b)) > LONG)
-    for tag, a1, a2, b1, b2 in matcher.get_opcodes():
-        yield tag, head + a1, head + a2, head + b1, head + b2
+    if inner_a or inner_b:
+        for tag, a1, a2, b1, b2 in aligned(inner_a, inner_b):
+            yield tag, head + a1, head + a2, head + b1, head + b2
     yield "equal", len(a) - tail, len(a), len(b) - tail, len(b)
+
+
+def aligned(a: list[str], b: list[str]) -> Iterator[Opcode]:
+    """difflib's opcodes; of sections that it would take too long for, a window's after another.
+
+    A window ends with the last step that both have in it, from which on the next one goes.
+    """
+    counts = Counter(a), Counter(b)
+    whole = sum(count * counts[1][key] for key, count in counts[0].items()) <= WORK
+    size = max(len(a), len(b)) if whole else WINDOW
+    at, bt = 0, 0
+    while at < len(a) or bt < len(b):
+        window = a[at : at + size], b[bt : bt + size]
+        codes = SequenceMatcher(None, *window, autojunk=False).get_opcodes()
+        if (at + size < len(a) or bt + size < len(b)) and len(codes) > 1 and codes[-1][0] != "equal":
+            codes.pop()
+        for tag, a1, a2, b1, b2 in codes:
+            yield tag, at + a1, at + a2, bt + b1, bt + b2
+        at, bt = at + codes[-1][2], bt + codes[-1][4]
 
 
 def countable(tokens: Sequence[Token]) -> list[Token]:
@@ -154,16 +181,19 @@ def crossings(
     Where one section has a mark more often, it is not known which is which; the mark's own section tells it.
     """
     counts = [Counter(token.key for token in tokens) for tokens in (a, b)]
-    for old, new in marks:
+    for old, new in marks[:CROSSINGS]:
         here = between(shared_places[0], old.place, new.missing)
         there = between(shared_places[1], new.place, old.missing)
         if here and there and counts[0][old.token.key] == counts[1][old.token.key]:
             yield moved(a, b, here, there)
+    if more := marks[CROSSINGS:]:
+        words, (old, new) = f"{len(more)} more stand elsewhere", more[0]
+        yield Edit(EditKind.SAYS, "the device", old.token.row, new.token.row, "its steps", words, words)
 
 
 def between(found: list[int], mark: int, other: int) -> list[int]:
-    """Those from a mark to the place where another section has it."""
-    return [place for place in found if min(mark, other) <= place < max(mark, other)]
+    """Those from a mark to the place where another section has it; `found` is in order."""
+    return found[bisect_left(found, min(mark, other)) : bisect_left(found, max(mark, other))]
 
 
 def together(pairs: list[Pair]) -> Iterator[list[Pair]]:

@@ -1,7 +1,7 @@
 """Two accounts of a session compared, section by section; equal differences of several rings are one."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from statistics import median
 
@@ -19,12 +19,17 @@ INDEXES = {("GET_VRING_BASE", "reply num"), ("ring", "base")}
 
 @dataclass(slots=True)
 class Change:
-    """One difference, where it was found first; `names` are the rings that have it, `count` how often."""
+    """One difference, where it was found first; `rings` have it, `count` is how often."""
 
     subject: str
     edit: Edit
-    names: tuple[str, ...] = ()
+    rings: dict[str, None] = field(default_factory=dict)
     count: int = 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The rings that have it, in order."""
+        return tuple(self.rings)
 
     @property
     def what(self) -> str:
@@ -90,13 +95,12 @@ def couples(a: Account, b: Account) -> Iterator[tuple[Section | None, Section | 
 def note(found: dict[Found, Change], section: Section, edit: Edit) -> None:
     """Add a difference, or count it with one that says the same."""
     key = section.subject, edit.kind, edit.step, edit.fact, edit.a, edit.b
-    names = (section.name,) if section.name else ()
     known = found.get(key)
     if known is None:
-        found[key] = Change(section.subject, edit, names)
-        return
+        known = found[key] = Change(section.subject, edit, count=0)
     known.count += 1
-    known.names += tuple(name for name in names if name not in known.names)
+    if section.name:
+        known.rings[section.name] = None
 
 
 def place(change: Change, first_a: int, first_b: int) -> tuple[bool, int, int]:

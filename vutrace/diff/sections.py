@@ -16,6 +16,7 @@ from vutrace.session.timeline import TimelineBuilder
 
 MARKS = ("SET_STATUS", "SET_FEATURES")
 PHASES, FINAL_RING, END = "phases", "ring at the end", "the end"
+MARKS_KEPT = 8  # at each end of those that follow each other
 SHAPES = "loops", "sent once"
 """What phases tell of the messages in them."""
 LAST = (PHASES, FINAL_RING, END)
@@ -143,10 +144,12 @@ def phase_token(phase: PhaseSpan) -> Token:
 
 def memory(session: SessionTimeline) -> Iterator[Token]:
     """The maps that were in force one after the other, whichever messages brought them."""
-    regions: list[Region] = []
+    regions: dict[Region, str] = {}
     for change in session.memory_changes:
-        regions = [region for region in regions if region not in change.removed] + list(change.added)
-        yield Token("map", {"regions": frozenset(map(region_words, regions))}, change.number)
+        for region in change.removed:
+            regions.pop(region, None)
+        regions |= {region: region_words(region) for region in change.added}
+        yield Token("map", {"regions": frozenset(regions.values())}, change.number)
 
 
 def region_words(region: Region) -> str:
@@ -154,23 +157,47 @@ def region_words(region: Region) -> str:
     return f"{region.size:#x} bytes at {region.guest_address:#x}"
 
 
+class Marks:
+    """The device's steps that every ring passes, each put into a ring's section when the ring goes on.
+
+    A ring that stands still while thousands pass has the first and the last of them.
+    """
+
+    def __init__(self, rings: Iterable[int]) -> None:
+        self.all: list[Token] = []
+        self._passed = dict.fromkeys(rings, 0)
+        self._between: dict[tuple[int, int], Token] = {}
+
+    def passed_by(self, ring: int) -> list[Token]:
+        """Those since it went on last."""
+        first, last = self._passed.get(ring, len(self.all)), len(self.all)
+        self._passed[ring] = last
+        if last - first <= 2 * MARKS_KEPT:
+            return self.all[first:]
+        cut = first + MARKS_KEPT, last - MARKS_KEPT
+        if cut not in self._between:
+            more = f"{cut[1] - cut[0]} steps of the device"
+            self._between[cut] = Token(more, row=self.all[cut[0]].row, mark=True)
+        return [*self.all[first : cut[0]], self._between[cut], *self.all[cut[1] :]]
+
+
 def messages(session: SessionTimeline, script: Script) -> Iterator[Section]:
     """The device's messages, each ring's, and those of the channels that were passed."""
     names = {lane.ring.index: lane.ring.name or str(lane.ring.index) for lane in session.rings}
     about_device: list[Token] = []
     about_rings: dict[int, list[Token]] = {index: [] for index in names}
-    given: dict[int, int | None] = {}
+    marks, given = Marks(names), dict[int, int | None]()
     for exchange in script.main:
         token, ring = with_base(token_of(exchange), exchange, given), exchange.message.ring
         if ring is not None:
-            about_rings.setdefault(ring, []).append(token)
+            about_rings.setdefault(ring, []).extend([*marks.passed_by(ring), token])
             continue
         about_device.append(token)
         if exchange.message.name in MARKS:
-            for tokens in about_rings.values():
-                tokens.append(Token(token.key, row=token.row, mark=True))
+            marks.all.append(Token(token.key, row=token.row, mark=True))
     yield Section("messages", about_device)
     for index, tokens in sorted(about_rings.items()):
+        tokens += marks.passed_by(index)
         yield Section("ring", tokens, index, names.get(index, str(index)))
     for channel in (Channel.BACKEND, Channel.GPU):
         side = [token_of(each) for each in script.side if each.message.channel is channel]

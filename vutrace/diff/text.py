@@ -12,6 +12,7 @@ from vutrace.records import connection_letter
 from vutrace.session.row import Row
 
 ONLY = {EditKind.ONLY_A: "only in A", EditKind.ONLY_B: "only in B"}
+NAMED = 40  # rings of one difference that are told by name
 Line = Callable[[Row], str]
 """A row as it is shown."""
 
@@ -59,7 +60,9 @@ def change_lines(change: Change, pair: Pairing, line: Line) -> Iterator[str]:
 def heading(change: Change) -> str:
     """What differs, of which rings."""
     subject = change.subject.replace("ring", "rings", 1) if len(change.names) > 1 else change.subject
-    return f"{' '.join((subject, *change.names))}, {change.what}"
+    names = change.names
+    more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+    return f"{' '.join([subject, *names[:NAMED], *more])}, {change.what}"
 
 
 def both_sides(edit: Edit) -> str:
