@@ -9,7 +9,7 @@ from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.registry import load
 from vutrace.records import Channel, Connection, Event, EventKind, Frame, Side
 from vutrace.session.command_line import path_of, relevant
-from vutrace.session.recognition import from_user
+from vutrace.session.recognition import from_user, telling
 from vutrace.session.row import Row
 from vutrace.session.session import Session
 from vutrace.session.tracker import Tracker
@@ -100,7 +100,12 @@ def test_the_reason_shows_what_was_seen() -> None:
 def test_each_sides_command_is_read_with_that_sides_path() -> None:
     ends = Connection(0, "listen:/run/vm/vu.sock2", "connect:/run/vm/vu.sock")
     opened = Event(0, 0, 1, EventKind.OPEN, "open", attributes={"frontend_command": QEMU})
-    assert Session(REGISTRY.devices, endpoints=ends).event(1, 0, opened).context.device.name == "blk"
+    assert (
+        Session(REGISTRY.devices, telling(REGISTRY.devices), endpoints=ends)
+        .event(1, 0, opened)
+        .context.device.name
+        == "blk"
+    )
 
 
 @pytest.mark.parametrize(
@@ -180,7 +185,7 @@ def test_a_ring_name_that_raises_is_a_problem_on_the_row() -> None:
         raise ZeroDivisionError("no rings")
 
     device = Device("acme", ring_name=broken, evidence=Evidence())
-    session = Session([device], said=from_user(device))
+    session = Session([device], telling([device]), said=from_user(device))
     frame = message(8, struct.pack("<II", 3, 256))
 
     row = session.message(1, 0, Dissector()(frame))

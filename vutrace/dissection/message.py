@@ -6,7 +6,7 @@ from vutrace.dissection.decoder import Fields
 from vutrace.problems import Problem
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.spec import MessageSpec
-from vutrace.protocol.wire import HEADER_SIZE, NOFD, RING_MASK, WIRES, is_reply
+from vutrace.protocol.wire import HEADER_SIZE, NOFD, RING_MASK, WIRES, is_reply, sender_of
 from vutrace.records import Channel, Event, Frame, FrameFlag
 
 
@@ -37,7 +37,7 @@ class Message(NamedTuple):
     by name as far as they were whole (never changed: equal messages share them), `rest` the bytes behind
     them. `problems` say what is wrong with the message by itself. `name` is without VHOST_USER_. `reply`
     tells that it answers a request, `need_reply` that the sender asks for an acknowledgement; `ring` is the
-    vring that it is about.
+    vring that it is about; `lawful`: it came from the side that sends such on its channel.
     """
 
     frame: Frame
@@ -52,6 +52,7 @@ class Message(NamedTuple):
     reply: bool
     need_reply: bool
     ring: int | None
+    lawful: bool
 
     @classmethod
     def of(
@@ -71,7 +72,7 @@ class Message(NamedTuple):
         ring = ring_in(fields) if spec.ring else None
         return cls(
             *(frame, spec, flags, layer, fields, rest, problems),
-            *(spec.name, channel, reply, need_reply, ring),
+            *(spec.name, channel, reply, need_reply, ring, frame.sender is sender_of(channel, reply)),
         )
 
     def again(self, frame: Frame) -> "Message":

@@ -4,10 +4,10 @@ The rows say it (see spec.py); session, views, replay, diff, relay and the Wires
 """
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 
-class RingEffect(Enum):
+class RingEffect(StrEnum):
     """What a request does to the ring that it names, or to all rings ("Ring states")."""
 
     SIZE = "sets the size"
@@ -29,7 +29,7 @@ class RingEffect(Enum):
 OF_ALL_RINGS = frozenset({RingEffect.DEFAULT_ENABLE, RingEffect.RESET_DEVICE, RingEffect.RESET_OWNER})
 
 
-class MemoryEffect(Enum):
+class MemoryEffect(StrEnum):
     """What a request does to the memory map ("Memory region description")."""
 
     TABLE = "replaces all regions"
@@ -59,7 +59,7 @@ class Learns:
     value: int = 0
 
 
-class Purpose(Enum):
+class Purpose(StrEnum):
     """What a front-end's request is for, in the course of a device; `session/acts.py` has the rules."""
 
     ASK = "asks or tells, at any time"

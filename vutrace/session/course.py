@@ -1,7 +1,7 @@
 """Follows a session through its phases: the phase of each message, decided as it comes."""
 
 from vutrace.dissection.message import Message
-from vutrace.protocol.effects import Fact, RingEffect
+from vutrace.protocol.effects import Purpose, RingEffect
 from vutrace.records import Channel, Side
 from vutrace.session.acts import DRIVER_OK, Known, act_of
 from vutrace.session.context import Context
@@ -10,6 +10,9 @@ from vutrace.session.rings import Rings
 
 # Longer than a back-end takes between two messages of one start, shorter than a driver does anything.
 PAUSE_NS = 100_000_000
+
+
+ENDS = frozenset({RingEffect.STOP, RingEffect.RESET_DEVICE})
 
 
 class Course:
@@ -51,7 +54,7 @@ class Course:
         known.context = context
         act = act_of(message, known)
         # While pages are logged, what happens happens in a migration.
-        if act in (Act.OPERATE, Act.RESUME) and known.phase is Phase.MIGRATION and known.logging:
+        if known.phase is Phase.MIGRATION and act in (Act.OPERATE, Act.RESUME) and known.logging:
             act = Act.ASK
         known.phase = following(known.phase, act)
         if message.spec.ring:
@@ -61,8 +64,8 @@ class Course:
     def leave(self, message: Message) -> None:
         """A request has taken effect on the rings."""
         known, spec = self._known, message.spec
-        if spec.tells(Fact.STATUS, reply=False):
+        if spec.purpose is Purpose.STATUS:
             known.driver_ok = bool((message.number_in("status") or 0) & DRIVER_OK)
-        elif spec.effect in (RingEffect.STOP, RingEffect.RESET_DEVICE) and not known.started:
+        elif spec.effect in ENDS and not known.started:
             # With the last of its rings the driver is gone, or the guest is paused.
             known.driver_ok = known.was_running = False

@@ -1,8 +1,9 @@
 """Pairs replies with requests, and knows who owes one ("Communication", "REPLY_ACK")."""
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from vutrace.dissection.message import Message
 from vutrace.problems import Problem, Rule, Severity
@@ -54,8 +55,7 @@ class Owed(Enum):
         return self is not Owed.NO
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request that waits for its reply, perhaps overtaken by a later one's; `number` is its row.
 
     `message` is the request itself and `context` the negotiation before it; `rings` and `memory` are what it
@@ -103,6 +103,8 @@ class Answer:
 def owed(message: Message, context: Context) -> Owed:
     """Whether `message`, a request, is to be answered."""
     match message.spec.rule:
+        case ReplyRule.ACK:
+            pass
         case ReplyRule.NEVER:
             return Owed.NO
         case ReplyRule.ALWAYS:
@@ -144,7 +146,7 @@ class Exchanges:
             if earlier.owed is Owed.YES:  # one that may be left unanswered was
                 passed.append(earlier)
         self.waiting.extendleft(
-            each if each.overtaken else replace(each, overtaken=True) for each in reversed(passed)
+            each if each.overtaken else each._replace(overtaken=True) for each in reversed(passed)
         )
         return Answer(found, tuple(overtaking(each) for each in passed if not each.overtaken))
 

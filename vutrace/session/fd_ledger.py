@@ -1,7 +1,7 @@
 """The ledger of descriptors: which message brought which one, for what, and what it replaced."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.effects import MemoryEffect, RingEffect
@@ -14,8 +14,7 @@ KICK = "kick"
 RING_FDS = frozenset({RingEffect.KICK, RingEffect.CALL, RingEffect.ERROR})  # those that NOFD takes away
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """A place for one descriptor: a role, of a ring or of a memory region by guest address."""
 
     role: str
@@ -23,8 +22,7 @@ class Slot:
     region: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(NamedTuple):
     """What a slot holds: `fd` (None with NOFD), since row `number`; `generation` counts what was sent.
 
     `replaced` is what was there before.
@@ -57,7 +55,7 @@ class FdLedger:
                 self._release(message.ring)
             elif message.spec.memory is not None:
                 self._unmap(message)
-        held = (self._put(slot, fd, number, time_ns, message.name) for slot, fd in entries(message))
+        held = [self._put(slot, fd, number, time_ns, message.name) for slot, fd in entries(message)]
         return tuple(filter(None, held))
 
     def of_ring(self, ring: int, role: str) -> Holding | None:
@@ -69,9 +67,8 @@ class FdLedger:
         if before is None and len(self.slots) >= ENTRIES_KEPT:
             self.omitted += 1
             return None
-        new = Holding(slot, fd, number, time_ns, name)
-        if before is not None:
-            new = replace(new, generation=before.generation + 1, replaced=before.fd)
+        again = (before.generation + 1, before.fd) if before else (1, None)
+        new = Holding(slot, fd, number, time_ns, name, *again)
         self.slots[slot] = new
         return new
 

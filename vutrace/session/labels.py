@@ -5,6 +5,8 @@ where a front-end sets the pairs up one after the other (QEMU has a vhost_dev fo
 the message that opened the phase comes again after messages about rings. Until then it has no label.
 """
 
+from functools import lru_cache
+
 from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
 from vutrace.records import Channel
@@ -14,6 +16,12 @@ from vutrace.session.phases import Phase
 def pair_of(ring: int) -> int:
     """A ring's queue pair: 2n receives, 2n + 1 transmits."""
     return ring // 2
+
+
+@lru_cache(4096)
+def about(ring: int, pairs: bool) -> str:
+    """The label of a message about a ring."""
+    return f"pair {pair_of(ring)} ring {ring}" if pairs else f"ring {ring}"
 
 
 class Labels:
@@ -45,10 +53,9 @@ class Labels:
 
     def _about(self, ring: int, device: Device) -> str:
         self._rings_seen = True
-        if not device.pairs:
-            return f"ring {ring}"
-        self._pair = pair_of(ring)
-        return f"pair {self._pair} ring {ring}"
+        if device.pairs:
+            self._pair = pair_of(ring)
+        return about(ring, device.pairs)
 
     def _beside(self, name: str, pairs: bool) -> str | None:
         if not self._opener:

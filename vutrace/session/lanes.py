@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.effects import RingEffect
+from vutrace.quick import quick
 from vutrace.session.model import Mark, Span
 from vutrace.session.rings import Ring
 
@@ -25,6 +26,9 @@ KINDS: Mapping[RingEffect | None, str] = {
     RingEffect.STOP: "stop",
     RingEffect.ENABLE: "enable 0",  # or 1, by its value
 }
+
+
+quick_mark, quick_span = quick(Mark), quick(Span)
 
 
 def kind_of(message: Message) -> str:
@@ -53,16 +57,17 @@ class Lanes:
         """A message about ring `index`."""
         lane = self.by_ring.setdefault(index, Lane())
         self._count += add_mark(
-            lane.marks, Mark(kind_of(message), message.name, row, time_ns, row), self.grain
+            lane.marks, quick_mark(kind_of(message), message.name, row, time_ns, row, 1), self.grain
         )
         self._bound()
 
     def state(self, ring: Ring, row: int, time_ns: int) -> None:
         """Ring `ring` is now as it says, since `row`."""
         lane = self.by_ring.setdefault(ring.index, Lane())
-        if not lane.spans or lane.spans[-1].state != ring.drawn:
+        drawn = ring.drawn
+        if not lane.spans or lane.spans[-1].state != drawn:
             rule = f"{ring.started_rule}; {ring.enabled_rule}"
-            self._count += add_span(lane.spans, Span(ring.drawn, time_ns, time_ns, row, rule), self.grain)
+            self._count += add_span(lane.spans, quick_span(drawn, time_ns, time_ns, row, rule, 1), self.grain)
             self._bound()
 
     def end(self, time_ns: int) -> None:
@@ -70,7 +75,10 @@ class Lanes:
         for lane in self.by_ring.values():
             ends = [*(span.start_ns for span in lane.spans[1:]), time_ns]
             pairs = zip(lane.spans, ends, strict=False)
-            lane.spans = [replace(span, end_ns=end) for span, end in pairs]
+            lane.spans = [
+                quick_span(span.state, span.start_ns, end, span.first, span.rule, span.changes)
+                for span, end in pairs
+            ]
 
     def _bound(self) -> None:
         # Each lane keeps a span and a mark at least, so that many rings may stay above the bound.

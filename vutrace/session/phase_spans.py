@@ -72,7 +72,7 @@ class PhaseSpans:
         else:
             self._open.turns.touch(at)
         if message.channel is Channel.MAIN:  # loops are made of its messages; the others' are no part of them
-            for text in (*map(str, row.problems), *refusal(message)):
+            for text in (*map(str, row.problems), *refusal(message)) if row.problems or message.reply else ():
                 self._open.turns.trouble(Anomaly(text, row=row.number))
 
     def end(self, time_ns: int, running: bool) -> None:

@@ -7,7 +7,7 @@ QEMU's vhost_net_init, virtio_net_set_queue_pairs and vhost_net_start; vhost-use
 """
 
 from collections.abc import Iterator, Mapping
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 
 class Phase(StrEnum):
@@ -22,7 +22,7 @@ class Phase(StrEnum):
     RESET = "reset"
 
 
-class Act(Enum):
+class Act(StrEnum):
     """What a message does, as far as phases go."""
 
     ASK = "says nothing of the phase"

@@ -47,13 +47,18 @@ def from_user(device: Device) -> Guess:
     return Guess(device, "named with --device", SAID)
 
 
-def from_event(event: Event, devices: Iterable[Device], endpoints: Connection | None) -> Iterator[Guess]:
-    """What was said when it was captured, and the command lines of the peers about the traced sockets."""
+def from_event(
+    event: Event, devices: Iterable[Device], endpoints: Connection | None, weight: int = 0
+) -> Iterator[Guess]:
+    """What was said when it was captured, and the command lines of the peers about the traced sockets.
+
+    Only what weighs more than `weight` is looked for.
+    """
     said = event.attributes.get("device")
     yield from (
         Guess(device, "named when it was captured", SAID) for device in devices if device.name == said
     )
-    for side, path in paths_of(endpoints).items():
+    for side, path in paths_of(endpoints).items() if weight < COMMAND else ():
         device, found = device_said(relevant(event.attributes.get(f"{side}_command", ""), path), devices)
         if found:
             yield Guess(device, f"the {side.words}'s command line has '{found}'", COMMAND)

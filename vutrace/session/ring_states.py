@@ -6,7 +6,7 @@ ring is processed normally only when it is started and enabled.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 from functools import cache
 
 from vutrace.protocol.effects import RingEffect
@@ -39,7 +39,7 @@ def ring_state(started: bool, enabled: bool) -> RingState:
     return RingState.ENABLED if enabled else RingState.STOPPED
 
 
-class Trigger(Enum):
+class Trigger(StrEnum):
     """What changes a ring's state."""
 
     KICK = "its kick descriptor"

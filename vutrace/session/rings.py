@@ -5,7 +5,8 @@ a change holds both, and a message that was refused is undone by taking the one 
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit
@@ -91,6 +92,7 @@ class RingChange(NamedTuple):
 
 
 Changes = tuple[RingChange, ...]
+Fields = dict[str, Any]  # of a ring, with new values: a new ring is made once for a message
 
 
 class Rings:
@@ -122,12 +124,15 @@ class Rings:
         if before is None and len(self.by_index) >= RINGS_KEPT:
             self.omitted += 1
             return ()
-        ring = (before or self._new(index, number))._replace(
-            changed=number, changed_ns=time_ns, changed_by=message.name
+        ring = before or self._new(index, number)
+        ring = ring._replace(
+            name=name or ring.name,
+            changed=number,
+            changed_ns=time_ns,
+            changed_by=message.name,
+            **EFFECT[effect](ring, message) if effect else {},
         )
-        if name and name != ring.name:
-            ring = ring._replace(name=name)
-        return (self._put(before, EFFECT[effect](ring, message) if effect else ring),)
+        return (self._put(before, ring),)
 
     def end(self) -> Changes:
         """What the end of the session makes of the rings; how they stood stays known."""
@@ -187,19 +192,27 @@ def keep(indexes: set[int], index: int, belongs: bool) -> None:
         indexes.discard(index)
 
 
-def moved(ring: Ring, trigger: Trigger, name: str) -> Ring:
-    """The ring after `trigger`, a message called `name`; each half that it decides has its rule."""
+def move(ring: Ring, trigger: Trigger, name: str) -> Fields:
+    """What `trigger`, a message called `name`, changes; each half that it decides has its rule."""
+    return {"state": TRANSITIONS[ring.state, trigger], **decided(trigger, name)}
+
+
+@lru_cache(256)
+def decided(trigger: Trigger, name: str) -> Fields:
+    """What a trigger decides, whatever the ring's state."""
     effect, rule = EFFECTS[trigger], rule_of(trigger, name)
-    changes: dict[str, object] = {"state": TRANSITIONS[ring.state, trigger]}
+    fields: Fields = {}
     if effect.started is not None:
-        changes |= {"started_rule": rule, "set_up": effect.started}
-        if effect.started:
-            changes |= {"called": False, "switched": False}
-        else:
-            changes["kick_sent"] = False
+        fields |= {"started_rule": rule, "set_up": effect.started}
+        fields |= {"called": False, "switched": False} if effect.started else {"kick_sent": False}
     if effect.enabled is not None:
-        changes["enabled_rule"] = rule
-    return ring._replace(**changes)  # type: ignore[arg-type]
+        fields["enabled_rule"] = rule
+    return fields
+
+
+def moved(ring: Ring, trigger: Trigger, name: str) -> Ring:
+    """The ring after `trigger`, a message called `name`."""
+    return ring._replace(**move(ring, trigger, name))
 
 
 def refused(before: Ring, after: Ring, message: Message) -> Ring:
@@ -221,60 +234,60 @@ def refused(before: Ring, after: Ring, message: Message) -> Ring:
     return kept
 
 
-def set_size(ring: Ring, message: Message) -> Ring:
+def set_size(_ring: Ring, message: Message) -> Fields:
     """SET_VRING_NUM."""
-    return ring._replace(size=message.number_in("num"), set_up=True)
+    return {"size": message.number_in("num"), "set_up": True}
 
 
-def set_base(ring: Ring, message: Message) -> Ring:
+def set_base(_ring: Ring, message: Message) -> Fields:
     """SET_VRING_BASE."""
-    return ring._replace(base=message.number_in("num"), set_up=True)
+    return {"base": message.number_in("num"), "set_up": True}
 
 
-def set_endian(ring: Ring, message: Message) -> Ring:
+def set_endian(_ring: Ring, message: Message) -> Fields:
     """SET_VRING_ENDIAN."""
-    return ring._replace(big_endian=bool(message.number_in("num")), set_up=True)
+    return {"big_endian": bool(message.number_in("num")), "set_up": True}
 
 
-def set_addresses(ring: Ring, message: Message) -> Ring:
+def set_addresses(_ring: Ring, message: Message) -> Fields:
     """SET_VRING_ADDR; fields that are missing are 0."""
-    addresses = Addresses._make(message.number_in(field) or 0 for field in Addresses._fields)
-    return ring._replace(addresses=addresses, set_up=True)
+    addresses = Addresses._make([message.number_in(field) or 0 for field in Addresses._fields])
+    return {"addresses": addresses, "set_up": True}
 
 
-def kick(ring: Ring, message: Message) -> Ring:
+def kick(ring: Ring, message: Message) -> Fields:
     """SET_VRING_KICK."""
-    return moved(ring, Trigger.KICK, message.name)._replace(kick_sent=True)
+    return {**move(ring, Trigger.KICK, message.name), "kick_sent": True}
 
 
-def call(ring: Ring, _message: Message) -> Ring:
+def call(ring: Ring, _message: Message) -> Fields:
     """SET_VRING_CALL."""
-    return ring._replace(called=True) if ring.state.started else ring
+    return {"called": True} if ring.state.started else {}
 
 
-def enable(ring: Ring, message: Message) -> Ring:
+def enable(ring: Ring, message: Message) -> Fields:
     """SET_VRING_ENABLE."""
     on = bool(message.number_in("num"))
-    after = moved(ring, Trigger.ENABLE if on else Trigger.DISABLE, message.name)
-    return after._replace(enable_sent=on, switched=ring.switched or ring.state.started)
+    after = move(ring, Trigger.ENABLE if on else Trigger.DISABLE, message.name)
+    return {**after, "enable_sent": on, "switched": ring.switched or ring.state.started}
 
 
-def notify(ring: Ring, message: Message) -> Ring:
+def notify(ring: Ring, message: Message) -> Fields:
     """VRING_KICK: it starts a ring as the first kick event does, and says nothing to one that runs."""
-    return ring if ring.state.started else moved(ring, Trigger.NOTIFY, message.name)
+    return {} if ring.state.started else move(ring, Trigger.NOTIFY, message.name)
 
 
-def stop(ring: Ring, message: Message) -> Ring:
+def stop(ring: Ring, message: Message) -> Fields:
     """GET_VRING_BASE: a start needs a kick descriptor anew."""
-    return moved(ring, Trigger.STOP, message.name)
+    return move(ring, Trigger.STOP, message.name)
 
 
-def same(ring: Ring, _message: Message) -> Ring:
+def same(_ring: Ring, _message: Message) -> Fields:
     """A message that only names the ring."""
-    return ring
+    return {}
 
 
-EFFECT: Mapping[RingEffect, Callable[[Ring, Message], Ring]] = {
+EFFECT: Mapping[RingEffect, Callable[[Ring, Message], Fields]] = {
     RingEffect.SIZE: set_size,
     RingEffect.BASE: set_base,
     RingEffect.ADDRESSES: set_addresses,

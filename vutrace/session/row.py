@@ -1,6 +1,5 @@
 """One line of a trace: a message or event, with how things stood before it and what it changed."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from vutrace.dissection.message import Message
@@ -15,8 +14,7 @@ from vutrace.session.rings import RingChange
 from vutrace.session.state import SessionState
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(NamedTuple):
     """What a row changed: rings before and after, memory, descriptor slots that it filled.
 
     `asked` is the request of this row if it is to be answered; `refused` the request that this row, an

@@ -6,15 +6,14 @@ from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
 from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem
-from vutrace.protocol.wire import sender_of
 from vutrace.records import Channel, Connection, Event, EventKind
 from vutrace.session.context import Context
-from vutrace.session.exchanges import Answer, Request, is_barrier, is_refusal, owed, unanswered
+from vutrace.session.exchanges import Answer, Owed, Request, is_barrier, is_refusal, owed, unanswered
 from vutrace.session.labels import Labels
-from vutrace.session.recognition import MESSAGE, Guess, adopt, from_event, from_message, telling
+from vutrace.session.recognition import MESSAGE, Guess, adopt, from_event, from_message
+from vutrace.session.rings import RINGS_KEPT
 from vutrace.session.row import NOTHING, Changes, Row
 from vutrace.session.state import SessionState
-from vutrace.session.told import told_of
 
 NO_ANSWER = Answer(None)
 
@@ -22,12 +21,14 @@ NO_ANSWER = Answer(None)
 class Session:
     """Takes the records of one session in order and gives a row for each.
 
-    `before` is the connection's session before it: the device is the same, and its driver may still be.
+    `telling` are the names of the messages that may tell the device. `before` is the connection's session
+    before it: the device is the same, and its driver may still be.
     """
 
     def __init__(
         self,
         devices: Sequence[Device],
+        telling: frozenset[str],
         said: Guess | None = None,
         endpoints: Connection | None = None,
         before: "Session | None" = None,
@@ -37,7 +38,9 @@ class Session:
         was_running = before is not None and before.state.course.running
         self.state: SessionState = SessionState(context, was_running)
         self._labels = Labels()
-        self._telling = telling(devices)
+        self._telling = telling
+        self._ring_names: dict[int, str] = {}
+        self._named_by = context
 
     @property
     def guess(self) -> Guess:
@@ -48,9 +51,10 @@ class Session:
     def event(self, number: int, since_first_ns: int, event: Event) -> Row:
         """The row of an event; a close tells which replies were still owed."""
         state = self.state
-        if event.kind is EventKind.OPEN and event.channel is Channel.MAIN:
-            state.told = told_of(event, self._devices, self._endpoints)
-        state.context = adopt(state.context, from_event(event, self._devices, self._endpoints))
+        if event.attributes:
+            state.context = adopt(
+                state.context, from_event(event, self._devices, self._endpoints, state.context.weight)
+            )
         if event.kind is not EventKind.CLOSE:
             return Row(number, since_first_ns, event, state.context, state)
         problems = tuple(map(unanswered, state.close(event.channel)))
@@ -60,11 +64,12 @@ class Session:
     def message(self, number: int, since_first_ns: int, message: Message) -> Row:
         """The row of a message."""
         state, reply = self.state, message.reply
-        if message.name in self._telling and state.context.weight <= MESSAGE:
+        if state.context.weight <= MESSAGE and message.name in self._telling:
             state.context = adopt(state.context, from_message(message, self._devices))
         before = state.context
-        lawful = message.frame.sender is sender_of(message.channel, reply)
-        answer = state.exchanges(message.channel).answer(message) if reply and lawful else NO_ANSWER
+        answer = NO_ANSWER
+        if reply and message.lawful:
+            answer = state.exchanges(message.channel).answer(message)
         request = answer.request
         ring = request.ring if request and message.ring is None else message.ring
         phase = state.course.enter(message, before)
@@ -74,7 +79,7 @@ class Session:
             barrier = bool(request and request.barrier)
             changes = self._replied(number, since_first_ns, message, name, request)
         else:
-            barrier, changes = self._requested(number, since_first_ns, message, name, before, lawful)
+            barrier, changes = self._requested(number, since_first_ns, message, name, before)
         return Row(
             number,
             since_first_ns,
@@ -92,7 +97,7 @@ class Session:
         )
 
     def _requested(
-        self, number: int, time_ns: int, message: Message, name: str, before: Context, lawful: bool
+        self, number: int, time_ns: int, message: Message, name: str, before: Context
     ) -> tuple[bool, Changes]:
         """Whether a request is a barrier, and what it did."""
         state, main = self.state, message.channel is Channel.MAIN
@@ -103,10 +108,9 @@ class Session:
             state.course.leave(message)
             state.previous = message
         due = owed(message, before)
-        asked = (
-            Request(number, message, due, before, rings, memory, barrier) if lawful and due.possible else None
-        )
-        if asked:
+        asked = None
+        if due is not Owed.NO and message.lawful:
+            asked = Request(number, message, due, before, rings, memory, barrier)
             state.ask(asked)
         if not (rings or memory or fds or asked):
             return barrier, NOTHING
@@ -126,10 +130,16 @@ class Session:
         if ring is None:
             return "", ()
         known = self.state.context
+        if known is not self._named_by:  # another device or other features, maybe
+            self._named_by, self._ring_names = known, {}
+        if ring in self._ring_names:
+            return self._ring_names[ring], ()
         try:
             name = known.device.name_of_ring(ring, known.features or 0, known.queue_num or 0)
             if not (isinstance(name, str) and name.isprintable()):
                 raise TypeError(f"{name!r} is no name of ring {ring}")
+            if ring < RINGS_KEPT:
+                self._ring_names[ring] = name
             return name, ()
         except Exception as error:  # a plug-in may raise anything; the trace goes on
             return f"q{ring}", (dissector_failed(known.device, error),)

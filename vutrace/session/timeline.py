@@ -106,9 +106,10 @@ class SessionBuilder:
 
 def is_news(row: Row) -> bool:
     """Whether a message changed what was sent of a ring's enable state."""
-    return any(
-        (before.enable_sent if before else None) != after.enable_sent for before, after in row.changes.rings
-    )
+    for before, after in row.changes.rings:
+        if after.enable_sent is not (before.enable_sent if before else None):
+            return True
+    return False
 
 
 def owing_of(request: Request) -> Owing:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.registry import Registry
 from vutrace.records import Connection, Event, Record
-from vutrace.session.recognition import from_user
+from vutrace.session.recognition import from_user, telling
 from vutrace.session.row import Row
 from vutrace.session.session import Session
 
@@ -17,7 +17,8 @@ class Tracker:
     """
 
     def __init__(self, registry: Registry, device: str = "") -> None:
-        self.registry = registry
+        self._devices = tuple(registry.devices)
+        self._telling = telling(self._devices)
         self._dissect = Dissector(registry.messages)
         self._said = from_user(registry.device(device)) if device else None
         self._endpoints: dict[int, Connection] = {}
@@ -52,8 +53,9 @@ class Tracker:
     def session(self, connection: int, number: int) -> Session:
         """The current session of a connection; a new number begins a new one."""
         known = self._sessions.get(connection)
-        if known is None or known[0] != number:
-            endpoints, before = self._endpoints.get(connection), known[1] if known else None
-            known = number, Session(self.registry.devices, self._said, endpoints, before)
-            self._sessions[connection] = known
-        return known[1]
+        if known is not None and known[0] == number:
+            return known[1]
+        endpoints, before = self._endpoints.get(connection), known[1] if known else None
+        session = Session(self._devices, self._telling, self._said, endpoints, before)
+        self._sessions[connection] = number, session
+        return session
