@@ -30,6 +30,7 @@ ROOMS = [
     "peers",
     "replay",
     "diff",
+    "rules",
     "views",
     "wireshark",
     "cli",

@@ -8,6 +8,7 @@ import typer
 
 from vutrace import __version__
 from vutrace.cli import (
+    check,
     demo,
     diff,
     export,
@@ -66,13 +67,14 @@ app.command("timeline", short_help="Phases with their loops, and each ring's sta
 app.command("queues", short_help="The state of every ring, and why.")(queues.queues)
 app.command("replay", short_help="A capture at its pace, or acted out against a live peer.")(replay.replay)
 app.command("diff", short_help="Compare two captures by meaning.")(diff.diff)
+app.command("check", short_help="What is wrong, and what became of each session.")(check.check)
 app.command(
     "explain",
-    short_help="What a message, a bit, a mask, a device or an error text means.",
+    short_help="What a message, a bit, a mask, a device, a rule or an error text means.",
     context_settings={"ignore_unknown_options": True},
 )(explain_verb.explain)
 app.command("export", short_help="Write a capture for stock Wireshark, as JSON or CSV.")(export.export)
-app.add_typer(list_.app, name="list", short_help="Messages, features, devices, dissectors and fields.")
+app.add_typer(list_.app, name="list", short_help="Messages, features, devices, dissectors, fields, rules.")
 app.add_typer(wireshark.app, name="wireshark", short_help="The Wireshark plug-in, and live capture from it.")
 
 

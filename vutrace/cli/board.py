@@ -33,14 +33,13 @@ def board_of(
     file: str, reader: "Reader", registry: "Registry", device: str, live: bool, paint: Paint
 ) -> None:
     """Show the board of the capture in `file`, `live` while it grows."""
-    from vutrace.cli.reading import noting, track
+    from vutrace.cli.reading import judged, noting, track
     from vutrace.session.tracker import Tracker
     from vutrace.views.board import Board
 
     tracker = Tracker(registry, device)
-    show_board(
-        noting(file, reader, track(reader, tracker)), Board(tracker.connections), live, paint, sys.stdout
-    )
+    rows = judged(noting(file, reader, track(reader, tracker)))
+    show_board(rows, Board(tracker.connections), live, paint, sys.stdout)
 
 
 class Feeder:

@@ -18,6 +18,7 @@ EXAMPLES = """Examples:
   vutrace explain status 0xf                           a device status
   vutrace explain bit 21                               a bit by its number
   vutrace explain fs                                   a device: its bits, configuration space and rings
+  vutrace explain ring.kick-before-addr                a rule of vutrace check
   vutrace explain 'Read -1 instead of 12. Original request 40'
   vutrace explain -r start.pcapng                      where it first went wrong
   journalctl -u vm | vutrace explain - -r vm.pcapng    the errors of a log, and the capture with them
@@ -39,7 +40,7 @@ def explain(
     dissector: Dissectors = None,
 ) -> None:
     """Say what a message, a feature bit, a mask, a status, a device or an error text means."""
-    from vutrace.cli.reading import load_dissectors, open_capture, rows_of
+    from vutrace.cli.reading import judged, load_dissectors, open_capture, rows_of
     from vutrace.views.explain.answer import Explainer, Explanation
     from vutrace.views.explain.capture import look, report
 
@@ -56,7 +57,8 @@ def explain(
         )
     lines = answer.lines
     if read is not None:
-        found = look(rows_of(read, open_capture(read, False, None), registry, device), answer.messages)
+        rows = judged(rows_of(read, open_capture(read, False, None), registry, device))
+        found = look(rows, answer.messages)
         lines = [*lines, *([""] if lines else []), *report(read, found, answer.messages)]
     say(lines)
 

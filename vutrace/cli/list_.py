@@ -21,10 +21,11 @@ EXAMPLES = """Examples:
   vutrace list devices                     what the installed dissectors know
   vutrace list dissectors --dissector my.py
   vutrace list fields | grep guest_address
+  vutrace list rules --json | jq -r 'select(.severity == "error").name'
 """
 
 app = typer.Typer(
-    help=f"Messages, feature bits, devices, dissectors and fields.\n\n{EXAMPLES}",
+    help=f"Messages, feature bits, devices, dissectors, fields and rules.\n\n{EXAMPLES}",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -80,6 +81,15 @@ def fields(json: Json = False, dissector: Dissectors = None) -> None:
     from vutrace.views import listing
 
     output(listing.fields(registry_of(dissector)), json)
+
+
+@app.command(short_help="Everything that check looks for.")
+def rules(json: Json = False, dissector: Dissectors = None) -> None:
+    """Every rule: severity, the spec's section, what it means, what to do, and who is known to break it."""
+    from vutrace.rules.catalogue import rules
+    from vutrace.views.findings.pages import listed
+
+    output(listed(rules(registry_of(dissector).devices).values()), json)
 
 
 def registry_of(files: list[Path] | None) -> "Registry":

@@ -67,6 +67,14 @@ def rows_of(file: str, reader: "Reader", registry: "Registry", device: str) -> "
     return noting(file, reader, track(reader, Tracker(registry, device)))
 
 
+def judged(rows: "Iterator[Row]", everything: bool = False) -> "Iterator[Row]":
+    """The rows with what the rules find wrong with them; `everything`: also infos."""
+    from vutrace.problems import Severity
+    from vutrace.rules.judge import Judge
+
+    return Judge(least=Severity.INFO if everything else Severity.WARNING).rows(rows)
+
+
 def track(reader: "Reader", tracker: "Tracker") -> "Iterator[Row]":
     """The rows of a capture, read a batch at a time: what is at hand, and no more.
 

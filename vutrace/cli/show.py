@@ -80,7 +80,7 @@ def show(
     """Show a capture: one row per message."""
     from vutrace.cli.board import board_of
     from vutrace.cli.filtering import seekable, wanted
-    from vutrace.cli.reading import chosen, is_live, load_dissectors, open_capture, rows_of
+    from vutrace.cli.reading import chosen, is_live, judged, load_dissectors, open_capture, rows_of
     from vutrace.views.annotated import Annotator
 
     name = chosen(file, read)
@@ -96,7 +96,7 @@ def show(
         with seekable(name, bool(display_filter)) as path:
             reader = open_capture(path, follow, done_fd)
             lets = wanted(display_filter, path, reader, registry, device, follow)
-            rows = rows_of(name, reader, registry, device)
+            rows = judged(rows_of(name, reader, registry, device), everything=tree or json)
             annotated = Annotator().annotate_all(rows)
             if display_filter or not pick.all:
                 annotated = (row for row in annotated if lets() and pick.wants(row.row))
@@ -146,15 +146,17 @@ def text_printer(tree: bool, dump: bool, style: str, color: When, secrets: bool)
 
 def shower(quiet: bool, color: When) -> "Callable[[Row], None]":
     """Prints rows one by one as they come; none of them when `quiet`."""
+    from vutrace.problems import Severity
+    from vutrace.rules.judge import Judge
     from vutrace.views.annotated import Annotator
 
     if quiet:
         return lambda row: None
     printer, annotator = text_printer(False, False, "r", color, False), Annotator()
-    heading = iter(printer.heading())
+    heading, judge = iter(printer.heading()), Judge(least=Severity.WARNING)
 
     def show(row: "Row") -> None:
-        write(heading, iter(printer.lines(annotator.annotate(row))), live=True)
+        write(heading, iter(printer.lines(annotator.annotate(judge.judge(row)))), live=True)
 
     return show
 

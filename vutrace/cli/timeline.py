@@ -113,24 +113,24 @@ def rows(path: str, registry: "Registry", device: str, frames: "Frames") -> "Ite
     """The capture's rows, those that a filter lets through."""
     from vutrace.capture import read
     from vutrace.cli.filtering import let_through
-    from vutrace.cli.reading import track
+    from vutrace.cli.reading import judged, track
     from vutrace.session.tracker import Tracker
 
     reader = read(path)
-    return let_through(reader, frames, track(reader, Tracker(registry, device)))
+    return let_through(reader, frames, judged(track(reader, Tracker(registry, device))))
 
 
 def read_timeline(path: str, registry: "Registry", device: str, frames: "Frames" = None) -> "Timeline":
     """The capture's timeline, of the frames that are wanted; a note on stderr when the capture is cut."""
     from vutrace.capture import read
     from vutrace.cli.filtering import lets
-    from vutrace.cli.reading import noting, track
+    from vutrace.cli.reading import judged, noting, track
     from vutrace.session.timeline import timeline as build
     from vutrace.session.tracker import Tracker
     from vutrace.views.timeline.part import with_rows
 
     reader, tracker = read(path), Tracker(registry, device)
-    rows = noting(path, reader, track(reader, tracker))
+    rows = judged(noting(path, reader, track(reader, tracker)))
     if frames is None:
         return build(rows, tracker.connections)
     through, numbers = lets(reader, frames), list[int]()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vutrace.protocol.bits import Bits
+from vutrace.protocol.check import Check
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.spec import Table
 from vutrace.records import Channel
@@ -50,7 +51,7 @@ class Device:
     are lines worth knowing once the features are set. `messages` adds vendor messages by channel.
 
     `control_ring` is the name of the ring behind those that GET_QUEUE_NUM counts, for a device that
-    has one; it counts pairs of rings with `pairs`.
+    has one; it counts pairs of rings with `pairs`. `checks` are rules of its own.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Device:
     evidence: Evidence = Evidence()
     control_ring: str = ""
     pairs: bool = False
+    checks: tuple[Check, ...] = ()
 
     def name_of_ring(self, index: int, features: int, queues: int = 0) -> str:
         """The name of a ring; `queues` is what GET_QUEUE_NUM answered, 0 where nobody asked."""

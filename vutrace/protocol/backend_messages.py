@@ -42,8 +42,8 @@ BACKEND_MESSAGES: Table = table(
         aliases=("SLAVE_VRING_ERR",),
         effect=RingEffect.NOTHING,
     ),
-    MessageSpec(6, "BACKEND_SHARED_OBJECT_ADD", ("Uuid",), gate="SHARED_OBJECT"),
-    MessageSpec(7, "BACKEND_SHARED_OBJECT_REMOVE", ("Uuid",), gate="SHARED_OBJECT"),
+    MessageSpec(6, "BACKEND_SHARED_OBJECT_ADD", ("Uuid",), gate="SHARED_OBJECT", publishes=True),
+    MessageSpec(7, "BACKEND_SHARED_OBJECT_REMOVE", ("Uuid",), gate="SHARED_OBJECT", publishes=False),
     MessageSpec(
         8,
         "BACKEND_SHARED_OBJECT_LOOKUP",

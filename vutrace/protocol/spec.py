@@ -83,7 +83,7 @@ class MessageSpec:
     names (or to all), `memory` what it does to the memory map. `learns` and `reply_learns` are what the
     request and its reply tell. `role` and `reply_role` say what their descriptors are for, and `passes` is
     the channel whose socket it hands over. `fenced`: front-ends without REPLY_ACK wait for its effect by
-    asking for the features.
+    asking for the features. `publishes`: it makes a shared object known (True), or takes it back (False).
 
     What makes it the same as another: `key` is the field whose value makes one message another, `question`
     are the fields that make one question another, `own` the fields whose value is the replying peer's to
@@ -113,6 +113,7 @@ class MessageSpec:
     reply_role: str = ""
     passes: Channel | None = None
     fenced: bool = False
+    publishes: bool | None = None
     key: str = ""
     question: tuple[str, ...] = ()
     own: Mapping[str, str] = field(default_factory=dict)

@@ -13,8 +13,10 @@ from vutrace.dissection.kept import LONGEST, Kept
 from vutrace.dissection.message import Message
 from vutrace.protocol.layers import has_secrets
 from vutrace.records import Event, FdInfo, connection_letter
+from vutrace.rules.findings import PlacedProblem, is_wrong
 from vutrace.session.context import RING_PACKED
 from vutrace.views.annotated import AnnotatedRow
+from vutrace.views.findings.objects import finding
 from vutrace.views.objects import names, raw_fields
 from vutrace.views.text import REDACTED
 
@@ -53,7 +55,7 @@ class JsonLines:
             f'"fds": {fd_list(frame.fds) if frame.fds else "[]"}, '
             f'"reply_to": {known(row.reply_to)}, "latency": {known(latency)}, '
             f'"phase": {quoted(row.phase)}, "loop": {quoted(row.loop)}, '
-            f'"problems": {encode([problem.text for problem in shown.problems]) if shown.problems else "[]"}'
+            f"{problems(shown) if shown.problems else NO_PROBLEMS}"
             f"{self.rest(message) if message.rest else ''}{added(shown)}}}"
         )
 
@@ -123,10 +125,22 @@ def event_line(shown: AnnotatedRow, event: Event) -> str:
         "latency": None,
         "phase": row.phase,
         "loop": row.loop,
-        "problems": [problem.text for problem in shown.problems],
         "text": event.text,
     }
-    return f"{encode(made)[:-1]}{added(shown)}}}"
+    return f"{encode(made)[:-1]}, {problems(shown)}{added(shown)}}}"
+
+
+NO_PROBLEMS = '"problems": [], "findings": []'
+
+
+def problems(shown: AnnotatedRow) -> str:
+    """What is wrong, as texts; and all findings, those that are only worth knowing among them."""
+    row = shown.row
+    texts = [problem.text for problem in shown.problems if is_wrong(problem)]
+    found = [
+        finding(PlacedProblem(problem, row.number, row.connection, row.session)) for problem in shown.problems
+    ]
+    return f'"problems": {encode(texts)}, "findings": {encode(found)}'
 
 
 def added(shown: AnnotatedRow) -> str:

@@ -40,7 +40,7 @@ class Tree:
         """The tree of a message or an event; names may be a stranger's, hence made printable."""
         what = shown.row.what
         told = attributes(what) if isinstance(what, Event) else self.message(shown, what)
-        problems = (f"! {problem.text}" for problem in shown.problems)
+        problems = (f"! {problem.text} [{problem.name}, {problem.severity}]" for problem in shown.problems)
         return map(printable, chain(told, problems))
 
     def message(self, shown: AnnotatedRow, message: Message) -> Iterator[str]:

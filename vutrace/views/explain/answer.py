@@ -13,9 +13,11 @@ from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES
 from vutrace.protocol.messages import PREFIX, TABLES
 from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel
+from vutrace.rules.catalogue import rules
 from vutrace.views.explain import facts, masks
 from vutrace.views.explain.devices import device
 from vutrace.views.explain.errors import Match, found_in
+from vutrace.views.findings.pages import explained
 from vutrace.views.text import flag_words, printable
 
 NUMBER = re.compile(
@@ -45,6 +47,7 @@ class Explainer:
     def __init__(self, registry: Registry, device: str = "") -> None:
         self.devices = registry.devices
         self.device: Device = registry.device(device) if device else UNKNOWN_DEVICE
+        self.rules = rules(registry.devices)
         extra = registry.messages
         self.tables = {channel: {**rows, **extra.get(channel, {})} for channel, rows in TABLES.items()}
 
@@ -90,6 +93,8 @@ class Explainer:
         lines = [line for channel, spec in messages for line in [*facts.message(channel, spec), ""]]
         for each in self.devices:
             lines += [*device(each), ""] if each.name == name.lower() else []
+        if name.lower() in self.rules:
+            lines += [*explained(self.rules[name.lower()]), ""]
         if not name.isdigit():
             devices = self.devices if self.device is UNKNOWN_DEVICE else [self.device]
             lines += masks.by_name(name, devices)
@@ -148,7 +153,8 @@ class Explainer:
         names = [spec.name for rows in self.tables.values() for spec in rows.values()]
         names += [*PROTOCOL_FEATURES.values(), *VIRTIO_FEATURES.values()]
         names += [name for device in self.devices for name in device.features.values()]
-        return get_close_matches(what.upper().removeprefix(PREFIX), names, 3)
+        close = get_close_matches(what.upper().removeprefix(PREFIX), names, 3)
+        return close or get_close_matches(what.lower(), self.rules, 3)
 
 
 def cause(matches: Sequence[Match]) -> Match:

@@ -1,0 +1,170 @@
+"""Judges rows: each comes back with the problems that the rules find added to its own."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from vutrace.dissection.device import UNKNOWN_DEVICE, Device
+from vutrace.dissection.kept import Kept
+from vutrace.dissection.message import Message
+from vutrace.dissection.soundness import dissector_failed
+from vutrace.problems import Problem, Severity
+from vutrace.protocol.check import Check, Once
+from vutrace.records import Channel, Event, EventKind, Side
+from vutrace.rules.catalogue import CHECKS
+from vutrace.rules.findings import at_least
+from vutrace.rules.notes import NOTES
+from vutrace.rules.profiles import DeviationProfile
+from vutrace.rules.recognised import Recogniser
+from vutrace.rules.seen import Outliving, Seen
+from vutrace.session.exchanges import UNASKED
+from vutrace.session.row import Row
+
+Take = Callable[[Row, Seen], None]
+
+
+class Asked(NamedTuple):
+    """What is to be asked about one kind of message."""
+
+    checks: tuple[Check, ...]
+    theirs: tuple[Check, ...]
+    notes: tuple[Take, ...]
+
+
+@dataclass(slots=True)
+class Judged:
+    """A session under judgement: its latest row, what the rules know of it, and who is at its ends."""
+
+    number: int
+    row: Row
+    seen: Seen
+    recogniser: Recogniser = field(default_factory=Recogniser)
+    over: bool = False
+
+    @property
+    def programs(self) -> frozenset[str]:
+        """The implementations at both ends, by name."""
+        return frozenset(found.name for side in Side if (found := self.recogniser.who(side)))
+
+
+class Judge:
+    """A fold over rows, in order; what the rules find that is less than `least` is left out."""
+
+    def __init__(
+        self,
+        profile: DeviationProfile | None = None,
+        checks: Iterable[Check] = CHECKS,
+        least: Severity = Severity.INFO,
+    ) -> None:
+        self.profile, self.least = profile or DeviationProfile(), least
+        self.checks = tuple(checks)
+        self.at_end = tuple(check for check in self.checks if check.when is None)
+        self.sessions: dict[int, Judged] = {}
+        self._asked: Kept[tuple[object, ...], Asked] = Kept()
+
+    def rows(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows, judged."""
+        return map(self.judge, rows)
+
+    def judge(self, row: Row) -> Row:
+        """The row with its problems."""
+        session, what = self._session(row), row.what
+        session.recogniser.feed(row)
+        if isinstance(what, Event):
+            problems, found = row.problems, self._event(what, session)
+        else:
+            found = self._message(row, what, session.seen)
+            problems = own(row, what, session.seen.whole) if row.problems else ()
+        if not found and not row.problems:
+            return row
+        told = (*self._weighed(problems, session), *self._counting(found, session))
+        return row._replace(problems=told)
+
+    def end(self) -> Iterator[Row]:
+        """The latest row of each session that is still open, with what only shows now and nothing else."""
+        for session in self.sessions.values():
+            if not session.over:
+                yield session.row._replace(problems=tuple(self._counting(self._ended(session), session)))
+
+    def _session(self, row: Row) -> Judged:
+        record = row.record
+        known = self.sessions.get(record.connection)
+        if known is None or known.number != record.session:
+            kept = known.seen.kept if known else Outliving()
+            seen = Seen(begins(row), record.session == 1, kept)
+            known = self.sessions[record.connection] = Judged(record.session, row, seen)
+        known.row = row
+        return known
+
+    def _weighed(self, problems: Iterable[Problem], session: Judged) -> tuple[Problem, ...]:
+        programs = session.programs
+        return tuple(self.profile.weigh(problem, programs) for problem in problems)
+
+    def _counting(self, problems: Iterable[Problem], session: Judged) -> Iterator[Problem]:
+        found = self._weighed(problems, session)
+        return (problem for problem in found if at_least(problem.severity, self.least))
+
+    def _event(self, event: Event, session: Judged) -> list[Problem]:
+        if event.kind is not EventKind.CLOSE or event.channel is not Channel.MAIN or session.over:
+            return []
+        session.over = True
+        return self._ended(session)
+
+    def _ended(self, session: Judged) -> list[Problem]:
+        seen = session.seen
+        return list(broken(session.row, seen, self.at_end)) if seen.whole else []
+
+    def _message(self, row: Row, message: Message, seen: Seen) -> list[Problem]:
+        device = row.context.device
+        key = message.channel, message.name, message.reply, seen.whole, device.name
+        asked = self._asked.get(key) or self._asked.keep(key, self._ask(message, seen.whole, device))
+        found = list(broken(row, seen, asked.checks)) if asked.checks else []
+        if asked.theirs:
+            found += broken_theirs(row, seen, asked.theirs, device)
+        for take in asked.notes:
+            take(row, seen)
+        return found
+
+    def _ask(self, message: Message, whole: bool, device: Device) -> Asked:
+        about = message.spec, message.channel, message.reply
+
+        def wanted(checks: Iterable[Check]) -> tuple[Check, ...]:
+            able = (each for each in checks if whole or each.anytime)
+            return tuple(each for each in able if each.when and each.when(*about))
+
+        theirs = wanted(device.checks) if device is not UNKNOWN_DEVICE else ()
+        return Asked(wanted(self.checks), theirs, tuple(note.take for note in NOTES if note.when(*about)))
+
+
+def broken(row: Row, seen: Seen, checks: Iterable[Check]) -> Iterator[Problem]:
+    """The rules that are broken, each time that it is news."""
+    for check in checks:
+        for told in check.find(row, seen):
+            problem = check.problem(told, row.ring)
+            if check.once is None or seen.is_news(problem.name, ring_of(check, problem)):
+                yield problem
+
+
+def broken_theirs(row: Row, seen: Seen, checks: Iterable[Check], device: Device) -> list[Problem]:
+    """The same of a plug-in's rules, which may raise anything; the trace goes on."""
+    try:
+        return list(broken(row, seen, checks))
+    except Exception as error:
+        return [dissector_failed(device, error)]
+
+
+def ring_of(check: Check, problem: Problem) -> int | None:
+    """The ring for which a breach is told once, None for the whole session."""
+    return problem.ring if check.once is Once.RING else None
+
+
+def begins(row: Row) -> bool:
+    """Whether a session's first row is its beginning: any message may also come in the middle."""
+    return isinstance(row.what, Event) and row.what.kind is EventKind.OPEN
+
+
+def own(row: Row, message: Message, whole: bool) -> tuple[Problem, ...]:
+    """The row's own problems; who asked for a reply may have done so before the trace began."""
+    if whole or not message.reply or row.state.sent[message.channel, message.request]:
+        return row.problems
+    return tuple(problem for problem in row.problems if problem.rule is not UNASKED)
