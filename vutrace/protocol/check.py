@@ -72,7 +72,7 @@ Find = Callable[[Any, Any], Iterable[str | Breach]]
 class Check:
     """Tells `rule` broken where `find` says how: a text, or a Breach, for each time.
 
-    `find` takes a `session.row.Row` and what the rules know of the session besides (`rules.seen.Seen`); it
+    `find` takes a `session.row.Row` and what the rules know of the session besides (`rules.seen.History`); it
     is asked about the messages that `when` chooses, or with None when the session is over. `once`: a second
     breach is no news. `anytime`: it needs nothing that came before, so it also holds for a
     trace that begins in the middle of a session.

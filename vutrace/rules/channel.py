@@ -11,7 +11,7 @@ from vutrace.protocol.check import Check, Once, answers, asks
 from vutrace.protocol.spec import FdRule, MessageSpec
 from vutrace.records import Channel, FdKind
 from vutrace.rules.look import message_of, number
-from vutrace.rules.seen import Piece, Seen, overlapping
+from vutrace.rules.seen import History, Piece, overlapping
 from vutrace.session.row import Row
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -32,39 +32,39 @@ def asked(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
     return channel is Channel.BACKEND and not reply
 
 
-def not_a_socket(row: Row, _seen: Seen) -> Iterator[str]:
+def not_a_socket(row: Row, _seen: History) -> Iterator[str]:
     """A channel on something else."""
     for info in message_of(row).frame.fds:
         if info.kind not in (FdKind.SOCKET, FdKind.OTHER):
             yield f"the descriptor is of kind {info.kind}"
 
 
-def descriptor_unagreed(row: Row, _seen: Seen) -> Iterator[str]:
+def descriptor_unagreed(row: Row, _seen: History) -> Iterator[str]:
     """A descriptor on a channel that carries none."""
     if message_of(row).frame.fds and not row.context.has_protocol(SEND_FD):
         yield "a descriptor comes along, and BACKEND_SEND_FD is not acknowledged"
 
 
-def too_many_descriptors(row: Row, _seen: Seen) -> Iterator[str]:
+def too_many_descriptors(row: Row, _seen: History) -> Iterator[str]:
     """More than the other side has room for."""
     if len(message_of(row).frame.fds) > MOST:
         yield f"{len(message_of(row).frame.fds)} descriptors; {MOST} at most"
 
 
-def while_suspended(row: Row, seen: Seen) -> Iterator[str]:
+def while_suspended(row: Row, seen: History) -> Iterator[str]:
     """A message from a device that has nothing to say."""
     if seen.started_ns and not row.state.rings.started:
         yield "all rings are stopped: a suspended device sends nothing"
 
 
-def notice_of_stopped(row: Row, _seen: Seen) -> Iterator[str]:
+def notice_of_stopped(row: Row, _seen: History) -> Iterator[str]:
     """A notice of a ring that is not processed."""
     rings = row.state.rings.started
     if rings and row.ring not in rings:
         yield "the ring is not started"
 
 
-def notifier_size(row: Row, _seen: Seen) -> Iterator[str]:
+def notifier_size(row: Row, _seen: History) -> Iterator[str]:
     """An area that is no page."""
     size = number(row, "size")
     if not number(row, "u64") & NOFD and (not size or size % PAGE):
@@ -77,7 +77,7 @@ def piece_of(row: Row) -> Piece:
     return Piece(number(row, "shmid"), start, start + number(row, "len"))
 
 
-def map_overlaps(row: Row, seen: Seen) -> Iterator[str]:
+def map_overlaps(row: Row, seen: History) -> Iterator[str]:
     """A piece over another one."""
     new = piece_of(row)
     for old in seen.pieces:
@@ -86,7 +86,7 @@ def map_overlaps(row: Row, seen: Seen) -> Iterator[str]:
             return
 
 
-def map_beyond(row: Row, seen: Seen) -> Iterator[str]:
+def map_beyond(row: Row, seen: History) -> Iterator[str]:
     """A piece outside its region."""
     piece = piece_of(row)
     if seen.shmem_sizes is None:
@@ -96,27 +96,27 @@ def map_beyond(row: Row, seen: Seen) -> Iterator[str]:
         yield f"ends at {piece.end:#x} of region {piece.shmid}, which has {size:#x} bytes"
 
 
-def unmap_unknown(row: Row, seen: Seen) -> Iterator[str]:
+def unmap_unknown(row: Row, seen: History) -> Iterator[str]:
     """Not one piece as it was mapped."""
     if piece_of(row) not in seen.pieces:
         yield "this is not exactly one piece as it was mapped"
 
 
-def shmem_changed(row: Row, seen: Seen) -> Iterator[str]:
+def shmem_changed(row: Row, seen: History) -> Iterator[str]:
     """Another answer than before."""
     told = sizes(row)
     if seen.shmem_sizes is not None and told is not None and told != seen.shmem_sizes:
         yield "the regions are not those of the answer before"
 
 
-def shmem_not_pages(row: Row, _seen: Seen) -> Iterator[str]:
+def shmem_not_pages(row: Row, _seen: History) -> Iterator[str]:
     """Regions that cannot be mapped."""
     odd = [size for size in sizes(row) or () if size % PAGE]
     if odd:
         yield f"a region of {odd[0]:#x} bytes is not whole pages"
 
 
-def shmem_count(row: Row, _seen: Seen) -> Iterator[str]:
+def shmem_count(row: Row, _seen: History) -> Iterator[str]:
     """A number of regions that is not that of the sizes."""
     told = sizes(row)
     used = sum(1 for size in told or () if size)

@@ -14,7 +14,7 @@ from vutrace.protocol.effects import Fact, RingEffect
 from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel
 from vutrace.rules.look import has, number
-from vutrace.rules.seen import Seen
+from vutrace.rules.seen import History
 from vutrace.session.row import Row
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -32,14 +32,14 @@ def sets_status(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
     return channel is Channel.MAIN and not reply and spec.tells(Fact.STATUS, False)
 
 
-def beyond_space(row: Row, _seen: Seen) -> Iterator[str]:
+def beyond_space(row: Row, _seen: History) -> Iterator[str]:
     """More than there is."""
     end = number(row, "offset") + number(row, "size")
     if end > LARGEST:
         yield f"up to byte {end} of a space of {LARGEST}"
 
 
-def config_refused(row: Row, _seen: Seen) -> Iterator[str | Breach]:
+def config_refused(row: Row, _seen: History) -> Iterator[str | Breach]:
     """No contents, which is how a back-end says no."""
     if row.request is None or number(row, "size"):
         return
@@ -47,13 +47,13 @@ def config_refused(row: Row, _seen: Seen) -> Iterator[str | Breach]:
     yield Breach(f"{asked.name} [{asked.number}] was refused: no contents", row=asked.number)
 
 
-def unknown_flags(row: Row, _seen: Seen) -> Iterator[str]:
+def unknown_flags(row: Row, _seen: History) -> Iterator[str]:
     """A way of access that is not defined."""
     if has(row, "flags") and number(row, "flags") not in FLAGS:
         yield f"flags {number(row, 'flags')}: 0 is for the guest's writes, 1 for migration"
 
 
-def status_order(row: Row, _seen: Seen) -> Iterator[str]:
+def status_order(row: Row, _seen: History) -> Iterator[str]:
     """A step before the one that it follows."""
     status = number(row, "status")
     for before, after in pairwise(ORDER):
@@ -63,7 +63,7 @@ def status_order(row: Row, _seen: Seen) -> Iterator[str]:
             return
 
 
-def status_cleared(row: Row, _seen: Seen) -> Iterator[str]:
+def status_cleared(row: Row, _seen: History) -> Iterator[str]:
     """A step back without a reset."""
     before, now = row.context.status, number(row, "status")
     lost = (before or 0) & ~now & ~CLEARABLE
@@ -71,7 +71,7 @@ def status_cleared(row: Row, _seen: Seen) -> Iterator[str]:
         yield f"takes {', '.join(bit_names(lost, DEVICE_STATUS))} back"
 
 
-def reset_again(row: Row, seen: Seen) -> Iterator[Breach]:
+def reset_again(row: Row, seen: History) -> Iterator[Breach]:
     """A reset of what was not touched since the last one."""
     if seen.reset_row is not None:
         yield Breach("nothing was set up since the last reset", row=seen.reset_row)

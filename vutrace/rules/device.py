@@ -9,7 +9,7 @@ from vutrace.problems import Rule, Severity
 from vutrace.protocol.check import Breach, Check, answers, asks
 from vutrace.records import Channel
 from vutrace.rules.look import message_of, number
-from vutrace.rules.seen import Seen
+from vutrace.rules.seen import History
 from vutrace.session.row import Row
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -19,20 +19,20 @@ ADDS = asks(Channel.BACKEND, publishes=True)
 REMOVES = asks(Channel.BACKEND, publishes=False)
 
 
-def session_refused(row: Row, _seen: Seen) -> Iterator[str | Breach]:
+def session_refused(row: Row, _seen: History) -> Iterator[str | Breach]:
     """A session that was not made."""
     told = number(row, "session_id")
     if told < 0 and row.request:
         yield Breach(f"{row.request.name} [{row.request.number}] failed: {told}", row=row.request.number)
 
 
-def session_unknown(row: Row, seen: Seen) -> Iterator[str]:
+def session_unknown(row: Row, seen: History) -> Iterator[str]:
     """A session that is not open."""
     if number(row, "session_id") not in seen.crypto_sessions:
         yield f"session {number(row, 'session_id')} is not open"
 
 
-def object_unknown(row: Row, seen: Seen) -> Iterator[str]:
+def object_unknown(row: Row, seen: History) -> Iterator[str]:
     """An object that this back-end did not add."""
     if message_of(row).fields.get("uuid") not in seen.objects:
         yield "this back-end did not add the object"

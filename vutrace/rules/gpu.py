@@ -8,7 +8,7 @@ from vutrace.protocol.check import Check
 from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel
 from vutrace.rules.look import message_of
-from vutrace.rules.seen import Seen
+from vutrace.rules.seen import History
 from vutrace.session.row import Row
 
 BITS = {name: 1 << number for number, name in GPU_PROTOCOL_FEATURES.items()}
@@ -19,7 +19,7 @@ def gated(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
     return channel is Channel.GPU and not reply and spec.gate in BITS
 
 
-def gate_closed(row: Row, seen: Seen) -> Iterator[str]:
+def gate_closed(row: Row, seen: History) -> Iterator[str]:
     """A message without its feature."""
     gate = message_of(row).spec.gate
     if not (seen.gpu_features or 0) & BITS[gate]:

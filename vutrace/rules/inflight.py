@@ -9,7 +9,7 @@ from vutrace.problems import Rule, Severity
 from vutrace.protocol.check import Breach, Check, Once, asks
 from vutrace.protocol.effects import RingEffect
 from vutrace.rules.look import number, starts
-from vutrace.rules.seen import InflightSizes, Seen
+from vutrace.rules.seen import History, InflightSizes
 from vutrace.session.row import Row
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -21,7 +21,7 @@ def told(row: Row) -> InflightSizes:
     return InflightSizes(number(row, "mmap_size"), number(row, "num_queues"), number(row, "queue_size"))
 
 
-def sizes_differ(row: Row, seen: Seen) -> Iterator[str]:
+def sizes_differ(row: Row, seen: History) -> Iterator[str]:
     """Another buffer than the back-end made."""
     known, given = seen.kept.inflight, told(row)
     if known is not None and given != known:
@@ -33,19 +33,19 @@ def text(sizes: InflightSizes) -> str:
     return f"{sizes.mmap_size} bytes for {sizes.num_queues} queues of {sizes.queue_size}"
 
 
-def never_got(_row: Row, seen: Seen) -> Iterator[str]:
+def never_got(_row: Row, seen: History) -> Iterator[str]:
     """A buffer that nobody was asked for."""
     if seen.kept.inflight is None and seen.first:
         yield "before GET_INFLIGHT_FD made a buffer"
 
 
-def after_start(row: Row, _seen: Seen) -> Iterator[str]:
+def after_start(row: Row, _seen: History) -> Iterator[str]:
     """A buffer for rings that run already."""
     if row.state.rings.started:
         yield "after a ring was started"
 
 
-def kept_over_reset(row: Row, seen: Seen) -> Iterator[Breach]:
+def kept_over_reset(row: Row, seen: History) -> Iterator[Breach]:
     """A start after a reset with the buffer of before."""
     if starts(row) and seen.stale_row is not None:
         yield Breach("the buffer of before the reset is still in use", row=seen.stale_row)

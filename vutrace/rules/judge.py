@@ -16,11 +16,11 @@ from vutrace.rules.findings import at_least
 from vutrace.rules.notes import NOTES
 from vutrace.rules.profiles import DeviationProfile
 from vutrace.rules.recognised import Recogniser
-from vutrace.rules.seen import Outliving, Seen
+from vutrace.rules.seen import History, Outliving
 from vutrace.session.exchanges import UNASKED
 from vutrace.session.row import Row
 
-Take = Callable[[Row, Seen], None]
+Take = Callable[[Row, History], None]
 
 
 class Asked(NamedTuple):
@@ -37,7 +37,7 @@ class Judged:
 
     number: int
     row: Row
-    seen: Seen
+    seen: History
     recogniser: Recogniser = field(default_factory=Recogniser)
     over: bool = False
 
@@ -91,7 +91,7 @@ class Judge:
         known = self.sessions.get(record.connection)
         if known is None or known.number != record.session:
             kept = known.seen.kept if known else Outliving()
-            seen = Seen(begins(row), record.session == 1, kept)
+            seen = History(begins(row), record.session == 1, kept)
             known = self.sessions[record.connection] = Judged(record.session, row, seen)
         known.row = row
         return known
@@ -114,7 +114,7 @@ class Judge:
         seen = session.seen
         return list(broken(session.row, seen, self.at_end)) if seen.whole else []
 
-    def _message(self, row: Row, message: Message, seen: Seen) -> list[Problem]:
+    def _message(self, row: Row, message: Message, seen: History) -> list[Problem]:
         device = row.context.device
         key = message.channel, message.name, message.reply, seen.whole, device.name
         asked = self._asked.get(key) or self._asked.keep(key, self._ask(message, seen.whole, device))
@@ -136,7 +136,7 @@ class Judge:
         return Asked(wanted(self.checks), theirs, tuple(note.take for note in NOTES if note.when(*about)))
 
 
-def broken(row: Row, seen: Seen, checks: Iterable[Check]) -> Iterator[Problem]:
+def broken(row: Row, seen: History, checks: Iterable[Check]) -> Iterator[Problem]:
     """The rules that are broken, each time that it is news."""
     for check in checks:
         for told in check.find(row, seen):
@@ -145,7 +145,7 @@ def broken(row: Row, seen: Seen, checks: Iterable[Check]) -> Iterator[Problem]:
                 yield problem
 
 
-def broken_theirs(row: Row, seen: Seen, checks: Iterable[Check], device: Device) -> list[Problem]:
+def broken_theirs(row: Row, seen: History, checks: Iterable[Check], device: Device) -> list[Problem]:
     """The same of a plug-in's rules, which may raise anything; the trace goes on."""
     try:
         return list(broken(row, seen, checks))

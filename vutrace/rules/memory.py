@@ -14,7 +14,7 @@ from vutrace.protocol.effects import MemoryEffect, RingEffect
 from vutrace.records import Channel, FdKind
 from vutrace.rules.extents import extents
 from vutrace.rules.look import ACCESS_PLATFORM, has, message_of, number, ring_after, span_text, starts
-from vutrace.rules.seen import Seen, inside, overlapping, span
+from vutrace.rules.seen import History, inside, overlapping, span
 from vutrace.session.memory import Region
 from vutrace.session.row import Row
 
@@ -56,17 +56,17 @@ def overlap_in(regions: list[Region], where: str) -> Iterator[str]:
             return
 
 
-def guest_overlap(row: Row, _seen: Seen) -> Iterator[str]:
+def guest_overlap(row: Row, _seen: History) -> Iterator[str]:
     """A table whose regions overlap in the guest."""
     yield from overlap_in(row.state.memory.regions[: 2 * MOST], "guest")
 
 
-def user_overlap(row: Row, _seen: Seen) -> Iterator[str]:
+def user_overlap(row: Row, _seen: History) -> Iterator[str]:
     """A table whose regions overlap in the front-end."""
     yield from overlap_in(row.state.memory.regions[: 2 * MOST], "user")
 
 
-def overlaps_existing(row: Row, _seen: Seen) -> Iterator[str]:
+def overlaps_existing(row: Row, _seen: History) -> Iterator[str]:
     """A region where one already is."""
     for new in added(row):
         for old in row.state.memory.regions:
@@ -75,39 +75,39 @@ def overlaps_existing(row: Row, _seen: Seen) -> Iterator[str]:
                 return
 
 
-def too_many(row: Row, _seen: Seen) -> Iterator[str]:
+def too_many(row: Row, _seen: History) -> Iterator[str]:
     """A table that no fixed array holds."""
     if number(row, "nregions") > MOST:
         yield f"{number(row, 'nregions')} regions; a table has {MOST} at most"
 
 
-def beyond_slots(row: Row, _seen: Seen) -> Iterator[str]:
+def beyond_slots(row: Row, _seen: History) -> Iterator[str]:
     """More regions than the back-end has room for."""
     slots, regions = row.context.mem_slots, len(row.state.memory.regions)
     if slots is not None and regions > slots:
         yield f"{regions} regions for a back-end with {slots} memory slots"
 
 
-def unknown_region(row: Row, _seen: Seen) -> Iterator[str]:
+def unknown_region(row: Row, _seen: History) -> Iterator[str]:
     """A removal of what is not there."""
     change = row.changes.memory
     if has(row, "region") and not (change and change.removed):
         yield "no region has this guest address, user address and size"
 
 
-def needless_descriptor(row: Row, _seen: Seen) -> Iterator[str]:
+def needless_descriptor(row: Row, _seen: History) -> Iterator[str]:
     """A descriptor with a removal."""
     if message_of(row).frame.fds:
         yield "a descriptor comes along, which nobody needs"
 
 
-def empty_region(row: Row, _seen: Seen) -> Iterator[str]:
+def empty_region(row: Row, _seen: History) -> Iterator[str]:
     """A region without a byte."""
     if any(region.size == 0 for region in added(row)):
         yield "a region of 0 bytes"
 
 
-def guest_is_not_user(row: Row, _seen: Seen) -> Iterator[str]:
+def guest_is_not_user(row: Row, _seen: History) -> Iterator[str]:
     """Two addresses where both are one."""
     if row.context.has_protocol(GPA_ADDRESSES):
         for region in added(row):
@@ -116,7 +116,7 @@ def guest_is_not_user(row: Row, _seen: Seen) -> Iterator[str]:
                 return
 
 
-def ring_outside(row: Row, _seen: Seen) -> Iterator[str]:
+def ring_outside(row: Row, _seen: History) -> Iterator[str]:
     """A ring is started where there is no memory."""
     ring, context = ring_after(row), row.context
     if not (ring and ring.addresses and ring.size and starts(row)) or context.features is None:
@@ -133,20 +133,20 @@ def ring_outside(row: Row, _seen: Seen) -> Iterator[str]:
             return
 
 
-def translation_outside(row: Row, _seen: Seen) -> Iterator[str]:
+def translation_outside(row: Row, _seen: History) -> Iterator[str]:
     """A translation to where there is no memory."""
     target = span(number(row, "user_address"), number(row, "size"))
     if number(row, "type") == UPDATE and not inside(target, map(user, row.state.memory.regions)):
         yield f"{span_text(*target)} lies in no memory region"
 
 
-def translation_permission(row: Row, _seen: Seen) -> Iterator[str]:
+def translation_permission(row: Row, _seen: History) -> Iterator[str]:
     """A miss for nothing, or for what does not exist."""
     if number(row, "type") == MISS and not 1 <= number(row, "permission") <= 3:
         yield f"permission {number(row, 'permission')}: a miss is for reading, writing or both"
 
 
-def partly_translated(row: Row, seen: Seen) -> Iterator[Breach]:
+def partly_translated(row: Row, seen: History) -> Iterator[Breach]:
     """A ring of which a part was translated, and a part never."""
     if not row.context.has_feature(ACCESS_PLATFORM) or not seen.translated:
         return
@@ -171,26 +171,26 @@ def covered_bytes(part: tuple[int, int], ranges: list[tuple[int, int]]) -> int:
     return covered
 
 
-def table_while_running(row: Row, _seen: Seen) -> Iterator[str]:
+def table_while_running(row: Row, _seen: History) -> Iterator[str]:
     """New memory under rings that are started."""
     if row.state.rings.started and not row.context.postcopy:
         yield "the whole table is replaced while rings are started"
 
 
-def same_table(row: Row, _seen: Seen) -> Iterator[str]:
+def same_table(row: Row, _seen: History) -> Iterator[str]:
     """A table that changes nothing."""
     change = row.changes.memory
     if change and row.state.memory.regions and not change.added and not change.removed:
         yield "the same table as before"
 
 
-def mixed_messages(_row: Row, seen: Seen) -> Iterator[str]:
+def mixed_messages(_row: Row, seen: History) -> Iterator[str]:
     """A table after single regions."""
     if seen.added:
         yield "a table replaces what was told region by region"
 
 
-def xen_flags(row: Row, _seen: Seen) -> Iterator[str]:
+def xen_flags(row: Row, _seen: History) -> Iterator[str]:
     """Neither foreign nor granted, or both."""
     fields = message_of(row).fields
     regions = fields.get("regions") or [fields.get("region")]
@@ -201,7 +201,7 @@ def xen_flags(row: Row, _seen: Seen) -> Iterator[str]:
             return
 
 
-def beyond_file(row: Row, _seen: Seen) -> Iterator[str | Breach]:
+def beyond_file(row: Row, _seen: History) -> Iterator[str | Breach]:
     """A region longer than what backs it."""
     for place, region in enumerate(added(row)):
         size = region.fd.size if region.fd else None
@@ -211,7 +211,7 @@ def beyond_file(row: Row, _seen: Seen) -> Iterator[str | Breach]:
             return
 
 
-def not_whole_pages(row: Row, _seen: Seen) -> Iterator[str | Breach]:
+def not_whole_pages(row: Row, _seen: History) -> Iterator[str | Breach]:
     """A region that cannot be mapped as it is."""
     for place, region in enumerate(added(row)):
         page = HUGE_PAGE if region.fd and region.fd.kind is FdKind.HUGETLBFS else PAGE
@@ -223,7 +223,7 @@ def not_whole_pages(row: Row, _seen: Seen) -> Iterator[str | Breach]:
             return
 
 
-def not_memory(row: Row, _seen: Seen) -> Iterator[Breach]:
+def not_memory(row: Row, _seen: History) -> Iterator[Breach]:
     """A region without anything that can be mapped."""
     for place, region in enumerate(added(row)):
         if region.fd and region.fd.kind in (FdKind.EVENTFD, FdKind.SOCKET, FdKind.PIPE, FdKind.USERFAULTFD):

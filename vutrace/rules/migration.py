@@ -13,7 +13,7 @@ from vutrace.protocol.spec import NOTHING, MessageSpec
 from vutrace.records import Channel
 from vutrace.rules.extents import extents
 from vutrace.rules.look import LOG_ALL, has, message_of, number, ring_after, starts
-from vutrace.rules.seen import Seen
+from vutrace.rules.seen import History
 from vutrace.session.row import Row
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -54,14 +54,14 @@ def ends(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
     )
 
 
-def log_not_offered(row: Row, _seen: Seen) -> Iterator[str]:
+def log_not_offered(row: Row, _seen: History) -> Iterator[str]:
     """Logging is turned on for a back-end that cannot."""
     offered = row.context.offered
     if offered is not None and number(row, "features") & LOG_ALL and not offered & LOG_ALL:
         yield "VHOST_F_LOG_ALL is acknowledged, and was not offered"
 
 
-def log_layout(row: Row, _seen: Seen) -> Iterator[str]:
+def log_layout(row: Row, _seen: History) -> Iterator[str]:
     """A log without what LOG_SHMFD promises."""
     if not row.context.has_protocol(LOG_SHMFD):
         return
@@ -71,7 +71,7 @@ def log_layout(row: Row, _seen: Seen) -> Iterator[str]:
         yield "no descriptor comes along, and LOG_SHMFD is acknowledged"
 
 
-def log_too_small(row: Row, _seen: Seen) -> Iterator[str]:
+def log_too_small(row: Row, _seen: History) -> Iterator[str]:
     """A log that ends before the guest's memory does."""
     end = max((each.guest_address + each.size for each in row.state.memory.regions), default=0)
     size = number(row, "mmap_size")
@@ -79,7 +79,7 @@ def log_too_small(row: Row, _seen: Seen) -> Iterator[str]:
         yield f"{size} bytes log up to {size * BYTE_COVERS:#x}; memory ends at {end:#x}"
 
 
-def log_without_base(row: Row, seen: Seen) -> Iterator[str]:
+def log_without_base(row: Row, seen: History) -> Iterator[str]:
     """Logging is turned on, and there is no log."""
     before = row.context.features or 0
     turned_on = number(row, "features") & LOG_ALL & ~before
@@ -87,7 +87,7 @@ def log_without_base(row: Row, seen: Seen) -> Iterator[str]:
         yield "VHOST_F_LOG_ALL before SET_LOG_BASE"
 
 
-def log_address_outside(row: Row, seen: Seen) -> Iterator[str]:
+def log_address_outside(row: Row, seen: History) -> Iterator[str]:
     """A ring whose used part is logged behind the log's end."""
     ring = ring_after(row)
     if not (number(row, "flags") & LOGGED and seen.log_size and ring and ring.size and ring.addresses):
@@ -98,59 +98,59 @@ def log_address_outside(row: Row, seen: Seen) -> Iterator[str]:
         yield f"the log address ends at {end:#x}; the log covers {seen.log_size * BYTE_COVERS:#x}"
 
 
-def rarp_address(row: Row, _seen: Seen) -> Iterator[str]:
+def rarp_address(row: Row, _seen: History) -> Iterator[str]:
     """Nobody has this address."""
     mac = message_of(row).fields.get("mac")
     if isinstance(mac, bytes) and (mac[0] & MULTICAST or not any(mac)):
         yield f"{mac.hex(':')} is no address of a guest"
 
 
-def rarp_padding(row: Row, _seen: Seen) -> Iterator[str]:
+def rarp_padding(row: Row, _seen: History) -> Iterator[str]:
     """More than an address."""
     if any(message_of(row).payload[6:8]):
         yield "the last two bytes are not 0"
 
 
-def listen_unadvised(_row: Row, seen: Seen) -> Iterator[str]:
+def listen_unadvised(_row: Row, seen: History) -> Iterator[str]:
     """Postcopy that was not announced."""
     if not seen.advised:
         yield "before POSTCOPY_ADVISE"
 
 
-def end_unbegun(_row: Row, seen: Seen) -> Iterator[str]:
+def end_unbegun(_row: Row, seen: History) -> Iterator[str]:
     """The end of what never began."""
     if not seen.listening:
         yield "before POSTCOPY_LISTEN"
 
 
-def postcopy_with_slots(row: Row, _seen: Seen) -> Iterator[str]:
+def postcopy_with_slots(row: Row, _seen: History) -> Iterator[str]:
     """Two features that exclude each other."""
     if row.context.has_protocol(MEM_SLOTS):
         yield "CONFIGURE_MEM_SLOTS is acknowledged, which rules postcopy out"
 
 
-def table_differs(row: Row, _seen: Seen) -> Iterator[str]:
+def table_differs(row: Row, _seen: History) -> Iterator[str]:
     """Another number of regions than was asked about."""
     told, known = number(row, "nregions"), len(row.state.memory.regions)
     if row.context.postcopy and has(row, "nregions") and told != known:
         yield f"addresses of {told} regions; {known} were asked about"
 
 
-def error_with_descriptor(row: Row, _seen: Seen) -> Iterator[str]:
+def error_with_descriptor(row: Row, _seen: History) -> Iterator[str]:
     """Both an error and a channel."""
     value = number(row, "u64")
     if value & ERROR_BITS and (not value & NOFD or message_of(row).frame.fds):
         yield f"error {value & ERROR_BITS}, and yet a descriptor"
 
 
-def transfer_while_running(row: Row, _seen: Seen) -> Iterator[str]:
+def transfer_while_running(row: Row, _seen: History) -> Iterator[str]:
     """State is moved under rings that are started."""
     started = sorted(row.state.rings.started)
     if started:
         yield f"ring {', '.join(map(str, started))} {'is' if len(started) == 1 else 'are'} not stopped"
 
 
-def transfer_parameters(row: Row, _seen: Seen) -> Iterator[str]:
+def transfer_parameters(row: Row, _seen: History) -> Iterator[str]:
     """A direction or a phase that is not defined."""
     if number(row, "direction") not in (SAVE, LOAD):
         yield f"direction {number(row, 'direction')}: 0 saves, 1 loads"
@@ -158,19 +158,19 @@ def transfer_parameters(row: Row, _seen: Seen) -> Iterator[str]:
         yield f"phase {number(row, 'phase')}: only 0 (stopped) is defined"
 
 
-def check_without_transfer(_row: Row, seen: Seen) -> Iterator[str]:
+def check_without_transfer(_row: Row, seen: History) -> Iterator[str]:
     """A question about a transfer that was not begun."""
     if seen.transfer is None:
         yield "no transfer of the device's state was begun"
 
 
-def start_unchecked(row: Row, seen: Seen) -> Iterator[str]:
+def start_unchecked(row: Row, seen: History) -> Iterator[str]:
     """A start with state that may be broken."""
     if starts(row) and seen.transfer is not None:
         yield "a ring is started, and CHECK_DEVICE_STATE has not asked for the result of the transfer"
 
 
-def unfinished(row: Row, seen: Seen) -> Iterator[Breach]:
+def unfinished(row: Row, seen: History) -> Iterator[Breach]:
     """A transfer whose result nobody asked for."""
     if seen.transfer is not None:
         yield Breach("the device's state was transferred, and CHECK_DEVICE_STATE never sent")

@@ -22,7 +22,7 @@ from vutrace.rules.look import (
     protocol_names,
     starts,
 )
-from vutrace.rules.seen import Seen
+from vutrace.rules.seen import History
 from vutrace.session.row import Row
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -55,7 +55,7 @@ def gated(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
     return not reply and spec.gate in PROTOCOL_BITS and channel is not Channel.GPU
 
 
-def gate_closed(row: Row, _seen: Seen) -> Iterator[str]:
+def gate_closed(row: Row, _seen: History) -> Iterator[str]:
     """A message without its protocol feature."""
     message, context = message_of(row), row.context
     gate = message.spec.gate
@@ -75,13 +75,13 @@ def asked_for(spec: MessageSpec, offered: int) -> bool:
     return lenient and bool(offered & PROTOCOL_BITS[spec.gate])
 
 
-def iommu_closed(row: Row, _seen: Seen) -> Iterator[str]:
+def iommu_closed(row: Row, _seen: History) -> Iterator[str]:
     """Translations for a device that uses none."""
     if not row.context.has_feature(ACCESS_PLATFORM):
         yield "VIRTIO_F_ACCESS_PLATFORM is not acknowledged"
 
 
-def beyond_offer(row: Row, _seen: Seen) -> Iterator[str]:
+def beyond_offer(row: Row, _seen: History) -> Iterator[str]:
     """Features that nobody offered; LOG_ALL is a matter of migration."""
     offered = row.context.offered
     extra = number(row, "features") & ~(offered or 0) & ~LOG_ALL
@@ -89,7 +89,7 @@ def beyond_offer(row: Row, _seen: Seen) -> Iterator[str]:
         yield f"acknowledges what was not offered: {feature_names(extra, row.context)}"
 
 
-def beyond_protocol_offer(row: Row, _seen: Seen) -> Iterator[str]:
+def beyond_protocol_offer(row: Row, _seen: History) -> Iterator[str]:
     """Protocol features that nobody offered."""
     offered = row.context.protocol_offered
     extra = number(row, "protocol_features") & ~(offered or 0)
@@ -97,7 +97,7 @@ def beyond_protocol_offer(row: Row, _seen: Seen) -> Iterator[str]:
         yield f"acknowledges what was not offered: {protocol_names(extra)}"
 
 
-def protocol_unasked(row: Row, _seen: Seen) -> Iterator[str]:
+def protocol_unasked(row: Row, _seen: History) -> Iterator[str]:
     """Protocol features before, or without, the bit that announces them."""
     offered = row.context.offered
     if offered is None:
@@ -106,13 +106,13 @@ def protocol_unasked(row: Row, _seen: Seen) -> Iterator[str]:
         yield "the back-end does not offer VHOST_USER_F_PROTOCOL_FEATURES"
 
 
-def protocol_unread(row: Row, _seen: Seen) -> Iterator[str]:
+def protocol_unread(row: Row, _seen: History) -> Iterator[str]:
     """Acknowledged without having been read."""
     if row.context.protocol_offered is None:
         yield "before GET_PROTOCOL_FEATURES told what there is"
 
 
-def lacks_needed(row: Row, _seen: Seen) -> Iterator[str]:
+def lacks_needed(row: Row, _seen: History) -> Iterator[str]:
     """A protocol feature without those that it builds on."""
     taken = number(row, "protocol_features")
     for name, needed in NEEDS.items():
@@ -121,7 +121,7 @@ def lacks_needed(row: Row, _seen: Seen) -> Iterator[str]:
             yield f"{name} is acknowledged without {' and '.join(missing)}"
 
 
-def iommu_alone(row: Row, _seen: Seen) -> Iterator[str]:
+def iommu_alone(row: Row, _seen: History) -> Iterator[str]:
     """Translations are agreed on, and there is no way to ask for one."""
     needed = PROTOCOL_BITS["BACKEND_REQ"] | PROTOCOL_BITS["REPLY_ACK"]
     missing = needed & ~(row.context.protocol_features or 0)
@@ -129,25 +129,25 @@ def iommu_alone(row: Row, _seen: Seen) -> Iterator[str]:
         yield f"VIRTIO_F_ACCESS_PLATFORM is acknowledged without {protocol_names(missing)}"
 
 
-def version_1_refused(row: Row, _seen: Seen) -> Iterator[str]:
+def version_1_refused(row: Row, _seen: History) -> Iterator[str]:
     """A driver of the old kind."""
     if (row.context.offered or 0) & VERSION_1 and not number(row, "features") & VERSION_1:
         yield "VIRTIO_F_VERSION_1 was offered and is not acknowledged"
 
 
-def platform_refused(row: Row, _seen: Seen) -> Iterator[str]:
+def platform_refused(row: Row, _seen: History) -> Iterator[str]:
     """A back-end behind an IOMMU is to do without."""
     if (row.context.offered or 0) & ACCESS_PLATFORM and not number(row, "features") & ACCESS_PLATFORM:
         yield "VIRTIO_F_ACCESS_PLATFORM was offered and is not acknowledged"
 
 
-def protocol_bit_dropped(row: Row, _seen: Seen) -> Iterator[str]:
+def protocol_bit_dropped(row: Row, _seen: History) -> Iterator[str]:
     """Protocol features are used, and their announcement is not acknowledged."""
     if row.context.protocol_features and not number(row, "features") & PROTOCOL_BIT:
         yield "VHOST_USER_F_PROTOCOL_FEATURES is not acknowledged, and protocol features are used"
 
 
-def features_while_running(row: Row, _seen: Seen) -> Iterator[str]:
+def features_while_running(row: Row, _seen: History) -> Iterator[str]:
     """Other features than the log for rings that are started."""
     before = row.context.features
     changed = 0 if before is None else (before ^ number(row, "features")) & ~LOG_ALL
@@ -155,24 +155,24 @@ def features_while_running(row: Row, _seen: Seen) -> Iterator[str]:
         yield f"changes while rings are started: {feature_names(changed, row.context)}"
 
 
-def owned_again(_row: Row, seen: Seen) -> Iterator[str]:
+def owned_again(_row: Row, seen: History) -> Iterator[str]:
     """A second owner in one session."""
     if seen.owned:
         yield "the session has an owner already"
 
 
-def unowned(row: Row, seen: Seen) -> Iterator[str]:
+def unowned(row: Row, seen: History) -> Iterator[str]:
     """A start without an owner."""
     if starts(row) and not seen.owned:
         yield "a ring is started, and SET_OWNER was never sent"
 
 
-def owner_reset(_row: Row, _seen: Seen) -> Iterator[str]:
+def owner_reset(_row: Row, _seen: History) -> Iterator[str]:
     """A message that nobody should send."""
     yield "deprecated: the spec has it only disable rings, DPDK forgets everything"
 
 
-def no_mq(row: Row, _seen: Seen) -> Iterator[str]:
+def no_mq(row: Row, _seen: History) -> Iterator[str]:
     """A back-end that does not tell its queues."""
     if not number(row, "protocol_features") & PROTOCOL_BITS["MQ"]:
         yield "MQ is not offered"

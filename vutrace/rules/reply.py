@@ -13,7 +13,7 @@ from vutrace.protocol.payloads import Ack
 from vutrace.protocol.spec import MessageSpec, ReplyRule
 from vutrace.records import Channel
 from vutrace.rules.look import message_of
-from vutrace.rules.seen import Seen
+from vutrace.rules.seen import History
 from vutrace.session.row import Row
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -35,19 +35,19 @@ def main_requests(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
     return not reply and channel is Channel.MAIN and spec.rule is ReplyRule.ALWAYS
 
 
-def unagreed(row: Row, _seen: Seen) -> Iterator[str]:
+def unagreed(row: Row, _seen: History) -> Iterator[str]:
     """An acknowledgement is asked for, and none was agreed on."""
     if message_of(row).need_reply and not row.context.has_protocol(REPLY_ACK):
         yield "NEED_REPLY without REPLY_ACK: an old back-end does not answer"
 
 
-def asks_back(row: Row, _seen: Seen) -> Iterator[str]:
+def asks_back(row: Row, _seen: History) -> Iterator[str]:
     """A reply that asks for one."""
     if message_of(row).need_reply:
         yield "NEED_REPLY in a reply"
 
 
-def refused(row: Row, _seen: Seen) -> Iterator[str | Breach]:
+def refused(row: Row, _seen: History) -> Iterator[str | Breach]:
     """An acknowledgement that is an error."""
     message = message_of(row)
     status = message.number_in("status") if message.layer is Ack else None
@@ -62,7 +62,7 @@ def words(status: int) -> str:
     return str(status - (1 << 64) if status >> 63 else status)
 
 
-def several(row: Row, _seen: Seen) -> Iterator[Breach]:
+def several(row: Row, _seen: History) -> Iterator[Breach]:
     """A question before the last one was answered."""
     owing = row.state.debts[Channel.MAIN].overdue() if Channel.MAIN in row.state.debts else []
     if len(owing) > 1:

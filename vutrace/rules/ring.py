@@ -19,7 +19,7 @@ from vutrace.rules.look import (
     ring_before,
     rings_before,
 )
-from vutrace.rules.seen import Seen
+from vutrace.rules.seen import History
 from vutrace.session.fd_ledger import Slot
 from vutrace.session.rings import Ring
 from vutrace.session.row import Row
@@ -38,21 +38,21 @@ ADDRESSES = asks(effect=RingEffect.ADDRESSES)
 ENABLES = asks(effect=RingEffect.ENABLE)
 
 
-def without_size(row: Row, _seen: Seen) -> Iterator[str]:
+def without_size(row: Row, _seen: History) -> Iterator[str]:
     """A start before SET_VRING_NUM."""
     ring = ring_after(row)
     if ring and kicked(row) and ring.size is None:
         yield "started before its size was set"
 
 
-def without_addresses(row: Row, _seen: Seen) -> Iterator[str]:
+def without_addresses(row: Row, _seen: History) -> Iterator[str]:
     """A start before SET_VRING_ADDR."""
     ring = ring_after(row)
     if ring and kicked(row) and ring.addresses is None:
         yield "started before its addresses were set"
 
 
-def without_base(row: Row, _seen: Seen) -> Iterator[str]:
+def without_base(row: Row, _seen: History) -> Iterator[str]:
     """A start before SET_VRING_BASE."""
     ring = ring_after(row)
     if ring and kicked(row) and ring.base is None:
@@ -65,20 +65,20 @@ def kicked(row: Row) -> bool:
     return not (before and before.state.started)
 
 
-def set_while_running(row: Row, _seen: Seen) -> Iterator[str]:
+def set_while_running(row: Row, _seen: History) -> Iterator[str]:
     """A size or a base for a ring that is started."""
     before = ring_before(row)
     if before and before.state.started:
         yield "a started ring is set up again, without being stopped"
 
 
-def unknown_bits(row: Row, _seen: Seen) -> Iterator[str]:
+def unknown_bits(row: Row, _seen: History) -> Iterator[str]:
     """More than a ring and NOFD in the u64."""
     if number(row, "u64") >> 9:
         yield f"bits 9 to 63 of {number(row, 'u64'):#x} are not 0"
 
 
-def beyond_queue_num(row: Row, _seen: Seen) -> Iterator[str]:
+def beyond_queue_num(row: Row, _seen: History) -> Iterator[str]:
     """A ring that the back-end does not have."""
     context, ring = row.context, row.ring
     if not context.queue_num or ring is None or ring_before(row) is not None:
@@ -91,65 +91,65 @@ def beyond_queue_num(row: Row, _seen: Seen) -> Iterator[str]:
         yield f"ring {ring} of a back-end with {context.queue_num} {unit}"
 
 
-def enable_value(row: Row, _seen: Seen) -> Iterator[str]:
+def enable_value(row: Row, _seen: History) -> Iterator[str]:
     """Neither on nor off."""
     if number(row, "num") > 1:
         yield f"num is {number(row, 'num')}: 1 enables, 0 disables"
 
 
-def enable_early(row: Row, _seen: Seen) -> Iterator[str]:
+def enable_early(row: Row, _seen: History) -> Iterator[str]:
     """Switched before the features are acknowledged."""
     if row.context.features is None:
         yield "before SET_FEATURES acknowledged PROTOCOL_FEATURES"
 
 
-def enable_needless(row: Row, _seen: Seen) -> Iterator[str]:
+def enable_needless(row: Row, _seen: History) -> Iterator[str]:
     """Switched where rings are enabled by themselves."""
     features = row.context.features
     if features is not None and not features & PROTOCOL_BIT:
         yield "PROTOCOL_FEATURES is not acknowledged: rings are enabled without it"
 
 
-def reserved_num(row: Row, _seen: Seen) -> Iterator[str]:
+def reserved_num(row: Row, _seen: History) -> Iterator[str]:
     """A reserved field that is not 0."""
     if number(row, "num"):
         yield f"num is {number(row, 'num'):#x}; it is reserved, and 0"
 
 
-def base_of_another(row: Row, _seen: Seen) -> Iterator[str]:
+def base_of_another(row: Row, _seen: History) -> Iterator[str]:
     """The reply speaks of another ring than the request."""
     asked = row.request.ring if row.request else None
     if asked is not None and has(row, "index") and number(row, "index") != asked:
         yield f"the base of ring {number(row, 'index')}; ring {asked} was asked for"
 
 
-def base_too_wide(row: Row, _seen: Seen) -> Iterator[str]:
+def base_too_wide(row: Row, _seen: History) -> Iterator[str]:
     """More than 16 bits for a split ring."""
     if number(row, "num") >> 16 and row.context.features is not None and not packed(row.context):
         yield f"base {number(row, 'num'):#x} has more than 16 bits, and RING_PACKED is not acknowledged"
 
 
-def base_differs(row: Row, seen: Seen) -> Iterator[str]:
+def base_differs(row: Row, seen: History) -> Iterator[str]:
     """A ring goes on elsewhere than where it stopped."""
     fetched = seen.fetched.get(row.ring)
     if fetched is not None and number(row, "num") not in (fetched, *FRESH_BASES):
         yield f"base {number(row, 'num')} is set; when it was stopped the base was {fetched}"
 
 
-def base_restarts(row: Row, seen: Seen) -> Iterator[str]:
+def base_restarts(row: Row, seen: History) -> Iterator[str]:
     """A ring begins anew after a stop."""
     fetched = seen.fetched.get(row.ring)
     if fetched is not None and number(row, "num") != fetched and number(row, "num") in FRESH_BASES:
         yield f"begins anew at {number(row, 'num')}; when it was stopped the base was {fetched}"
 
 
-def endian_value(row: Row, _seen: Seen) -> Iterator[str]:
+def endian_value(row: Row, _seen: History) -> Iterator[str]:
     """Neither little nor big."""
     if number(row, "num") > 1:
         yield f"num is {number(row, 'num')}: 0 is little-endian, 1 big-endian"
 
 
-def size_invalid(row: Row, _seen: Seen) -> Iterator[str]:
+def size_invalid(row: Row, _seen: History) -> Iterator[str]:
     """A size that no ring has."""
     size = number(row, "num")
     if not 0 < size <= LARGEST:
@@ -158,7 +158,7 @@ def size_invalid(row: Row, _seen: Seen) -> Iterator[str]:
         yield f"size {size}: that of a split ring is a power of two"
 
 
-def misaligned(row: Row, _seen: Seen) -> Iterator[str]:
+def misaligned(row: Row, _seen: History) -> Iterator[str]:
     """Addresses that virtio does not allow."""
     wanted = {**ALIGNMENT, "available": 4} if packed(row.context) else ALIGNMENT
     odd = [name for name, size in wanted.items() if number(row, name) % size]
@@ -166,7 +166,7 @@ def misaligned(row: Row, _seen: Seen) -> Iterator[str]:
         yield "not aligned: " + ", ".join(f"{name} {number(row, name):#x} to {wanted[name]}" for name in odd)
 
 
-def addresses_moved(row: Row, _seen: Seen) -> Iterator[str]:
+def addresses_moved(row: Row, _seen: History) -> Iterator[str]:
     """A running ring's parts are put elsewhere."""
     before, after = ring_before(row), ring_after(row)
     if not (before and after and before.state.started and before.addresses and after.addresses):
@@ -181,14 +181,14 @@ def place(ring: Ring) -> tuple[int, int, int]:
     return ring.addresses.descriptor, ring.addresses.used, ring.addresses.available
 
 
-def kick_replaced(row: Row, _seen: Seen) -> Iterator[str]:
+def kick_replaced(row: Row, _seen: History) -> Iterator[str]:
     """A second kick descriptor for a ring that is started."""
     before = ring_before(row)
     if before and before.state.started and before.kick_sent:
         yield "a started ring gets another kick descriptor"
 
 
-def call_replaced(row: Row, _seen: Seen) -> Iterator[str]:
+def call_replaced(row: Row, _seen: History) -> Iterator[str]:
     """Another call descriptor for a ring that runs."""
     filled = [each for each in row.changes.fds if each.slot.ring == row.ring and each.replaced]
     after = ring_after(row)
@@ -199,7 +199,7 @@ def call_replaced(row: Row, _seen: Seen) -> Iterator[str]:
             yield "a running ring gets another call descriptor"
 
 
-def never_enabled(row: Row, seen: Seen) -> Iterator[str | Breach]:
+def never_enabled(row: Row, seen: History) -> Iterator[str | Breach]:
     """A ring is stopped, or the session over, and nobody ever enabled it."""
     rings = rings_before(row)
     switched = any(ring.enable_sent for ring in rings.values())
@@ -208,7 +208,7 @@ def never_enabled(row: Row, seen: Seen) -> Iterator[str | Breach]:
             yield Breach("started, and never enabled: the back-end did nothing with it", ring.index)
 
 
-def waited(row: Row, ring: Ring, seen: Seen, switched: bool) -> bool:
+def waited(row: Row, ring: Ring, seen: History, switched: bool) -> bool:
     """Whether a ring needed to be enabled, and had time for it.
 
     Net's first pair is enabled by habit, and of the others those that the guest uses.
@@ -220,7 +220,7 @@ def waited(row: Row, ring: Ring, seen: Seen, switched: bool) -> bool:
     return row.state.driver_ok or row.ring is not None or row.since_first_ns - begun >= PATIENCE_NS
 
 
-def never_started(row: Row, seen: Seen) -> Iterator[Breach]:
+def never_started(row: Row, seen: History) -> Iterator[Breach]:
     """Some rings ran, and others that were enabled did not."""
     rings = rings_before(row)
     if not seen.started_ns:
@@ -230,7 +230,7 @@ def never_started(row: Row, seen: Seen) -> Iterator[Breach]:
             yield Breach("enabled, and never started", ring.index)
 
 
-def no_call(row: Row, _seen: Seen) -> Iterator[Breach]:
+def no_call(row: Row, _seen: History) -> Iterator[Breach]:
     """A ring runs, and nobody can be told what was used."""
     for ring in rings_before(row).values():
         if ring.state.started and ring.state.enabled and Slot("call", ring.index) not in row.state.fds.slots:

@@ -31,7 +31,7 @@ class Outliving:
 
 
 @dataclass(slots=True)
-class Seen:
+class History:
     """One session, as far as it went.
 
     `whole`: its beginning is in the trace; `first`: it is the connection's first. `told` are the (rule, ring)

@@ -9,7 +9,7 @@ from vutrace.session.state import SessionState
 
 
 @dataclass(frozen=True, slots=True)
-class Debt:
+class OwedReply:
     """A reply that is owed, since `since_ns` nanoseconds."""
 
     row: int
@@ -27,7 +27,7 @@ class Verdict:
     orderly: bool
     ended_by: str
     got_to: str
-    owing: tuple[Debt, ...]
+    owing: tuple[OwedReply, ...]
     frontend: Implementation | None = None
     backend: Implementation | None = None
 
@@ -56,7 +56,7 @@ def verdict(course: VerdictBuilder, now_ns: int) -> Verdict:
     state, who = course.state, course.recogniser.who
     requests = tuple(state.owing()) if course.close is None else tuple(state.unpaid)
     owing = tuple(
-        Debt(each.number, each.name, each.message.channel, each.debtor, now_ns - each.time_ns)
+        OwedReply(each.number, each.name, each.message.channel, each.debtor, now_ns - each.time_ns)
         for each in requests
     )
     ended_by = "" if course.close is None else str(course.close.sender or "vutrace")

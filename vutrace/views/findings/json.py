@@ -5,7 +5,7 @@ from typing import Any
 from vutrace.outgoing import json_text
 from vutrace.records import connection_letter
 from vutrace.rules.report import SessionReport
-from vutrace.rules.verdict import Debt, Verdict
+from vutrace.rules.verdict import OwedReply, Verdict
 from vutrace.views.findings.objects import finding
 
 Object = dict[str, Any]
@@ -52,7 +52,7 @@ def verdict(told: Verdict) -> Object:
     }
 
 
-def owing(debt: Debt) -> Object:
+def owing(debt: OwedReply) -> Object:
     """A reply that is owed; `since` is seconds."""
     return {
         "row": debt.row,
