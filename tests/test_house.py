@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from vutrace.protocol.messages import TABLES
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vutrace"
 
@@ -150,3 +152,44 @@ def test_only_attributes_have_an_underscore() -> None:
         if name.startswith("_") and not name.startswith("__")
     }
     assert {each for each in underscored if each.split("/")[0] not in UNDERSCORED} == set()
+
+
+# Outside the tables of messages, their peers, and the texts that explain errors.
+ELSEWHERE = ("protocol", "peers")
+TABLES_LEFT, LITERALS_LEFT = 8, 5
+
+
+def knowing(path: Path) -> Iterator[ast.AST]:
+    """The nodes of a module that may type a message's name without being its row."""
+    parts = path.relative_to(PACKAGE).parts
+    if parts[0] not in ELSEWHERE and not path.stem.endswith("_errors"):
+        yield from ast.walk(ast.parse(path.read_text()))
+
+
+def test_what_a_message_means_stands_in_its_row() -> None:
+    """A name outside its row asks which column is missing."""
+    rows = [row for table in TABLES.values() for row in table.values()]
+    known = {row.name for row in rows}
+    tables, literals = list[str](), list[str]()
+    for path in sources():
+        place = str(path.relative_to(PACKAGE))
+        inside: set[ast.AST] = set()
+        for node in knowing(path):
+            names = [each for each in ast.walk(node) if is_name(each, known)] if is_table(node) else []
+            if names and names[0] not in inside:
+                inside.update(names)
+                tables.append(f"{place}:{node.lineno}")  # type: ignore[attr-defined]
+            if is_name(node, known) and node not in inside:
+                literals.append(f"{place}:{node.lineno}")  # type: ignore[attr-defined]
+    assert len(tables) <= TABLES_LEFT, tables
+    assert len(literals) <= LITERALS_LEFT, literals
+
+
+def is_table(node: ast.AST) -> bool:
+    """Whether a node is a collection."""
+    return isinstance(node, ast.Dict | ast.Set | ast.Tuple | ast.List)
+
+
+def is_name(node: ast.AST, known: set[str]) -> bool:
+    """Whether a node is the name of a message."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in known

@@ -38,6 +38,7 @@ from vutrace.protocol.layers import (
     in_order,
 )
 from vutrace.protocol.messages import TABLES, resolve
+from vutrace.protocol.payloads import Config
 from vutrace.protocol.spec import MessageSpec
 from vutrace.protocol.wire import REPLY, REQUESTER, VERSION
 from vutrace.records import Channel, Event, EventKind, FdInfo, FdKind, Frame, Side
@@ -50,7 +51,9 @@ from vutrace.views.tree import Tree
 RINGS = range(256)  # KICK, CALL and ERR have eight bits for a ring
 LONGEST_RING_NAME = 12
 U64 = st.integers(0, 2**64 - 1)
-CONFIG = {"GET_CONFIG": 24, "SET_CONFIG": 25}
+CONFIG_REQUESTS = sorted(
+    row.number for row in TABLES[Channel.MAIN].values() if Config in resolve(row.request)
+)
 # virtio, "Feature Bits": what is left to a device type, of the 64 bits that vhost-user can carry.
 DEVICE_BITS = {*range(24), 41, 42, *range(50, 64)}
 
@@ -224,7 +227,7 @@ def config_frames(device: Device) -> st.SearchStrategy[Frame]:
         lambda number, flags, offset, data: frame(
             number, struct.pack("<III", offset, len(data), 0) + data, flags=flags
         ),
-        st.sampled_from(sorted(CONFIG.values())),
+        st.sampled_from(CONFIG_REQUESTS),
         st.sampled_from([VERSION, VERSION | REPLY]),
         st.integers(0, 64) | st.integers(0, 2**32 - 1),
         space,

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 from vutrace.diff.tokens import Fact, Token
 
-# How often it comes in a row is the interrupts' doing: a guest masks and unmasks them.
-UNCOUNTED = "SET_VRING_CALL"
 NAMED = 12  # steps of a stretch that are told by name
 WORK = 1_000_000  # pairs of equal steps up to which two sections are laid side by side as wholes
 WINDOW = 200  # steps of each that are, where it would be more
@@ -112,7 +110,7 @@ def countable(tokens: Sequence[Token]) -> list[Token]:
     found: list[Token] = []
     for token in tokens:
         repeats = found and (found[-1].key, found[-1].facts) == (token.key, token.facts)
-        if not repeats or token.key != UNCOUNTED:
+        if not repeats or token.counted:
             found.append(token)
     return found
 

@@ -14,7 +14,7 @@ Found = tuple[str, EditKind, str, str, Fact, Fact]
 
 LATE_RATIO, LATE_NS = 2.0, 100_000
 # Where a back-end, or the last record, says how far a ring has come.
-INDEXES = {("GET_VRING_BASE", "reply num"), ("ring", "base")}
+INDEXES = {"reply num", "base"}
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ def compare(a: Account, b: Account, latency: bool = False, indexes: bool = False
 def of_traffic(change: Change) -> bool:
     """Whether it is only that a ring has moved in one of them."""
     edit = change.edit
-    return (edit.step, edit.fact) in INDEXES and {edit.a, edit.b} <= MOVED
+    return edit.fact in INDEXES and {edit.a, edit.b} <= MOVED
 
 
 def pairings(

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from vutrace.diff.tokens import Fact, Token, moved, token_of
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit_names
+from vutrace.protocol.effects import Fact as Learnt
+from vutrace.protocol.effects import RingEffect
+from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel, Connection, Event
 from vutrace.replay.script import Exchange, Script, scripts
 from vutrace.session.memory import Region
@@ -14,7 +17,6 @@ from vutrace.session.rings import Ring
 from vutrace.session.row import Row
 from vutrace.session.timeline import TimelineBuilder
 
-MARKS = ("SET_STATUS", "SET_FEATURES")
 PHASES, FINAL_RING, END = "phases", "ring at the end", "the end"
 MARKS_KEPT = 8  # at each end of those that follow each other
 SHAPES = "loops", "sent once"
@@ -193,7 +195,7 @@ def messages(session: SessionTimeline, script: Script) -> Iterator[Section]:
             about_rings.setdefault(ring, []).extend([*marks.passed_by(ring), token])
             continue
         about_device.append(token)
-        if exchange.message.name in MARKS:
+        if is_mark(exchange.message.spec):
             marks.all.append(Token(token.key, row=token.row, mark=True))
     yield Section("messages", about_device)
     for index, tokens in sorted(about_rings.items()):
@@ -204,12 +206,17 @@ def messages(session: SessionTimeline, script: Script) -> Iterator[Section]:
         yield Section(f"{channel} channel", side)
 
 
+def is_mark(spec: MessageSpec) -> bool:
+    """Whether a message divides what the rings do: what came before the driver was there, and after."""
+    return spec.tells(Learnt.STATUS, reply=False) or spec.tells(Learnt.FEATURES, reply=False)
+
+
 def with_base(token: Token, exchange: Exchange, given: dict[int, int | None]) -> Token:
     """A ring that is taken up at the index `given` before is that, whatever the number."""
     message, ring = exchange.message, exchange.message.ring
-    if message.name == "GET_VRING_BASE" and exchange.reply and ring is not None:
+    if message.spec.effect is RingEffect.STOP and exchange.reply and ring is not None:
         given[ring] = exchange.reply.number_in("num")
-    if message.name == "SET_VRING_BASE" and ring in given and message.number_in("num") == given[ring]:
+    if message.spec.effect is RingEffect.BASE and ring in given and message.number_in("num") == given[ring]:
         return replace(token, facts={**token.facts, "num": "as GET_VRING_BASE told"})
     return token
 

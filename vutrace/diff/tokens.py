@@ -10,6 +10,7 @@ from typing import TypeAlias
 from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
+from vutrace.protocol.effects import RingEffect
 from vutrace.protocol.shows import Kind, Show, shown
 from vutrace.protocol.spec import ReplyRule
 from vutrace.protocol.wire import REPLY, VERSION
@@ -25,25 +26,22 @@ class Token:
     """One step: `key` is what it is, by which two sections are laid side by side; `facts` what it says.
 
     `reply` are the facts of its reply, if it has one. `row` is where it stands. A `mark` belongs to another
-    section and only tells the place of what stands around it.
+    section and only tells the place of what stands around it. `counted`: it means something how often
+    it comes in a row; a guest masks and unmasks interrupts as it likes.
     """
 
     key: str
     facts: Mapping[str, Fact] = field(default_factory=dict)
     row: int | None = None
     mark: bool = False
+    counted: bool = True
     reply: Mapping[str, Fact] = field(default_factory=dict)
 
 
-# The value that makes one message another.
-KEYED = {"SET_VRING_ENABLE": "num", "SET_STATUS": "status"}
 ADDRESSES = {"descriptor", "used", "available", "log", "user_address", "iova", "mmap_offset", "fd_offset"}
 # What a ring message is about anyway, and what other parts of a comparison tell.
 TOLD = {"index", "nregions", "guest_address", "size"}
 NEGOTIATED = {"features", "protocol_features"}
-MEMORY = {"SET_MEM_TABLE", "ADD_MEM_REG", "REM_MEM_REG"}
-# Uninitialised in DPDK's virtio-user: nobody's meaning.
-UNSET = {("GET_VRING_BASE", "num")}
 
 
 def token_of(exchange: Exchange) -> Token:
@@ -55,7 +53,8 @@ def token_of(exchange: Exchange) -> Token:
         replied |= {f"reply {name}": fact for name, fact in facts_of(reply, device)} if reply else {}
     else:
         facts["acknowledged"] = acknowledged(message, reply, device)
-    return Token(key_of(message), facts, exchange.row.number, reply=replied)
+    counted = message.spec.effect is not RingEffect.CALL
+    return Token(key_of(message), facts, exchange.row.number, counted=counted, reply=replied)
 
 
 def acknowledged(message: Message, reply: Message | None, device: Device) -> str:
@@ -68,7 +67,7 @@ def acknowledged(message: Message, reply: Message | None, device: Device) -> str
 
 def key_of(message: Message) -> str:
     """What a request is, with its value where that makes it another."""
-    value = message.number_in(KEYED.get(message.name, ""))
+    value = message.number_in(message.spec.key)
     return (
         message.name
         if value is None
@@ -88,17 +87,12 @@ def facts_of(message: Message, device: Device) -> Iterator[tuple[str, Fact]]:
         yield "problems", "; ".join(map(str, message.problems))
     for name, (value, show) in values(message, device).items():
         plain = name.rpartition(".")[2]
-        if plain in ADDRESSES or plain in NEGOTIATED or (message.name, plain) in UNSET - unset_ends(message):
+        if plain in ADDRESSES or plain in NEGOTIATED or (plain in message.spec.unset and not message.reply):
             continue
-        if plain in TOLD and (message.spec.ring or message.name in MEMORY):
+        if plain in TOLD and (message.spec.ring or message.spec.memory):
             continue
         yield name, fact_of(value, show, device)
     yield from layout(message)
-
-
-def unset_ends(message: Message) -> set[tuple[str, str]]:
-    """What is set after all: in a reply everything is."""
-    return UNSET if message.reply else set()
 
 
 def fact_of(value: object, show: Show, device: Device) -> Fact:

@@ -1,39 +1,22 @@
 """What was recorded as the answer to a request, found by what the request means and not by its place."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from vutrace.dissection.message import Message
+from vutrace.protocol.effects import Fact
 from vutrace.replay.script import Exchange
 from vutrace.session.context import Context
 
 Meaning = tuple[Any, ...]
 
 
-def fields(*names: str) -> Callable[[Message, Context], Meaning]:
-    """A question that is put by these fields."""
-    return lambda message, context: tuple(message.number_in(name) for name in names)
-
-
-def state(message: Message, context: Context) -> Meaning:
-    """A question about the status, which is what was last set."""
-    return (context.status or 0,)
-
-
-# What besides its name and its ring makes one request another.
-QUESTIONS: Mapping[str, Callable[[Message, Context], Meaning]] = {
-    "GET_CONFIG": fields("offset", "size"),
-    "GET_INFLIGHT_FD": fields("num_queues", "queue_size"),
-    "GET_STATUS": state,
-    "SET_DEVICE_STATE_FD": fields("direction"),
-}
-
-
 def meaning(message: Message, context: Context) -> Meaning:
     """What a request asks; `context` is the negotiation before it."""
-    question = QUESTIONS.get(message.name)
-    asked = question(message, context) if question else ()
+    asked = [message.number_in(name) for name in message.spec.question]
+    if message.spec.tells(Fact.STATUS, reply=True):  # which is what was last set
+        asked.append(context.status or 0)
     return message.channel, message.request, message.ring, *asked
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from vutrace.dissection.message import Message
 from vutrace.peers import DPDK_22_11, BackEnd, Offer
 from vutrace.peers.state import RefusedError
+from vutrace.protocol.effects import Fact
+from vutrace.protocol.payloads import Config
 from vutrace.protocol.spec import ReplyRule
 from vutrace.records import Channel, Side
 from vutrace.replay.answers import Answers
@@ -187,22 +189,27 @@ def live(received: ReceivedRow) -> str:
 
 def offer_of(script: Script) -> Offer:
     """What the recorded back-end said of itself, the model's own where it was not asked."""
-    features = number_of(script, "GET_FEATURES", "features", DPDK_22_11.features)
-    protocol = number_of(script, "GET_PROTOCOL_FEATURES", "protocol_features", DPDK_22_11.protocol_features)
-    queues = number_of(script, "GET_QUEUE_NUM", "queue_num", DPDK_22_11.queue_pairs)
+    features = number_of(script, Fact.OFFERED, DPDK_22_11.features)
+    protocol = number_of(script, Fact.PROTOCOL_OFFERED, DPDK_22_11.protocol_features)
+    queues = number_of(script, Fact.QUEUE_NUM, DPDK_22_11.queue_pairs)
     return Offer(features, protocol, max(queues, 1), config_of(script))
 
 
-def number_of(script: Script, name: str, field: str, otherwise: int) -> int:
-    """A number in the first reply to the requests called `name`."""
-    reply = next(script.replies(name), None)
-    value = reply.number_in(field) if reply else None
-    return otherwise if value is None else value
+def number_of(script: Script, fact: Fact, otherwise: int) -> int:
+    """What the first reply tells that is about `fact`."""
+    for reply in script.replies():
+        told = reply.spec.reply_learns
+        if told and told.fact is fact:
+            value = reply.number_in(told.field)
+            return otherwise if value is None else value
+    return otherwise
 
 
 def config_of(script: Script) -> bytes:
     """The configuration space, as far as it was asked for from its beginning."""
     parts = [
-        reply.fields.get("data") for reply in script.replies("GET_CONFIG") if not reply.number_in("offset")
+        reply.fields.get("data")
+        for reply in script.replies()
+        if reply.layer is Config and not reply.number_in("offset")
     ]
     return max((part for part in parts if isinstance(part, bytes)), key=len, default=b"")

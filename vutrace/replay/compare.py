@@ -13,16 +13,9 @@ from vutrace.dissection.message import Message
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
 from vutrace.protocol.layers import Layer, has_secrets, title, variant
 from vutrace.protocol.shows import BYTES, DEC, Kind, Show, shown
+from vutrace.protocol.spec import MessageSpec
 from vutrace.records import FdKind
 
-# (message, field) -> what kind of value that is
-OWN: Mapping[tuple[str, str], str] = {
-    ("GET_VRING_BASE", "num"): "an index",
-    ("SET_MEM_TABLE", "user_address"): "an address",
-    ("ADD_MEM_REG", "user_address"): "an address",
-    ("CREATE_CRYPTO_SESSION", "session_id"): "a handle",
-    ("GET_INFLIGHT_FD", "mmap_offset"): "an address",
-}
 UNSEEN = {Kind.PAD, Kind.SECRET}
 MASKS = {Kind.FEATURES, Kind.FLAGS}
 
@@ -51,7 +44,7 @@ def differences(recorded: Message | None, live: Message | None, device: Device) 
     old, new = values(recorded, device), values(live, device)
     for name in [*old, *(name for name in new if name not in old)]:
         if old.get(name) != new.get(name):
-            yield differing(recorded.name, name, old.get(name), new.get(name), device)
+            yield differing(recorded.spec, name, old.get(name), new.get(name), device)
     if kinds_of(recorded) != kinds_of(live):
         yield Difference("descriptors", kinds_of(recorded), kinds_of(live))
 
@@ -59,10 +52,12 @@ def differences(recorded: Message | None, live: Message | None, device: Device) 
 Shown = tuple[Any, Show]
 
 
-def differing(message: str, name: str, old: Shown | None, new: Shown | None, device: Device) -> Difference:
+def differing(
+    spec: MessageSpec, name: str, old: Shown | None, new: Shown | None, device: Device
+) -> Difference:
     """A field with two values, each None where it is not there."""
     show = (new or old or (0, DEC))[1]
-    own = OWN.get((message, name.rpartition(".")[2]), "")
+    own = spec.own.get(name.rpartition(".")[2], "")
     if old and new and show.kind in MASKS:
         was, came = bits(old[0], new[0], show, device)
     else:

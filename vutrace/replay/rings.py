@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vutrace.dissection.message import Message
+from vutrace.protocol.effects import MemoryEffect, RingEffect
 from vutrace.session.context import RING_PACKED, Context
 
 INDEX = struct.Struct("=H")
@@ -37,14 +38,14 @@ class RingMemory:
     def follow(self, message: Message, fds: list[int], context: Context) -> None:
         """Take a request that is about to be sent with `fds`."""
         ring = message.ring
-        match message.name:
-            case "SET_MEM_TABLE" if fds:
+        match message.spec.memory or message.spec.effect:
+            case MemoryEffect.TABLE if fds:
                 self.regions = mapped(message.fields.get("regions"), fds)
-            case "ADD_MEM_REG" if fds:
+            case MemoryEffect.ADD if fds:
                 self.regions += mapped([message.fields.get("region")], fds)
-            case "SET_VRING_BASE" if ring is not None:
+            case RingEffect.BASE if ring is not None:
                 self.bases[ring] = message.number_in("num") or 0
-            case "SET_VRING_ADDR" if ring is not None:
+            case RingEffect.ADDRESSES if ring is not None:
                 self.places[ring] = message
             case _:
                 return

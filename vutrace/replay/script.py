@@ -51,9 +51,9 @@ class Script:
         answered = (each.row.number for each in self.main if each.reply)
         return self.closing is None and exchange.row.number > max(answered, default=0)
 
-    def replies(self, name: str) -> Iterator[Message]:
-        """The replies to the requests called `name`, in order."""
-        return (each.reply for each in self.main if each.message.name == name and each.reply)
+    def replies(self) -> Iterator[Message]:
+        """The replies on the main channel, in order."""
+        return (each.reply for each in self.main if each.reply)
 
 
 def scripts(rows: Iterable[Row]) -> list[Script]:

@@ -57,7 +57,9 @@ class Lanes:
         """A message about ring `index`."""
         lane = self.by_ring.setdefault(index, Lane())
         self._count += add_mark(
-            lane.marks, quick_mark(kind_of(message), message.name, row, time_ns, row, 1), self.grain
+            lane.marks,
+            quick_mark(kind_of(message), message.name, row, time_ns, row, 1, message.spec.effect),
+            self.grain,
         )
         self._bound()
 
@@ -96,7 +98,7 @@ def add_mark(marks: list[Mark], mark: Mark, grain: int) -> int:
                 break
             if near.kind == mark.kind:
                 count = near.count + mark.count
-                marks[position] = Mark(near.kind, near.name, near.row, near.time_ns, mark.last, count)
+                marks[position] = replace(near, last=mark.last, count=count)
                 return 0
     marks.append(mark)
     return 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
+from vutrace.protocol.effects import RingEffect
 from vutrace.records import Side
 from vutrace.session.fd_ledger import Holding
 from vutrace.session.memory import MemoryChange, Region
@@ -116,7 +117,10 @@ Part = Sequence | Loop
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A message about a ring, or `count` of one kind up to row `last`; see `lanes.KINDS`."""
+    """A message about a ring, or `count` of one kind up to row `last`; see `lanes.KINDS`.
+
+    `effect` is what the (first) message does to the ring.
+    """
 
     kind: str
     name: str
@@ -124,6 +128,7 @@ class Mark:
     time_ns: int
     last: int
     count: int = 1
+    effect: RingEffect | None = None
 
     @property
     def first(self) -> int:

@@ -11,6 +11,7 @@ from vutrace.dissection.decoder import Fields
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem
+from vutrace.protocol.effects import Fact
 from vutrace.protocol.layers import Layer
 from vutrace.quick import quick
 from vutrace.records import Channel, Event, EventKind, Side
@@ -67,7 +68,7 @@ class Annotator:
         problems: list[Problem] = []
         notes: tuple[str, ...] = ()
         config = NO_CONFIG
-        if what.name == "SET_FEATURES" and not what.reply:
+        if what.spec.tells(Fact.FEATURES, reply=False) and not what.reply:
             mask = what.number_in("features")
             if mask is not None and mask != row.context.features:
                 notes = ask_dissector(device, lambda: tuple(map(printable, device.notes(mask))), (), problems)

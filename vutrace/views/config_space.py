@@ -20,7 +20,7 @@ def config_fields(device: Device, message: Message) -> tuple[type[Layer] | None,
     """
     layer, offset = device.config, message.number_in("offset")
     data, size = message.fields.get("data"), message.number_in("size")
-    asks = message.name == "GET_CONFIG" and not message.reply
+    asks = bool(message.spec.question) and not message.reply
     if layer is None or asks or offset is None or size is None or not isinstance(data, bytes):
         return None, {}
     if offset > LARGEST:

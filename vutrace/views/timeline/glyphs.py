@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from vutrace.protocol.effects import RingEffect
+from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.session.model import Mark
 
-# What a message is drawn as; SET_VRING_NUM, _BASE and _ADDR are told apart.
+# What a message is drawn as; a ring's settings are told apart.
 GLYPHS: Mapping[str, str] = {
     "kick": "K",
     "call": "C",
@@ -14,11 +16,11 @@ GLYPHS: Mapping[str, str] = {
     "stop": "G",
     "other": "?",
 }
-SETTINGS: Mapping[str, str] = {
-    "SET_VRING_NUM": "n",
-    "SET_VRING_BASE": "b",
-    "SET_VRING_ADDR": "a",
-    "SET_VRING_ENDIAN": "e",
+SETTINGS: Mapping[RingEffect | None, str] = {
+    RingEffect.SIZE: "n",
+    RingEffect.BASE: "b",
+    RingEffect.ADDRESSES: "a",
+    RingEffect.ENDIAN: "e",
 }
 LEGEND = (
     "n num  b base  a addr  K kick  C call  E err  1/0 enable  G get base",
@@ -26,6 +28,12 @@ LEGEND = (
 )
 
 
+def glyph_names() -> dict[str, str]:
+    """The letters of kinds of marks, and of the messages that are told apart, by name."""
+    rows = FRONTEND_MESSAGES.values()
+    return {**GLYPHS, **{row.name: SETTINGS[row.effect] for row in rows if row.effect in SETTINGS}}
+
+
 def glyph(mark: Mark) -> str:
     """The letter of a message."""
-    return SETTINGS.get(mark.name) or GLYPHS.get(mark.kind, "?")
+    return SETTINGS.get(mark.effect) or GLYPHS.get(mark.kind, "?")

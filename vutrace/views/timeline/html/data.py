@@ -24,7 +24,7 @@ from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow, Annotator
 from vutrace.views.queues import HEADERS, Fds, cells
 from vutrace.views.timeline.facts import facts, owing_words
-from vutrace.views.timeline.glyphs import GLYPHS, SETTINGS
+from vutrace.views.timeline.glyphs import glyph_names
 from vutrace.views.timeline.html.columns import KINDS, Columns, Texts
 from vutrace.views.timeline.loops import words_of
 from vutrace.views.timeline.words import name_of
@@ -46,7 +46,7 @@ def page_data(timeline: Timeline, rows: Iterable[Row]) -> Json:
     omitted = fill(columns, rows, timeline.rows)
     return {
         "kinds": KINDS,
-        "glyphs": {**GLYPHS, **SETTINGS},
+        "glyphs": glyph_names(),
         "first_ns": str(timeline.first_ns),  # too large for a number of JavaScript
         "connections": [connection_data(each, columns, omitted) for each in timeline.connections],
         "texts": texts.all,
