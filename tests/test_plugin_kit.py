@@ -20,7 +20,7 @@ from vutrace.plugin import (
     u8,
     u32,
 )
-from vutrace.testing import DeviceConformance, frame, shown
+from vutrace.testing import DeviceConformance, frame, shown_lines
 
 
 class Inner(Layer):
@@ -104,14 +104,14 @@ def test_a_bad_plugin_fails(check: str, device: Device) -> None:
 
 
 def test_a_ring_name_that_raises_is_a_problem_of_the_row_and_no_crash() -> None:
-    lines = list(shown(replace(GOOD, ring_name=raising), [frame(8, bytes(8))]))
+    lines = list(shown_lines(replace(GOOD, ring_name=raising), [frame(8, bytes(8))]))
     assert any("dissector acme: KeyError" in line for line in lines)
 
 
 @pytest.mark.parametrize("name", [7, None, "\x1b[31mred", "two\nlines"])
 def test_a_ring_name_that_is_none_is_a_problem_of_the_row_too(name: object) -> None:
     named = replace(GOOD, ring_name=lambda index, features: name)  # type: ignore[arg-type, return-value]
-    lines = list(shown(named, [frame(8, bytes(8))]))
+    lines = list(shown_lines(named, [frame(8, bytes(8))]))
     assert any("q0" in line and "is no name of ring 0" in line for line in lines)
     assert all(line.isprintable() for line in lines)
 

@@ -140,7 +140,7 @@ class DeviceConformance:
     @kindly
     @given(data=st.data())
     def test_nothing_raises_from_bytes_to_views(self, data: st.DataObject) -> None:
-        for line in shown(self.device, data.draw(sessions(self.device))):
+        for line in shown_lines(self.device, data.draw(sessions(self.device))):
             assert "dissector " not in line, line
 
 
@@ -177,7 +177,7 @@ def hostile(layer: type[Layer]) -> st.SearchStrategy[bytes]:
 def values(layer: type[Layer]) -> st.SearchStrategy[dict[str, Any]]:
     """Values for the fields of a layer; a field of a type that is not ours keeps its default."""
     known = {field.name: made for field in layer.fields_desc if (made := value(layer, field)) is not None}
-    return st.fixed_dictionaries(known).map(lambda fields: counted(layer, fields))
+    return st.fixed_dictionaries(known).map(lambda fields: with_counts(layer, fields))
 
 
 def value(layer: type[Layer], field: Any) -> st.SearchStrategy[Any] | None:
@@ -197,7 +197,7 @@ def value(layer: type[Layer], field: Any) -> st.SearchStrategy[Any] | None:
     return st.binary(max_size=64) if isinstance(field, Tail) else None
 
 
-def counted(layer: type[Layer], fields: dict[str, Any]) -> dict[str, Any]:
+def with_counts(layer: type[Layer], fields: dict[str, Any]) -> dict[str, Any]:
     """The fields, with every count that of its list or its bytes."""
     return fields | {field.count: len(fields[field.name]) for field in counted_fields(layer)}
 
@@ -254,7 +254,7 @@ def frame(
     return Frame(0, 0, 1, channel, sender, data, passed, wire_size=len(data))
 
 
-def shown(device: Device, frames: Iterable[Frame]) -> Iterator[str]:
+def shown_lines(device: Device, frames: Iterable[Frame]) -> Iterator[str]:
     """Every line that the views make of frames, from open to close."""
     ends = [
         Event(0, 0, 1, EventKind.OPEN, "open"),

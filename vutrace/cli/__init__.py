@@ -82,7 +82,7 @@ def main() -> NoReturn:
     """Run the verb; every error the user can mend is one line on stderr and an exit status."""
     output.prepare()
     try:
-        with output.written():
+        with output.flush_at_end():
             app()
     except SystemExit as end:
         # The reader of our output has gone (| head): typer makes that 1, which is an answer here.

@@ -54,7 +54,7 @@ def diff(
     sessions, connections = halves(session, "--session"), halves(connection, "--connection")
     registry = load_dissectors(dissector)
     sides = [
-        chosen_accounts(name, registry, device, sessions[side], connections[side])
+        choose_accounts(name, registry, device, sessions[side], connections[side])
         for side, name in enumerate((a, b or a))
     ]
     pairs = pairings(sides[0], sides[1], latency, indexes)
@@ -73,7 +73,7 @@ def halves(text: str, option: str) -> tuple[str, str]:
     return first, second or first
 
 
-def chosen_accounts(
+def choose_accounts(
     name: str, registry: "Registry", device: str, session: str, letter: str
 ) -> "list[Account]":
     """The sessions of a capture that were asked for."""

@@ -82,28 +82,28 @@ def export(
     secrets: Secrets = False,
 ) -> None:
     """Write a capture for other programs: Wireshark without a plug-in, JSON, CSV."""
-    from vutrace.cli.filtering import filtered
-    from vutrace.cli.reading import chosen, load_dissectors, spare
-    from vutrace.cli.show import picked
+    from vutrace.cli.filtering import open_filtered
+    from vutrace.cli.reading import choose_capture, load_dissectors, refuse_overwrite
+    from vutrace.cli.show import row_filter
 
     name = format_ or SUFFIXES.get(Path(output).suffix.lower(), "")
     if name not in WRITERS:
         told = f"--format {format_}" if format_ else f"-o {output} does not tell the format; --format"
         raise UsageError(f"{told}: one of {', '.join(WRITERS)} is needed")
-    source = chosen(file, read)
-    spare(source, output)
+    source = choose_capture(file, read)
+    refuse_overwrite(source, output)
     registry = load_dissectors(dissector)
-    pick = picked(registry, message, ring, channel, sender)
-    with filtered(source, display_filter, registry, device) as rows:
+    wanted = row_filter(registry, message, ring, channel, sender)
+    with open_filtered(source, display_filter, registry, device) as rows:
         # A capture of a part keeps what tells the device, by which rings are named.
-        passed = begun(rows.with_connections(pick, opens=name == "wireshark"))
+        passed = begin(rows.with_connections(wanted, opens=name == "wireshark"))
         put(output, WRITERS[name](passed, secrets), PRIVATE if secrets else SHARED)
 
 
 export.__doc__ = f"{export.__doc__}\n\n{EXAMPLES}"
 
 
-def begun(rows: AnnotatedRows) -> AnnotatedRows:
+def begin(rows: AnnotatedRows) -> AnnotatedRows:
     """The same, the first of them there already: what cannot be read is told before anything is written."""
     rest = iter(rows)
     return chain(list(islice(rest, 1)), rest)
@@ -111,9 +111,9 @@ def begun(rows: AnnotatedRows) -> AnnotatedRows:
 
 def wireshark(rows: AnnotatedRows, secrets: bool) -> Iterator[bytes]:
     """pcapng."""
-    from vutrace.wireshark.export import exported
+    from vutrace.wireshark.export import export_blocks
 
-    return exported(rows, secrets)
+    return export_blocks(rows, secrets)
 
 
 def jsonl(rows: AnnotatedRows, secrets: bool) -> Iterator[bytes]:

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from vutrace.records import Connection
     from vutrace.session.row import Row
     from vutrace.views.annotated import AnnotatedRow
-    from vutrace.views.pick import Pick
+    from vutrace.views.row_filter import RowFilter
 
 Wanted = Callable[[], bool]
 Frames = set[int] | None
 
 
-def matching(file: str, display_filter: str, registry: "Registry", device: str) -> Frames:
+def frames_of_filter(file: str, display_filter: str, registry: "Registry", device: str) -> Frames:
     """The frame numbers that a filter lets through, None for all; FilterError, ToolMissingError."""
     from vutrace.wireshark.display_filter import matching as ask
 
     return ask(file, display_filter, registry, device) if display_filter else None
 
 
-def lets(reader: "Reader", frames: Frames) -> Wanted:
+def filter_of(reader: "Reader", frames: Frames) -> Wanted:
     """Whether the record that `reader` gave last is among the frames.
 
     The reader's counts tell its frame number, because a frame may be a packet that is not vutrace's.
@@ -39,9 +39,9 @@ def lets(reader: "Reader", frames: Frames) -> Wanted:
     return lambda: reader.records + reader.skipped in frames
 
 
-def let_through(reader: "Reader", frames: Frames, rows: "Iterator[Row]") -> "Iterator[Row]":
+def filter_rows(reader: "Reader", frames: Frames, rows: "Iterator[Row]") -> "Iterator[Row]":
     """The rows that a filter lets through."""
-    through = lets(reader, frames)
+    through = filter_of(reader, frames)
     return (row for row in rows if through())
 
 
@@ -64,13 +64,13 @@ def seekable(file: str, again: bool) -> Iterator[str]:
             raise CaptureError(str(error).replace(str(path), file)) from None
 
 
-def wanted(
+def display_filter_of(
     display_filter: str, file: str, reader: "Reader", registry: "Registry", device: str, follow: bool = False
 ) -> Wanted:
     """Whether the filter lets the record through that `reader` gave last; UsageError while it grows."""
     if display_filter and follow:
         raise UsageError("-Y needs a whole capture; --message, --ring, --channel and --from can follow one")
-    return lets(reader, matching(file, display_filter, registry, device))
+    return filter_of(reader, frames_of_filter(file, display_filter, registry, device))
 
 
 class FilteredRows:
@@ -79,26 +79,30 @@ class FilteredRows:
     def __init__(self, reader: "Reader", rows: "Iterator[Row]", through: Wanted) -> None:
         self._reader, self._rows, self._through = reader, rows, through
 
-    def with_connections(self, pick: "Pick", opens: bool = False) -> "Iterator[AnnotatedRow | Connection]":
-        """The rows that are also picked, each connection before its first; `opens`: sessions' first, too."""
+    def with_connections(
+        self, wanted: "RowFilter", opens: bool = False
+    ) -> "Iterator[AnnotatedRow | Connection]":
+        """The wanted rows, each connection before its first; `opens`: sessions' first, too."""
         from vutrace.views.annotated import Annotator, begins_session
 
         told = 0
         for shown in Annotator().annotate_all(self._rows):
             yield from self._reader.connections[told:]
             told = len(self._reader.connections)
-            chosen = self._through() and pick.wants(shown.row)
+            chosen = self._through() and wanted.wants(shown.row)
             if chosen or (opens and begins_session(shown.row)):
                 yield shown
 
 
 @contextmanager
-def filtered(file: str, display_filter: str, registry: "Registry", device: str) -> "Iterator[FilteredRows]":
+def open_filtered(
+    file: str, display_filter: str, registry: "Registry", device: str
+) -> "Iterator[FilteredRows]":
     """The rows of a capture, those that a filter lets through."""
     from vutrace.capture import read
     from vutrace.cli.reading import rows_of
 
     with seekable(file, bool(display_filter)) as path:
         reader = read(path)
-        through = wanted(display_filter, path, reader, registry, device)
+        through = display_filter_of(display_filter, path, reader, registry, device)
         yield FilteredRows(reader, rows_of(file, reader, registry, device), through)

@@ -53,7 +53,7 @@ def prepare() -> None:
 
 
 @contextmanager
-def written() -> Iterator[None]:
+def flush_at_end() -> Iterator[None]:
     """What was printed is out when this ends; OSError where it cannot be."""
     try:
         yield

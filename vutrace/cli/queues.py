@@ -41,12 +41,12 @@ def queues(
     color: Color = When.AUTO,
 ) -> None:
     """Show every ring: set up, started, enabled (as sent, in effect, and why), descriptors, last change."""
-    from vutrace.cli.reading import chosen, load_dissectors
+    from vutrace.cli.reading import choose_capture, load_dissectors
     from vutrace.cli.timeline import read_timeline
     from vutrace.views.queues import objects, sessions_of, text
 
     wanted = which(session)
-    timeline = read_timeline(chosen(file, read), load_dissectors(dissector), device)
+    timeline = read_timeline(choose_capture(file, read), load_dissectors(dissector), device)
     if wanted and not any(sessions_of(connection, wanted) for connection in timeline.connections):
         note(f"there is no session {wanted}")
     if json:

@@ -22,14 +22,14 @@ CUT = "cut, it ends within a block; all before that is shown"
 EMPTY = "empty, nothing was recorded into it"
 
 
-def chosen(file: str | None, read: str | None) -> str:
+def choose_capture(file: str | None, read: str | None) -> str:
     """The one file of FILE and -r FILE; UsageError for none or both."""
     if (file is None) == (read is None):
         raise UsageError("one capture is needed: FILE, or -r FILE; - is stdin")
     return file or read or ""
 
 
-def spare(file: str, output: str, option: str = "-o") -> None:
+def refuse_overwrite(file: str, output: str, option: str = "-o") -> None:
     """UsageError where the output, which `option` named, would overwrite the capture that is read."""
     try:
         there, read = os.stat(output), os.fstat(0) if file == "-" else os.stat(file)

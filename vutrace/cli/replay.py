@@ -86,7 +86,7 @@ def replay(
     color: Color = When.AUTO,
 ) -> None:
     """Show a capture at its pace, or act one side of it out against a live peer."""
-    from vutrace.cli.reading import chosen, load_dissectors
+    from vutrace.cli.reading import choose_capture, load_dissectors
     from vutrace.cli.replay_acted import act_out, recordings, seeds_of, stage_of
     from vutrace.cli.replay_paced import part_of, show_paced
     from vutrace.replay.pace import Pace
@@ -94,7 +94,7 @@ def replay(
 
     refuse_misplaced(context, role)
     refuse_output(write, quiet, board)
-    name, registry = chosen(file, read), load_dissectors(dissector)
+    name, registry = choose_capture(file, read), load_dissectors(dissector)
     quiet = quiet or write == "-"
     if role is None:
         part, pace = part_of(start, to), Pace(speed_of(speed or "1x"))
@@ -136,12 +136,12 @@ def speed_of(speed: str) -> float:
 def writing(path: str, source: str) -> Iterator[Sink]:
     """Where the replay of the capture `source` is recorded; nowhere without a path."""
     from vutrace.capture import Writer
-    from vutrace.cli.reading import spare
+    from vutrace.cli.reading import refuse_overwrite
 
     if not path:
         yield lambda item: None
         return
-    spare(source, path, "-w")
+    refuse_overwrite(source, path, "-w")
     with Writer(path) as writer:
         yield writer.write
 

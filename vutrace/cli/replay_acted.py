@@ -12,7 +12,7 @@ from vutrace.records import Side
 from vutrace.replay.act import Actor, Sink, Stage, foreign, perform
 from vutrace.replay.frontend import SETTLE
 from vutrace.replay.fuzz import fuzz
-from vutrace.replay.script import Script, chosen, connections, scripts
+from vutrace.replay.script import Script, choose_scripts, connections, scripts
 from vutrace.sockets.endpoints import How, parse_endpoint
 from vutrace.views.colour import When
 
@@ -46,7 +46,7 @@ def recordings(name: str, registry: Registry, device: str, letter: str, session:
     letters = connections(found)
     if len(letters) > 1 and not letter:
         raise UsageError(f"{name} has connections {', '.join(letters)}: --connection chooses one")
-    wanted = chosen(found, letter, session)
+    wanted = choose_scripts(found, letter, session)
     if not wanted:
         raise no_session(name, [(each.connection, each.session) for each in found])
     for why in foreign(wanted):

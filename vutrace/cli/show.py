@@ -30,8 +30,8 @@ from vutrace.views.colour import When, painter
 if TYPE_CHECKING:
     from vutrace.dissection.registry import Registry
     from vutrace.session.row import Row
-    from vutrace.views.pick import Pick
     from vutrace.views.printing import Printer
+    from vutrace.views.row_filter import RowFilter
 
 EXAMPLES = """Examples:
 
@@ -79,15 +79,15 @@ def show(
 ) -> None:
     """Show a capture: one row per message."""
     from vutrace.cli.board import board_of
-    from vutrace.cli.filtering import seekable, wanted
-    from vutrace.cli.reading import chosen, is_live, judged, load_dissectors, open_capture, rows_of
+    from vutrace.cli.filtering import display_filter_of, seekable
+    from vutrace.cli.reading import choose_capture, is_live, judged, load_dissectors, open_capture, rows_of
     from vutrace.views.annotated import Annotator
 
-    name = chosen(file, read)
+    name = choose_capture(file, read)
     registry = load_dissectors(dissector)
-    pick = picked(registry, message, ring, channel, sender)
+    wanted = row_filter(registry, message, ring, channel, sender)
     printer = json_printer(secrets) if json else text_printer(tree, dump, time, color, secrets)
-    if board and (tree or dump or json or count or display_filter or not pick.all):
+    if board and (tree or dump or json or count or display_filter or not wanted.all):
         raise UsageError("--board shows rings, not rows: nothing that chooses or formats rows goes with it")
     try:
         if board:
@@ -95,11 +95,11 @@ def show(
             return board_of(name, open_capture(name, follow, done_fd), registry, device, live, paint)
         with seekable(name, bool(display_filter)) as path:
             reader = open_capture(path, follow, done_fd)
-            lets = wanted(display_filter, path, reader, registry, device, follow)
+            lets = display_filter_of(display_filter, path, reader, registry, device, follow)
             rows = judged(rows_of(name, reader, registry, device), everything=tree or json)
             annotated = Annotator().annotate_all(rows)
-            if display_filter or not pick.all:
-                annotated = (row for row in annotated if lets() and pick.wants(row.row))
+            if display_filter or not wanted.all:
+                annotated = (row for row in annotated if lets() and wanted.wants(row.row))
             lines = chain.from_iterable(map(printer.lines, islice(annotated, count)))
             write(printer.heading(), lines, is_live(path, follow))
     except KeyboardInterrupt:
@@ -109,17 +109,17 @@ def show(
 show.__doc__ = f"{show.__doc__}\n\n{EXAMPLES}"
 
 
-def picked(
+def row_filter(
     registry: "Registry",
     names: list[str] | None,
     ring: int | None,
     channel: Channel | None,
     sender: Side | None,
-) -> "Pick":
+) -> "RowFilter":
     """The plain filters."""
-    from vutrace.views.pick import Pick, messages_called
+    from vutrace.views.row_filter import RowFilter, messages_called
 
-    return Pick(messages_called(names or [], registry), ring, channel, sender)
+    return RowFilter(messages_called(names or [], registry), ring, channel, sender)
 
 
 def json_printer(secrets: bool) -> "Printer":

@@ -62,8 +62,8 @@ def timeline(
     color: Color = When.AUTO,
 ) -> None:
     """Draw what happened: the phases with their loops, and each ring's states and messages."""
-    from vutrace.cli.filtering import matching, seekable
-    from vutrace.cli.reading import chosen, load_dissectors, spare
+    from vutrace.cli.filtering import frames_of_filter, seekable
+    from vutrace.cli.reading import choose_capture, load_dissectors, refuse_overwrite
     from vutrace.views.timeline.part import with_rings
 
     if format_ and format_ not in FORMATS:
@@ -75,15 +75,15 @@ def timeline(
         raise UsageError(
             f"--format {drawing.name}: stdout is a terminal; -o FILE{drawing.suffixes[0]} takes it"
         )
-    source = chosen(file, read)
-    spare(source, output)
+    source = choose_capture(file, read)
+    refuse_overwrite(source, output)
     registry = load_dissectors(dissector)
     columns = width or shutil.get_terminal_size().columns
     on_terminal = drawing.terminal and output == "-"
     paint = painter(color, os.environ, sys.stdout.isatty()) if on_terminal else bare
     with seekable(source, again=drawing.rereads or bool(display_filter)) as path:
-        frames = matching(path, display_filter, registry, device)
-        drawn = with_rings(whole := read_timeline(path, registry, device, frames), wanted(ring, pair))
+        frames = frames_of_filter(path, display_filter, registry, device)
+        drawn = with_rings(whole := read_timeline(path, registry, device, frames), lane_filter(ring, pair))
         if lanes(whole) and not lanes(drawn):
             note("no ring is among those that --ring and --pair name")
         options = DrawingOptions(lambda: rows(path, registry, device, frames), Scale(scale), columns, paint)
@@ -102,7 +102,7 @@ def lanes(timeline: "Timeline") -> int:
     return sum(len(session.rings) for connection in timeline.connections for session in connection.sessions)
 
 
-def wanted(rings: list[int] | None, pairs: list[int] | None) -> "Callable[[RingLane], bool]":
+def lane_filter(rings: list[int] | None, pairs: list[int] | None) -> "Callable[[RingLane], bool]":
     """Which lanes were asked for; all where none was."""
     if rings is None and pairs is None:
         return lambda lane: True
@@ -112,18 +112,18 @@ def wanted(rings: list[int] | None, pairs: list[int] | None) -> "Callable[[RingL
 def rows(path: str, registry: "Registry", device: str, frames: "Frames") -> "Iterator[Row]":
     """The capture's rows, those that a filter lets through."""
     from vutrace.capture import read
-    from vutrace.cli.filtering import let_through
+    from vutrace.cli.filtering import filter_rows
     from vutrace.cli.reading import judged, track
     from vutrace.session.tracker import Tracker
 
     reader = read(path)
-    return let_through(reader, frames, judged(track(reader, Tracker(registry, device))))
+    return filter_rows(reader, frames, judged(track(reader, Tracker(registry, device))))
 
 
 def read_timeline(path: str, registry: "Registry", device: str, frames: "Frames" = None) -> "Timeline":
     """The capture's timeline, of the frames that are wanted; a note on stderr when the capture is cut."""
     from vutrace.capture import read
-    from vutrace.cli.filtering import lets
+    from vutrace.cli.filtering import filter_of
     from vutrace.cli.reading import judged, noting, track
     from vutrace.session.timeline import timeline as build
     from vutrace.session.tracker import Tracker
@@ -133,7 +133,7 @@ def read_timeline(path: str, registry: "Registry", device: str, frames: "Frames"
     rows = judged(noting(path, reader, track(reader, tracker)))
     if frames is None:
         return build(rows, tracker.connections)
-    through, numbers = lets(reader, frames), list[int]()
+    through, numbers = filter_of(reader, frames), list[int]()
 
     def watched() -> "Iterator[Row]":
         for row in rows:

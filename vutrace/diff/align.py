@@ -59,8 +59,8 @@ def edits(a: Sequence[Token], b: Sequence[Token]) -> Iterator[Edit]:
         come += [Unmatched(place, a1, b[place]) for place in range(b1, b2)]
     if not gone and not come:
         return
-    shared_a, shared_b = shared(a, gone), shared(b, come)
-    pairs = paired(gone, come)
+    shared_a, shared_b = common_places(a, gone), common_places(b, come)
+    pairs = take_moved(gone, come)
     yield from moves(a, b, [pair for pair in pairs if not pair[0].token.mark])
     marks = [pair for pair in pairs if pair[0].token.mark]
     yield from crossings(a, b, marks, (shared_a, shared_b))
@@ -139,7 +139,7 @@ Pair = tuple[Unmatched, Unmatched]
 """A step of A and the same one of B, at different places."""
 
 
-def paired(gone: list[Unmatched], come: list[Unmatched]) -> list[Pair]:
+def take_moved(gone: list[Unmatched], come: list[Unmatched]) -> list[Pair]:
     """Take the steps that both sections have, at different places, out of both lists."""
     waiting = defaultdict[str, deque[Unmatched]](deque)
     for each in come:
@@ -153,19 +153,19 @@ def paired(gone: list[Unmatched], come: list[Unmatched]) -> list[Pair]:
 
 def moves(a: list[Token], b: list[Token], pairs: list[Pair]) -> Iterator[Edit]:
     """Steps that stand elsewhere; those that moved together are told together."""
-    for run in together(pairs):
-        yield moved(a, b, [old.place for old, _ in run], [new.place for _, new in run])
+    for run in group_moves(pairs):
+        yield move_edit(a, b, [old.place for old, _ in run], [new.place for _, new in run])
         for old, new in run:
             yield from fact_edits(old.token, new.token)
 
 
-def moved(a: list[Token], b: list[Token], old: list[int], new: list[int]) -> Edit:
+def move_edit(a: list[Token], b: list[Token], old: list[int], new: list[int]) -> Edit:
     """Steps that stand at one place of A and at another of B."""
     step, places = step_names(a[place] for place in old), (neighbours(a, old), neighbours(b, new))
     return Edit(EditKind.MOVED, step, a[old[0]].row, b[new[0]].row, "place", *places)
 
 
-def shared(tokens: list[Token], unmatched: list[Unmatched]) -> list[int]:
+def common_places(tokens: list[Token], unmatched: list[Unmatched]) -> list[int]:
     """Where the steps are that both sections have side by side."""
     alone = {each.place for each in unmatched}
     return [place for place, token in enumerate(tokens) if not token.mark and place not in alone]
@@ -183,7 +183,7 @@ def crossings(
         here = between(shared_places[0], old.place, new.missing)
         there = between(shared_places[1], new.place, old.missing)
         if here and there and counts[0][old.token.key] == counts[1][old.token.key]:
-            yield moved(a, b, here, there)
+            yield move_edit(a, b, here, there)
     if more := marks[CROSSINGS:]:
         words, (old, new) = f"{len(more)} more stand elsewhere", more[0]
         yield Edit(EditKind.SAYS, "the device", old.token.row, new.token.row, "its steps", words, words)
@@ -194,7 +194,7 @@ def between(found: list[int], mark: int, other: int) -> list[int]:
     return found[bisect_left(found, min(mark, other)) : bisect_left(found, max(mark, other))]
 
 
-def together(pairs: list[Pair]) -> Iterator[list[Pair]]:
+def group_moves(pairs: list[Pair]) -> Iterator[list[Pair]]:
     """Those that moved as one: side by side before and after."""
     run: list[Pair] = []
     for old, new in pairs:

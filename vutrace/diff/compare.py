@@ -55,7 +55,7 @@ class Pairing:
 def compare(a: Account, b: Account, latency: bool = False, indexes: bool = False) -> list[Change]:
     """What differs, first difference first; what the traffic decides only on request."""
     found: dict[Found, Change] = {}
-    for mine, theirs in couples(a, b):
+    for mine, theirs in pair_sections(a, b):
         section = mine or theirs
         assert section
         for edit in edits(mine.tokens if mine else (), theirs.tokens if theirs else ()):
@@ -85,7 +85,7 @@ def pairings(
     ]
 
 
-def couples(a: Account, b: Account) -> Iterator[tuple[Section | None, Section | None]]:
+def pair_sections(a: Account, b: Account) -> Iterator[tuple[Section | None, Section | None]]:
     """The sections of both by what they are about."""
     mine, theirs = ({(each.subject, each.ring): each for each in account.sections} for account in (a, b))
     for key in [*mine, *(key for key in theirs if key not in mine)]:

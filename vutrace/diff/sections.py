@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from vutrace.diff.tokens import Fact, Token, moved, token_of
+from vutrace.diff.tokens import Fact, Token, progress, token_of
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit_names
 from vutrace.protocol.effects import Fact as Learnt
 from vutrace.protocol.effects import RingEffect
@@ -227,7 +227,7 @@ def ring_token(ring: Ring) -> Token:
         "size": "not set" if ring.size is None else str(ring.size),
         "state": str(ring.state),
         "last enable": {None: "not sent", True: "1", False: "0"}[ring.enable_sent],
-        "base": moved(ring.base),
+        "base": progress(ring.base),
     }
     return Token("ring", facts, ring.changed)
 

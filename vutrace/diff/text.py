@@ -76,11 +76,11 @@ def both_sides(edit: Edit) -> str:
 def words(a: Fact, b: Fact) -> tuple[str, str]:
     """Both sides; of two masks what each has alone."""
     if isinstance(a, frozenset) and isinstance(b, frozenset):
-        return alone(a, b), alone(b, a)
+        return own_names(a, b), own_names(b, a)
     return plain(a), plain(b)
 
 
-def alone(mine: frozenset[str], theirs: frozenset[str]) -> str:
+def own_names(mine: frozenset[str], theirs: frozenset[str]) -> str:
     """The names that only one has."""
     only = " ".join(sorted(mine - theirs))
     return f"has {only}" if only else "has no other"

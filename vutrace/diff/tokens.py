@@ -104,7 +104,7 @@ def fact_of(value: object, show: Show, device: Device) -> Fact:
             case Kind.FLAGS:
                 return frozenset(bit_names(value, show.table))
             case Kind.VRING_BASE:
-                return moved(value)
+                return progress(value)
             case Kind.PARTS:
                 return ", ".join(
                     f"{part.name} {part.of(value)}" for part in show.parts if part.name != "index"
@@ -116,7 +116,7 @@ BEGINNING, FURTHER = "at its beginning", "moved on"
 MOVED: set[Fact] = {BEGINNING, FURTHER}
 
 
-def moved(base: int | None) -> str:
+def progress(base: int | None) -> str:
     """Whether a ring has gone on from its beginning; how far is the traffic's doing."""
     return "not set" if base is None else FURTHER if base & 0x7FFF else BEGINNING
 

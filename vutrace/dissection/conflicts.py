@@ -9,10 +9,13 @@ from vutrace.protocol.messages import TABLES
 def conflicts(registry: Registry, plugin: Plugin) -> list[str]:
     """Each claim of `plugin` that somebody else makes too, in words."""
     others = [other for other in (*registry.plugins.values(), *registry.shadowed) if other is not plugin]
-    return [*hidden(plugin), *(line for other in others for line in between(registry, plugin, other))]
+    return [
+        *replaced_messages(plugin),
+        *(line for other in others for line in claimed_by_both(registry, plugin, other)),
+    ]
 
 
-def between(registry: Registry, plugin: Plugin, other: Plugin) -> Iterator[str]:
+def claimed_by_both(registry: Registry, plugin: Plugin, other: Plugin) -> Iterator[str]:
     """What both claim."""
     mine, its = plugin.device, other.device
     if mine.name == its.name:
@@ -25,7 +28,7 @@ def between(registry: Registry, plugin: Plugin, other: Plugin) -> Iterator[str]:
             yield f"request {number} ({channel}) is also that of {its.name}, {other.origin}"
 
 
-def hidden(plugin: Plugin) -> Iterator[str]:
+def replaced_messages(plugin: Plugin) -> Iterator[str]:
     """The spec's messages that the plug-in's own replace."""
     for channel, table in plugin.device.messages.items():
         for number in sorted(table.keys() & TABLES[channel].keys()):

@@ -97,7 +97,7 @@ def get_status(state: State, message: Message, fds: list[int]) -> Layer:
 def set_mem_table(state: State, message: Message, fds: list[int]) -> None:
     regions = message.fields["regions"]
     assert isinstance(regions, list)
-    if regions == state.memory.told():
+    if regions == state.memory.described():
         return  # DPDK: "memory regions not changed"
     state.memory.clear()
     for region, fd in zip(regions, fds, strict=True):
@@ -108,7 +108,7 @@ def set_mem_table(state: State, message: Message, fds: list[int]) -> None:
 def add_mem_reg(state: State, message: Message, fds: list[int]) -> None:
     region = message.fields["region"]
     assert isinstance(region, dict)
-    if region not in state.memory.told():
+    if region not in state.memory.described():
         state.memory.regions.append(map_region(region, fds[0]))
 
 

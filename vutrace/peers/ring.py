@@ -73,7 +73,7 @@ class MappedRegions:
 
     regions: list[MappedRegion] = field(default_factory=list)
 
-    def told(self) -> list[Fields]:
+    def described(self) -> list[Fields]:
         """The regions as they were described."""
         return [region.fields for region in self.regions]
 

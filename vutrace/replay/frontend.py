@@ -118,7 +118,7 @@ class FrontendPlay:
     def _await(self, number: int, exchange: Exchange, timeout: float) -> None:
         """Wait for the reply to the request of live row `number`; if others keep coming, twice as long."""
         deadline = time.monotonic() + timeout
-        what = f"the reply to {told(exchange)}"
+        what = f"the reply to {exchange_words(exchange)}"
         while number in self._waiting:
             try:
                 received = self._talk.receive(deadline)
@@ -202,7 +202,7 @@ class FrontendPlay:
         for field, offered in (("features", live.offered), ("protocol_features", live.protocol_offered)):
             value = exchange.message.number_in(field)
             if value is not None and offered is not None and value & ~offered:
-                wrong = f"{told(exchange)} acknowledges {value & ~offered:#x}"
+                wrong = f"{exchange_words(exchange)} acknowledges {value & ~offered:#x}"
                 self._doubts.append(f"{wrong}, which this back-end does not offer")
 
     def _broke_off(self, why: str, closed: bool = True) -> BrokeOffError:
@@ -210,14 +210,18 @@ class FrontendPlay:
 
     def _since(self) -> str:
         """At which message it broke off."""
-        asked = list(map(told, self._sent))
+        asked = list(map(exchange_words, self._sent))
         if len(asked) > ASKED_SHOWN:
             asked = [*asked[: ASKED_SHOWN - 1], "…", asked[-1]]
         if asked:
             return f"sent since its last reply: {', '.join(asked)}"
-        return f"its last reply was to {told(self._answered)}" if self._answered else "nothing was sent yet"
+        return (
+            f"its last reply was to {exchange_words(self._answered)}"
+            if self._answered
+            else "nothing was sent yet"
+        )
 
 
-def told(exchange: Exchange) -> str:
+def exchange_words(exchange: Exchange) -> str:
     """Which message of the recording."""
     return f"[{exchange.row.number}] {exchange.message.name}"

@@ -92,7 +92,7 @@ def connections(found: Iterable[Script]) -> list[str]:
     return sorted({connection_letter(each.connection) for each in found})
 
 
-def chosen(found: Iterable[Script], letter: str, session: int | None) -> list[Script]:
+def choose_scripts(found: Iterable[Script], letter: str, session: int | None) -> list[Script]:
     """The sessions of a connection ("" for any), or one of them."""
     return [
         each

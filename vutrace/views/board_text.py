@@ -12,7 +12,7 @@ from vutrace.session.rings import Ring
 from vutrace.views.board import Board, Standing
 from vutrace.views.colour import Paint, bare
 from vutrace.views.masks import protocol_names, virtio_names
-from vutrace.views.queues import enabled, fd, known
+from vutrace.views.queues import enabled, fd, number_or_dash
 from vutrace.views.text import count, duration, joined, printable
 
 COLUMNS = ("ring", "name", "size", "set up", "started", "enabled", "kick", "call", "last change")
@@ -162,7 +162,7 @@ def cells_of(ring: Ring, kick: str, call: str) -> tuple[str, ...]:
     return (
         str(ring.index),
         printable(ring.name),
-        known(ring.size),
+        number_or_dash(ring.size),
         "yes" if ring.configured else "no",
         "yes" if ring.state.started else "no",
         enabled(ring),

@@ -57,7 +57,7 @@ def table(session: SessionTimeline, width: int | None = None) -> str:
         return "no message named a ring"
     fds = {(holding.slot.ring, holding.slot.role): holding for holding in session.fds}
     rows = [cells(lane, fds) for lane in session.rings]
-    for form, headers in ((cells, HEADERS), (folded, FOLDED), (folded_twice, FOLDED_TWICE)):
+    for form, headers in ((cells, HEADERS), (three_line_row, FOLDED), (six_line_row, FOLDED_TWICE)):
         drawn = [form(lane, fds) for lane in session.rings]
         lines = tabulate(drawn, headers, "simple", disable_numparse=True)
         if width is None or len(lines.split("\n", 1)[0]) <= width:
@@ -65,7 +65,7 @@ def table(session: SessionTimeline, width: int | None = None) -> str:
     return "\n".join(sentences(rows, SPOKEN, width or 0))
 
 
-def folded(lane: RingLane, fds: Fds) -> list[str]:
+def three_line_row(lane: RingLane, fds: Fds) -> list[str]:
     """A ring's row in columns of three lines."""
     ring = lane.ring
     return [
@@ -77,7 +77,7 @@ def folded(lane: RingLane, fds: Fds) -> list[str]:
     ]
 
 
-def folded_twice(lane: RingLane, fds: Fds) -> list[str]:
+def six_line_row(lane: RingLane, fds: Fds) -> list[str]:
     """A ring's row in columns of six lines."""
     ring = lane.ring
     return [
@@ -89,7 +89,7 @@ def folded_twice(lane: RingLane, fds: Fds) -> list[str]:
 
 def three_lines(ring: Ring) -> str:
     """Which ring, and what it was set to."""
-    return f"{ring.index} {printable(ring.name)}\nsize {known(ring.size)}\nbase {base(ring)}"
+    return f"{ring.index} {printable(ring.name)}\nsize {number_or_dash(ring.size)}\nbase {base(ring)}"
 
 
 def fd_lines(ring: Ring, fds: Fds) -> str:
@@ -113,7 +113,7 @@ def cells(lane: RingLane, fds: Fds) -> list[str]:
     return [
         str(ring.index),
         printable(ring.name),
-        known(ring.size),
+        number_or_dash(ring.size),
         base(ring),
         " ".join(parts(ring)),
         *(fd(fds.get((ring.index, role))) for role in ROLES),
@@ -124,7 +124,7 @@ def cells(lane: RingLane, fds: Fds) -> list[str]:
     ]
 
 
-def known(value: int | None) -> str:
+def number_or_dash(value: int | None) -> str:
     """A number, or - before it is sent."""
     return "-" if value is None else str(value)
 

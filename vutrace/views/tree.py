@@ -52,14 +52,14 @@ class Tree:
         yield from self.fields(message.layer, message.fields, row, offers(message, row.context))
         if shown.config and shown.layout:
             yield f"{title(shown.layout)}:"
-            yield from indented(self.fields(shown.layout, shown.config, row))
+            yield from indent(self.fields(shown.layout, shown.config, row))
         if message.rest:
             hidden = has_secrets(message.layer) and not self.secrets
             rest = REDACTED if hidden else hex_of(message.rest, BYTES_SHOWN)
             yield f"{len(message.rest)} more bytes: {rest}"
         for number, info in enumerate(frame.fds):
             yield f"descriptor {number}: {identity(info)}"
-            yield from indented(facts(info, shown.names))
+            yield from indent(facts(info, shown.names))
 
     def fields(
         self, layer: type[Layer], fields: Fields, row: Row, offered: Mapping[str, int] | None = None
@@ -73,16 +73,16 @@ class Tree:
         """One field: a value, a structure, or several."""
         if field.inner and isinstance(value, dict):
             yield f"{field.name}:"
-            yield from indented(self.fields(field.inner, value, row))
+            yield from indent(self.fields(field.inner, value, row))
         elif field.inner and isinstance(value, list):
             for number, item in enumerate(value):
                 yield f"{field.name}[{number}]:"
-                yield from indented(self.fields(field.inner, item, row))
+                yield from indent(self.fields(field.inner, item, row))
         elif isinstance(value, list):
             yield from numbered(field, value, row.context)
         else:
             yield f"{field.name}: {self.value(value, field.show, row)}"
-            yield from indented(below(value, field.show, row.context, offered))
+            yield from indent(below(value, field.show, row.context, offered))
 
     def value(self, value: Any, show: Show, row: Row) -> str:
         """A value as it is, and what it means where that is more."""
@@ -111,7 +111,7 @@ def raw(value: Any) -> str:
     return hex_of(value, BYTES_SHOWN) if isinstance(value, bytes) else str(value)
 
 
-def indented(lines: Iterable[str]) -> Iterator[str]:
+def indent(lines: Iterable[str]) -> Iterator[str]:
     """Lines one step to the right."""
     return (STEP + line for line in lines)
 

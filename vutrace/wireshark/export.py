@@ -42,7 +42,7 @@ COMMENTS = 40
 PROTOCOL = b"vhost-user"
 
 
-def exported(rows: Iterable[AnnotatedRow | Connection], secrets: bool = False) -> Iterator[bytes]:
+def export_blocks(rows: Iterable[AnnotatedRow | Connection], secrets: bool = False) -> Iterator[bytes]:
     """The blocks of a file with these connections and rows; each connection right before its first row."""
     yield section_block()
     connections: dict[int, Connection] = {}
@@ -104,7 +104,7 @@ def tags(text: str) -> bytes:
         string_tag(TABLE_NAME, TABLE.encode()),
         tag(TABLE_PLACE, struct.pack(">I", PLACE)),
         string_tag(COLUMN_PROTOCOL, PROTOCOL),
-        string_tag(COLUMN_INFO, limited(text)),
+        string_tag(COLUMN_INFO, limit(text)),
     ]
     return b"".join(made) + END_OF_TAGS
 
@@ -126,7 +126,7 @@ def options(shown: AnnotatedRow, record: Record) -> Iterator[bytes]:
     if isinstance(what, Message) and what.ring is not None:
         yield encode_option(QUEUE, struct.pack("<I", what.ring))
     for comment in [*comments(shown)][:COMMENTS]:
-        yield encode_option(COMMENT, limited(comment))
+        yield encode_option(COMMENT, limit(comment))
 
 
 def info(shown: AnnotatedRow) -> str:
@@ -165,7 +165,7 @@ def comments(shown: AnnotatedRow) -> Iterator[str]:
     yield from (f"problem: {problem.text}" for problem in shown.problems)
 
 
-def limited(text: str) -> bytes:
+def limit(text: str) -> bytes:
     """One line of text as an option may hold it."""
     return printable(text).encode()[:TEXT_LIMIT].decode(errors="ignore").encode()
 

@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def understood(arguments: Sequence[str]) -> argparse.Namespace:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """What is asked; ExtcapError where a value is missing."""
     try:
         return parser().parse_known_args(arguments)[0]
@@ -49,7 +49,7 @@ def understood(arguments: Sequence[str]) -> argparse.Namespace:
 
 def answer(arguments: Sequence[str], registry: Registry) -> Iterator[str]:
     """The lines that answer a call; `--capture` does not return."""
-    asked = understood(arguments)
+    asked = parse(arguments)
     if asked.extcap_interface not in ("", INTERFACE):
         raise ExtcapError(f"--extcap-interface {asked.extcap_interface}: there is only {INTERFACE}")
     if asked.capture:

@@ -91,13 +91,13 @@ def ending(event: Event, last: Row | None) -> str:
 def report(name: str, found: Findings, names: frozenset[str]) -> Iterator[str]:
     """The findings in lines."""
     if names:
-        yield f"in {name}: {asked(found.asked, names)}"
+        yield f"in {name}: {how_often(found.asked, names)}"
     if not found.wrong:
         yield f"in {name}: nothing went wrong in {found.rows} rows"
     else:
         yield f"in {name}: it first went wrong here"
         yield from (f"  {line}" for line in found.before)
-        yield from marked(*found.wrong[0])
+        yield from first_wrong(*found.wrong[0])
     rest = found.wrong[1:]
     if rest:
         yield f"  and after it {found.count - 1} more, from"
@@ -105,13 +105,13 @@ def report(name: str, found: Findings, names: frozenset[str]) -> Iterator[str]:
     yield from (f"  {end}" for end in found.ends)
 
 
-def marked(shown: AnnotatedRow, why: tuple[str, ...]) -> Iterator[str]:
+def first_wrong(shown: AnnotatedRow, why: tuple[str, ...]) -> Iterator[str]:
     """The row that went wrong, and why below it."""
     yield f"  {Rows().line(replace(shown, problems=()))}"
     yield from (f"         ! {reason}" for reason in why)
 
 
-def asked(numbers: list[int], names: frozenset[str]) -> str:
+def how_often(numbers: list[int], names: frozenset[str]) -> str:
     """How often a message is in the capture."""
     which = " or ".join(sorted(names))
     if not numbers:

@@ -100,13 +100,13 @@ def meaning(show: Show) -> str:
     if show.kind is Kind.PARTS:
         return ", ".join(f"{part.name} {part.mask:#x}" for part in show.parts)
     if show.kind is Kind.ENUM:
-        return few([f"{value} {name}" for value, name in show.table.items()])
+        return first_names([f"{value} {name}" for value, name in show.table.items()])
     if show.kind is Kind.FLAGS:
-        return few([f"bit {bit} {name}" for bit, name in show.table.items()])
+        return first_names([f"bit {bit} {name}" for bit, name in show.table.items()])
     return show.unit or KINDS.get(show.kind, "")
 
 
-def few(names: list[str]) -> str:
+def first_names(names: list[str]) -> str:
     """The first names, and how many more there are."""
     more = [f"{len(names) - NAMES_SHOWN} more"] if len(names) > NAMES_SHOWN else []
     return ", ".join(names[:NAMES_SHOWN] + more)

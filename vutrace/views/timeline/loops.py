@@ -11,14 +11,14 @@ from vutrace.views.colour import Paint, bare
 ONCE = "problem"  # the style of messages sent once per device: red, as in the source material
 
 
-def words_of(part: Part, paint: Paint = bare) -> Iterator[list[str]]:
+def part_lines(part: Part, paint: Paint = bare) -> Iterator[list[str]]:
     """The lines of a part, each a list of words that may be wrapped between."""
     if isinstance(part, Sequence):
-        yield folded(part.steps, paint)
+        yield fold_steps(part.steps, paint)
         return
-    for iterations in alike(part):
+    for iterations in group_alike(part):
         times = f"{len(iterations)} × [" if len(iterations) > 1 else "["
-        words = folded(longest(iterations).steps, paint)
+        words = fold_steps(longest(iterations).steps, paint)
         line = [times + words[0], *words[1:]]
         line[-1] += "]"
         line.append(f" {paint(units(iterations), '=')}")
@@ -27,7 +27,7 @@ def words_of(part: Part, paint: Paint = bare) -> Iterator[list[str]]:
         yield line
 
 
-def alike(loop: Loop) -> Iterator[list[Iteration]]:
+def group_alike(loop: Loop) -> Iterator[list[Iteration]]:
     """Neighbouring iterations that are the same but for what is sent once."""
     for _, group in groupby(loop.iterations, key=lambda each: (shape(each), each.anomalies)):
         yield list(group)
@@ -64,9 +64,9 @@ def ranges(numbers: Items[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
-def folded(steps: Items[Step], paint: Paint = bare) -> list[str]:
+def fold_steps(steps: Items[Step], paint: Paint = bare) -> list[str]:
     """Steps in words; what is the same for ring after ring is said once: (CALL ERR) × 2."""
-    return [word for times, group in chunks(steps) for word in repeated(times, group, paint)]
+    return [word for times, group in chunks(steps) for word in with_factor(times, group, paint)]
 
 
 def chunks(steps: Items[Step]) -> Iterator[tuple[int, list[Step]]]:
@@ -81,7 +81,7 @@ def chunks(steps: Items[Step]) -> Iterator[tuple[int, list[Step]]]:
             yield len(list(equal)), same
 
 
-def repeated(times: int, steps: Items[Step], paint: Paint) -> list[str]:
+def with_factor(times: int, steps: Items[Step], paint: Paint) -> list[str]:
     """A group in words, with its factor."""
     words = [word_of(step, paint) for step in steps]
     if times == 1:

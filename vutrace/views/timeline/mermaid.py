@@ -12,7 +12,7 @@ from vutrace.protocol.spec import ReplyRule
 from vutrace.records import connection_letter
 from vutrace.session.model import Loop, Part, PhaseSpan, SessionTimeline, Step, Timeline
 from vutrace.views.timeline.formats import DrawingOptions
-from vutrace.views.timeline.loops import alike, chunks, longest, units
+from vutrace.views.timeline.loops import chunks, group_alike, longest, units
 
 RED = "rect rgb(255, 205, 205)"
 ANSWERED = frozenset(spec.name for spec in FRONTEND_MESSAGES.values() if spec.rule is ReplyRule.ALWAYS)
@@ -36,7 +36,7 @@ def diagram(session: SessionTimeline) -> Iterator[str]:
         if session.phases_omitted and i == session.phases_cut:
             yield f"    Note over F,B: … {session.phases_omitted} phases are not drawn"
         yield f"    Note over F,B: {phase.phase} {span(phase)}"
-        yield from indented(chain.from_iterable(map(part_lines, phase.parts)))
+        yield from indent(chain.from_iterable(map(part_lines, phase.parts)))
 
 
 def span(phase: PhaseSpan) -> str:
@@ -49,7 +49,7 @@ def part_lines(part: Part) -> Iterator[str]:
     if not isinstance(part, Loop):
         yield from steps(part.steps)
         return
-    for iterations in alike(part):
+    for iterations in group_alike(part):
         body = iteration_lines(longest(iterations).steps)
         turns = len(iterations) * part.repeats
         if turns == 1:
@@ -87,11 +87,11 @@ def message(step: Step) -> Iterator[str]:
 def block(opening: str, body: Iterable[str]) -> Iterator[str]:
     """A body within something that ends."""
     yield opening
-    yield from indented(body)
+    yield from indent(body)
     yield "end"
 
 
-def indented(lines: Iterable[str]) -> Iterator[str]:
+def indent(lines: Iterable[str]) -> Iterator[str]:
     """Lines, further in."""
     return (f"    {line}" for line in lines)
 

@@ -17,7 +17,7 @@ from vutrace.views.text import duration, printable
 from vutrace.views.timeline.facts import facts, owing_words
 from vutrace.views.timeline.formats import DrawingOptions, Scale
 from vutrace.views.timeline.glyphs import LEGEND
-from vutrace.views.timeline.loops import ONCE, words_of
+from vutrace.views.timeline.loops import ONCE, part_lines
 from vutrace.views.timeline.text_lanes import by_order, by_time
 from vutrace.views.timeline.words import headline, name_of
 
@@ -37,7 +37,7 @@ def render(timeline: Timeline, options: DrawingOptions) -> Iterator[str]:
 def connection_lines(connection: ConnectionTimeline, options: DrawingOptions) -> Iterator[str]:
     """One connection, session by session."""
     ends = f"{printable(connection.frontend) or '?'} ⇄ {printable(connection.backend) or '?'}"
-    yield from said(f"connection {connection_letter(connection.number)}  {ends}", options, 0, "heading")
+    yield from wrap_text(f"connection {connection_letter(connection.number)}  {ends}", options, 0, "heading")
     for session in connection.sessions:
         yield ""
         yield from session_lines(session, options)
@@ -48,21 +48,21 @@ def connection_lines(connection: ConnectionTimeline, options: DrawingOptions) ->
 
 def session_lines(session: SessionTimeline, options: DrawingOptions) -> Iterator[str]:
     """One session: a headline, the phases, the lanes."""
-    yield from said(headline(session), options, 0, "heading")
+    yield from wrap_text(headline(session), options, 0, "heading")
     for i, phase in enumerate(session.phases):
         if session.phases_omitted and i == session.phases_cut:
             yield f"  … {session.phases_omitted} phases between are not drawn"
         yield from phase_lines(phase, options)
     if any(phase.once for phase in session.phases):
         name = options.paint("{NAME}", ONCE)
-        yield from said(f"{name} goes out once per device, however many queue pairs it has", options, 2)
+        yield from wrap_text(f"{name} goes out once per device, however many queue pairs it has", options, 2)
     yield from fact_lines(session, options)
     if session.rings:
         yield ""
         lanes = by_order if options.scale is Scale.ORDER else by_time
         yield from lanes(session, options.width)
         for line in LEGEND:
-            yield from said(line, options, 0, "=")
+            yield from wrap_text(line, options, 0, "=")
 
 
 def phase_lines(phase: PhaseSpan, options: DrawingOptions) -> Iterator[str]:
@@ -71,8 +71,8 @@ def phase_lines(phase: PhaseSpan, options: DrawingOptions) -> Iterator[str]:
     rows = "no messages" if phase.first is None else f"rows {phase.first}–{phase.last}"
     yield f"  {paint(f'{phase.phase:9}', 'heading')} {rows}, {duration(phase.end_ns - phase.start_ns)}"
     for part in phase.parts:
-        for words in words_of(part, paint):
-            yield from wrapped(words, options.width, INDENT)
+        for words in part_lines(part, paint):
+            yield from wrap_words(words, options.width, INDENT)
         yield from anomaly_lines(part, options)
     if phase.parts_omitted:
         yield f"    … {phase.parts_omitted} parts between are not drawn"
@@ -81,11 +81,11 @@ def phase_lines(phase: PhaseSpan, options: DrawingOptions) -> Iterator[str]:
 def fact_lines(session: SessionTimeline, options: DrawingOptions) -> Iterator[str]:
     """What the ends agreed on, and who still owes what."""
     for fact in facts(session):
-        yield from said(f"{fact.about:9} {fact.summary}", options, 2)
+        yield from wrap_text(f"{fact.about:9} {fact.summary}", options, 2)
         for line in fact.lines:
-            yield from said(line, options, INDENT)
+            yield from wrap_text(line, options, INDENT)
     for owing in session.owing:
-        yield from said(owing_words(owing), options, 2, "problem")
+        yield from wrap_text(owing_words(owing), options, 2, "problem")
 
 
 def anomaly_lines(part: Part, options: DrawingOptions) -> Iterator[str]:
@@ -95,18 +95,18 @@ def anomaly_lines(part: Part, options: DrawingOptions) -> Iterator[str]:
     for item in odd[:ANOMALIES_SHOWN]:
         wrong = any(anomaly.row is not None for anomaly in item.anomalies)
         line = f"{name_of(item)}{', '.join(map(str, item.anomalies))}"
-        yield from said(line, options, INDENT + 2, "problem" if wrong else "=")
+        yield from wrap_text(line, options, INDENT + 2, "problem" if wrong else "=")
     if len(odd) > ANOMALIES_SHOWN:
         yield f"{' ' * INDENT}  … {len(odd) - ANOMALIES_SHOWN} more differ"
 
 
-def said(text: str, options: DrawingOptions, indent: int, style: str = "") -> Iterator[str]:
+def wrap_text(text: str, options: DrawingOptions, indent: int, style: str = "") -> Iterator[str]:
     """Plain words in lines that fit."""
-    for line in wrapped(text.split(" "), options.width, indent):
+    for line in wrap_words(text.split(" "), options.width, indent):
         yield options.paint(line, style) if style else line
 
 
-def wrapped(words: Items[str], width: int, indent: int) -> Iterator[str]:
+def wrap_words(words: Items[str], width: int, indent: int) -> Iterator[str]:
     """Words in lines of at most `width` columns; further lines are indented once more."""
     line, used, first = " " * indent, indent, True
     for word in words:

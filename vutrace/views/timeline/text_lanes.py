@@ -91,7 +91,7 @@ def by_order(session: SessionTimeline, width: int) -> Iterator[str]:
         drawn = [
             f"{name:{margin}} │{'│'.join(cells[i].filled(sizes[i]) for i in block)}│" for name, cells in lanes
         ]
-        yield from folded_lanes(session.rings, drawn, margin)
+        yield from fold_lanes(session.rings, drawn, margin)
 
 
 def blocks(sizes: Sequence[int], width: int) -> Iterator[list[int]]:
@@ -113,7 +113,7 @@ def label(lane: RingLane) -> str:
     return f"{lane.ring.index:>3} {lane.ring.name}"
 
 
-def folded_lanes(rings: Sequence[RingLane], drawn: Sequence[str], margin: int) -> Iterator[str]:
+def fold_lanes(rings: Sequence[RingLane], drawn: Sequence[str], margin: int) -> Iterator[str]:
     """Lanes, where groups (pairs, or rings) that look like the one before are only told of."""
     groups = grouped(rings)
     start = 0
@@ -145,7 +145,7 @@ def by_time(session: SessionTimeline, width: int) -> Iterator[str]:
     columns = TimeColumns(session.start_ns, session.end_ns, room)
     yield f"{'':{margin}}  {columns.axis()}"
     drawn = [f"{label(lane):{margin}} │{columns.line(lane)}│" for lane in session.rings]
-    yield from folded_lanes(session.rings, drawn, margin)
+    yield from fold_lanes(session.rings, drawn, margin)
 
 
 class TimeColumns:

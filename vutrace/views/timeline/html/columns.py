@@ -94,14 +94,14 @@ class Columns:
             place(printable(name)),
             place(words),
             place(short(message.frame.fds) if message else ""),
-            place("\n".join(self.told(shown))),
+            place("\n".join(self.details(shown))),
             place(digits(message) if message else ""),
             message.size if message else 0,
             row.number - row.reply_to if row.reply_to else 0,
             row.latency_ns or 0,
         )
 
-    def told(self, shown: AnnotatedRow) -> Iterator[str]:
+    def details(self, shown: AnnotatedRow) -> Iterator[str]:
         """What `vutrace show -V` has below the row."""
         yield from (f"= {note}" for note in notes_of(shown))
         yield from self.tree.lines(shown)

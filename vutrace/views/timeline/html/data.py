@@ -26,7 +26,7 @@ from vutrace.views.queues import HEADERS, Fds, cells
 from vutrace.views.timeline.facts import facts, owing_words
 from vutrace.views.timeline.glyphs import glyph_names
 from vutrace.views.timeline.html.columns import KINDS, Columns, Texts
-from vutrace.views.timeline.loops import words_of
+from vutrace.views.timeline.loops import part_lines
 from vutrace.views.timeline.words import name_of
 
 Json = dict[str, Any]
@@ -122,7 +122,7 @@ def phase_data(phase: PhaseSpan) -> Json:
         "start": phase.start_ns,
         "end": phase.end_ns,
         "messages": phase.messages,
-        "lines": [" ".join(words) for words in chain.from_iterable(map(words_of, phase.parts))],
+        "lines": [" ".join(words) for words in chain.from_iterable(map(part_lines, phase.parts))],
         "loops": [loop_data(loop) for loop in phase.loops],
     }
 

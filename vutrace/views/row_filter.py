@@ -18,7 +18,7 @@ class UnknownMessageError(VutraceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Pick:
+class RowFilter:
     """Wanted rows; an empty set or None does not choose. `messages` are (channel, number) pairs."""
 
     messages: frozenset[tuple[Channel, int]] = frozenset()
@@ -29,7 +29,7 @@ class Pick:
     @property
     def all(self) -> bool:
         """Whether every row is wanted."""
-        return self == Pick()
+        return self == RowFilter()
 
     def wants(self, row: Row) -> bool:
         """Whether the row is wanted; events only where nothing is chosen."""
