@@ -8,7 +8,7 @@ from vutrace.dissection.device import Device
 from vutrace.dissection.layouts import layouts_of
 from vutrace.dissection.registry import Registry
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names, bit_numbers
-from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
+from vutrace.protocol.effects import Learns
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.messages import TABLES, layers_of
 from vutrace.protocol.payloads import Config
@@ -35,7 +35,6 @@ def tables(registry: Registry) -> dict[str, Value]:
         "UNKNOWN": unknown(layers),
         "LAYERS": layers.tables,
         "CODES": codes(),
-        "LEARNT": learnt(),
         "PROTOCOL_BITS": {"reply_ack": context.REPLY_ACK, "log_shmfd": context.LOG_SHMFD},
         "RING_PACKED": context.RING_PACKED.bit_length() - 1,
         "SENDERS": senders(),
@@ -66,7 +65,16 @@ def message(spec: MessageSpec, owner: str, layers: Layers) -> Entry:
         "fds": spec.fds.name,
         "reply_fds": spec.reply_fds.name,
         "ring": spec.ring or None,
+        "learns": learnt(spec.learns),
+        "reply_learns": learnt(spec.reply_learns),
     }
+
+
+def learnt(told: Learns | None) -> Entry | None:
+    """What a message tells of the session."""
+    if told is None:
+        return None
+    return {"fact": str(told.fact), "field": told.field or None, "value": told.value}
 
 
 def payload(spec: MessageSpec, reply: bool, owner: str, layers: Layers) -> Entry:
@@ -117,16 +125,6 @@ def codes() -> Entry:
         "kinds": {code: str(kind) for kind, code in fd_info.KIND_CODES.items()},
         "accesses": {code: access for access, code in fd_info.ACCESS_CODES.items()},
     }
-
-
-def learnt() -> Entry:
-    """What a session learns from a message: by its name and role, the fact and the field."""
-    rows: dict[str, Value] = {}
-    for row in FRONTEND_MESSAGES.values():
-        for role, told in (("request", row.learns), ("reply", row.reply_learns)):
-            if told:
-                rows[f"{row.name} {role}"] = [str(told.fact), told.field or told.value]
-    return rows
 
 
 def senders() -> Entry:

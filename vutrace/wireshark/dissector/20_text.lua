@@ -6,23 +6,18 @@ local BYTES_SHOWN = 16
 local LONG = 100000 -- a size of so many units is told roughly
 
 function decimal(value)
-  return is_wide(value) and tostring(value) or string.format("%d", value)
+  return is_wide(value) and tostring(value) or format("%.0f", value)
 end
 
 function hex(value)
-  if not is_wide(value) then
-    return string.format(value < 0 and "-0x%x" or "0x%x", math.abs(value))
-  end
-  local digits = value:tohex():gsub("^0+", "")
-  return "0x" .. (digits == "" and "0" or digits)
+  if is_wide(value) then return "0x" .. value:tohex():gsub("^0+", "") end
+  local sign, number = value < 0 and "-" or "", math.abs(value)
+  if number < 4294967296 then return format("%s0x%x", sign, number) end
+  return format("%s0x%x%08x", sign, floor(number / 4294967296), number % 4294967296)
 end
 
 function address(value)
-  return is_zero(value) and "0" or hex(value)
-end
-
-local function as_number(value)
-  return is_wide(value) and value:higher() * 4294967296 + value:lower() or value
+  return value == 0 and "0" or hex(value)
 end
 
 -- Bytes in the largest unit that there is one of.
@@ -31,35 +26,40 @@ local function roughly(number)
   while number >= 1024 and power < #UNITS do
     number, power = number / 1024, power + 1
   end
-  return string.format("~%.2f %s", number, UNITS[power])
+  return format("~%.2f %s", number, UNITS[power])
 end
 
 -- Bytes in the largest unit that makes a whole number of them; of too many, roughly.
 function size_text(value)
-  local whole, power, step = wide(value), 0, UInt64.new(1024)
-  while not is_zero(whole) and power < #UNITS and is_zero(whole % step) do
-    whole, power = whole / step, power + 1
+  local number, power = value, 0
+  if is_wide(value) then
+    number = value:higher() * 4294967296 + value:lower()
+    if value:lower() % 2048 > 0 then return roughly(number) end -- that is not exact, but larger than any that is
   end
-  if as_number(whole) >= LONG then return roughly(as_number(value)) end
-  local number = tostring(whole)
-  if power > 0 then return number .. " " .. UNITS[power] end
-  return number .. (number == "1" and " byte" or " bytes")
+  local whole = number
+  while whole > 0 and power < #UNITS and whole % 1024 == 0 do
+    whole, power = whole / 1024, power + 1
+  end
+  if whole >= LONG then return roughly(number) end
+  local digits = decimal(whole)
+  if power > 0 then return digits .. " " .. UNITS[power] end
+  return digits .. (digits == "1" and " byte" or " bytes")
 end
 
-local function byte_count(bytes)
-  return bytes == "" and 0 or bytes:len()
+local HEX = {}
+for number = 0, 255 do HEX[string.char(number)] = format("%02x", number) end
+
+local function digits_of(bytes)
+  return (bytes:gsub(".", HEX))
 end
 
--- Bytes are a range of the packet, or "" for none.
 function hex_bytes(bytes)
-  local length = byte_count(bytes)
-  if length == 0 then return "" end
-  if length <= BYTES_SHOWN then return bytes:bytes():tohex(true) end
-  return string.format("%s… (%d bytes)", bytes(0, BYTES_SHOWN):bytes():tohex(true), length)
+  if #bytes <= BYTES_SHOWN then return digits_of(bytes) end
+  return format("%s… (%d bytes)", digits_of(bytes:sub(1, BYTES_SHOWN)), #bytes)
 end
 
 function colons(bytes)
-  return bytes:bytes():tohex(true, ":")
+  return (digits_of(bytes):gsub("%x%x", "%0:"):sub(1, -2))
 end
 
 -- 1 region, 2 regions.
@@ -68,27 +68,19 @@ function count_text(number, word)
   return digits .. " " .. word .. (digits == "1" and "" or "s")
 end
 
--- Text up to its end.
-function text_bytes(bytes)
-  if bytes == "" then return "" end
-  local zero = bytes:raw():find("\0", 1, true)
-  if zero == 1 then return "" end
-  return (zero and bytes(0, zero - 1) or bytes):string(ENC_UTF_8)
-end
-
 local ESCAPES = { ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r" }
 
--- The same on one line.
-local function line_of_text(bytes)
-  return (text_bytes(bytes):gsub("%c", function(c)
-    return ESCAPES[c] or string.format("\\x%02x", c:byte())
+-- Text on one line.
+local function line_of_text(text)
+  return (text:gsub("%c", function(c)
+    return ESCAPES[c] or format("\\x%02x", c:byte())
   end))
 end
 
 function uuid_text(bytes)
-  local digits = bytes:bytes():tohex(true)
+  local digits = digits_of(bytes)
   local parts = { digits:sub(1, 8), digits:sub(9, 12), digits:sub(13, 16), digits:sub(17, 20), digits:sub(21) }
-  return table.concat(parts, "-")
+  return concat(parts, "-")
 end
 
 function bit_table(rows)
@@ -97,57 +89,49 @@ function bit_table(rows)
   return names
 end
 
-local bits_of = {} -- the same few masks come again and again
-
-local function collect_bits(list, half, bit)
+local function collect_bits(list, half, bit, without)
   while half > 0 do
-    if half % 2 == 1 then list[#list + 1] = bit end
-    half, bit = math.floor(half / 2), bit + 1
+    if half % 2 == 1 and not (without and test_bit(without, bit)) then list[#list + 1] = bit end
+    half, bit = floor(half / 2), bit + 1
   end
+  return list
 end
 
--- The numbers of the bits that are set, in order.
-function set_bits(mask)
-  local key = tostring(mask)
-  if not bits_of[key] then
-    bits_of[key] = {}
-    collect_bits(bits_of[key], is_wide(mask) and mask:lower() or mask, 0)
-    if is_wide(mask) then collect_bits(bits_of[key], mask:higher(), 32) end
-  end
-  return bits_of[key]
+-- The numbers of the bits that are set, in order, but for those of `without`.
+function set_bits(mask, without)
+  if not is_wide(mask) then return collect_bits({}, mask, 0, without) end
+  return collect_bits(collect_bits({}, mask:lower(), 0, without), mask:higher(), 32, without)
 end
 
 -- The names of the bits that are set; the first table that knows a bit names it.
-function bit_names(mask, first, second)
+function bit_names(mask, first, second, without)
   local names = {}
-  for i, bit in ipairs(set_bits(mask)) do
+  for i, bit in ipairs(set_bits(mask, without)) do
     names[i] = first[bit] or (second and second[bit]) or ("bit " .. bit)
   end
   return names
 end
 
 function joined(names)
-  return #names > 0 and table.concat(names, " ") or "none"
+  return #names > 0 and concat(names, " ") or "none"
 end
 
 -- An acknowledgement: ok, error 1, or a negative errno by name.
 function status_text(value)
-  if is_zero(value) then return "ok" end
+  if value == 0 then return "ok" end
   if is_wide(value) and test_bit(value, 63) then
-    local number = 4294967296 - value:lower()
-    local name = value:higher() == 4294967295 and ERRNO[number]
-    if name then return string.format("error %s (-%d)", name, number) end
-    local negated = tostring(value:bnot() + UInt64.new(1))
-    return "error -" .. negated
+    local small = value:higher() == 4294967295
+    value = small and value:lower() - 4294967296 or Int64.decode(value:encode())
   end
-  return "error " .. decimal(value)
+  local name = not is_wide(value) and ERRNO[-value]
+  return name and format("error %s (%s)", name, decimal(value)) or "error " .. decimal(value)
 end
 
 function vring_base_text(value, packed)
   if not packed then return "avail " .. decimal(value) end
-  local avail, used = value % 65536, math.floor(value / 65536)
-  return string.format("avail %d wrap %d, used %d wrap %d",
-    avail % 32768, math.floor(avail / 32768), used % 32768, math.floor(used / 32768))
+  local avail, used = value % 65536, floor(value / 65536)
+  return format("avail %d wrap %d, used %d wrap %d",
+    avail % 32768, floor(avail / 32768), used % 32768, floor(used / 32768))
 end
 
 FEATURE_NAMES = bit_table(FEATURES)
@@ -163,20 +147,20 @@ local WORDS = {
     if not field.unit then return decimal(value) end
     local text = decimal(value) .. " " .. field.unit
     if field.factor == 0 then return text end
-    return string.format("%s (%s)", text, size_text(wide(value) * UInt64.new(field.factor)))
+    return format("%s (%s)", text, size_text(narrow(wide(value) * UInt64.new(field.factor))))
   end,
   hex = address,
   size = size_text,
   flags = function(value, field) return joined(bit_names(value, field.names)) end,
   features = function(value, _, context) return joined(feature_names(value, context.device)) end,
   enum = function(value, field)
-    local known = field.enum[tonumber(decimal(value))]
-    return known or string.format("UNKNOWN(%s)", decimal(value))
+    local known = field.enum[value]
+    return known or format("UNKNOWN(%s)", decimal(value))
   end,
   parts = function(value, field)
     local words = {}
     for i, part in ipairs(field.parts) do words[i] = part.name .. " " .. decimal(part.of(value)) end
-    return table.concat(words, ", ")
+    return concat(words, ", ")
   end,
   ring = decimal,
   vring_base = function(value, _, context) return vring_base_text(value, context.packed) end,
@@ -193,7 +177,7 @@ function words_of(value, field, context)
   if type(value) == "table" then
     local words = {}
     for i, each in ipairs(value) do words[i] = decimal(each) end
-    return table.concat(words, ", ")
+    return concat(words, ", ")
   end
   return WORDS[field.kind](value, field, context)
 end

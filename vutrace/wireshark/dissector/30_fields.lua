@@ -1,7 +1,6 @@
 -- Every field that a filter can name. What the tables describe is found through `field.proto`.
 
 local TYPES = { B = "uint8", H = "uint16", I = "uint32", Q = "uint64", b = "int8", h = "int16", i = "int32", q = "int64" }
-SIZES = { B = 1, H = 2, I = 4, Q = 8, b = 1, h = 2, i = 4, q = 8 }
 local HEXADECIMAL = { hex = true, flags = true, features = true, parts = true }
 local fields = {}
 
@@ -18,7 +17,7 @@ end
 -- One bit of a word of `width` bits; those of 64-bit words are defined on the half that they are in.
 local function bit_field(abbr, name, bit, width)
   local half = width == 64 and 32 or width
-  return { proto = define(ProtoField.bool(abbr, name, half, nil, math.floor(2 ^ (bit % half)))), high = bit >= half }
+  return { proto = define(ProtoField.bool(abbr, name, half, nil, floor(2 ^ (bit % half)))), high = bit >= half }
 end
 
 local function bit_fields(prefix, rows, width)
@@ -34,14 +33,14 @@ local function part_field(prefix, part, code)
   local shift, width = 1, SIZES[code] * 8
   while part.mask % (shift * 2) == 0 do shift = shift * 2 end
   part.of = function(word)
-    if is_wide(word) then return (wide(word):band(UInt64.new(part.mask))) / UInt64.new(shift) end
-    return math.floor(word / shift) % math.floor(part.mask / shift + 1)
+    if is_wide(word) then return narrow(word:band(UInt64.new(part.mask)) / UInt64.new(shift)) end
+    return floor(word / shift) % floor(part.mask / shift + 1)
   end
   local high = width == 64 and part.mask >= 2 ^ 32
   local mask, kind = part.mask, width == 64 and "uint32" or TYPES[code]
-  if high then mask = math.floor(mask / 2 ^ 32) end
+  if high then mask = floor(mask / 2 ^ 32) end
   local abbr = prefix .. "." .. part.name:lower()
-  part.field = { proto = define(ProtoField[kind](abbr, label(part.name), base.DEC, nil, mask)), high = high }
+  return { proto = define(ProtoField[kind](abbr, label(part.name), base.DEC, nil, mask)), high = high }
 end
 
 local BYTES_TYPES = { mac = "ether", text = "string", uuid = "guid" }
@@ -72,7 +71,10 @@ local function define_field(field)
     field.names = bit_table(field.bits)
     field.bit_fields = bit_fields(field.filter, field.bits, SIZES[field.code] * 8)
   end
-  for _, part in ipairs(field.parts or {}) do part_field(field.filter, part, field.code) end
+  if field.parts then
+    field.part_fields = {}
+    for i, part in ipairs(field.parts) do field.part_fields[i] = part_field(field.filter, part, field.code) end
+  end
 end
 
 for _, layer in pairs(LAYERS) do

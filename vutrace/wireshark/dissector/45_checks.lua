@@ -1,12 +1,12 @@
 -- What can be wrong with one message by itself: see vutrace/dissection/checks.py.
 
 local function regions(values)
-  if values.nregions then return values.nregions end
-  return values.region and 1 or 0
+  return values.nregions or (values.region and 1 or 0)
 end
 
 local function one_if(condition)
-  return condition and 1 or 0
+  local count = condition and 1 or 0
+  return count, count
 end
 
 -- The fewest and the most descriptors that a message may carry.
@@ -15,26 +15,15 @@ local FDS_EXPECTED = {
   ONE = function() return 1, 1 end,
   AT_MOST_ONE = function() return 0, 1 end,
   PER_REGION = function(values) return regions(values), regions(values) end,
-  UNLESS_NOFD = function(values)
-    local count = one_if(not values.u64 or not test_bit(values.u64, 8))
-    return count, count
-  end,
-  IF_MAPPED = function(values)
-    local count = one_if(not is_zero(values.mmap_size))
-    return count, count
-  end,
-  IF_OK = function(values)
-    local count = one_if(is_zero(values.status))
-    return count, count
-  end,
-  IF_SHOWN = function(values)
-    local count = one_if(not is_zero(values.width) or not is_zero(values.height))
-    return count, count
-  end,
+  UNLESS_NOFD = function(values) return one_if(not values.u64 or not test_bit(values.u64, 8)) end,
+  IF_MAPPED = function(values) return one_if(not is_zero(values.mmap_size)) end,
+  IF_OK = function(values) return one_if(is_zero(values.status)) end,
+  IF_SHOWN = function(values) return one_if(not is_zero(values.width) or not is_zero(values.height)) end,
 }
 
 function complain(message, kind, ...)
-  message.problems[#message.problems + 1] = { kind, string.format(...) }
+  if message.problems == NONE then message.problems = {} end
+  message.problems[#message.problems + 1] = { kind, format(...) }
 end
 
 local function check_header(message)
@@ -52,7 +41,7 @@ end
 function check_record(message, flags)
   if flags == 0 then return end
   for bit = 0, 3 do
-    local text = FRAME_PROBLEMS[math.floor(2 ^ bit)]
+    local text = FRAME_PROBLEMS[floor(2 ^ bit)]
     if has_bit(flags, bit) and text then complain(message, "record", "%s", text) end
   end
 end
@@ -60,7 +49,7 @@ end
 local function check_fds(message, rule, count)
   local least, most = FDS_EXPECTED[rule](message.values)
   if count >= least and count <= most then return end
-  local expected = string.format("%d", most)
+  local expected = format("%d", most)
   if most == 0 then expected = "no descriptor" elseif least ~= most then expected = least .. " to " .. most end
   complain(message, "fds", "%d descriptor%s attached, expected %s", count, count == 1 and "" or "s", expected)
 end

@@ -1,137 +1,162 @@
 -- A message: its row in the tables, the layout that its payload has, its fields' values, what is wrong.
 
 local HEADER = 12
-
-local METHODS = { [true] = {}, [false] = {} }
-for code, size in pairs(SIZES) do
-  local name = (code == code:upper() and "uint" or "int") .. (size == 8 and "64" or "")
-  METHODS[true][code], METHODS[false][code] = "le_" .. name, name
-end
-
-local function number_at(range, code, little)
-  return range[METHODS[little][code]](range)
-end
-
-function is_little(field, little)
-  if field.order then return field.order == "<" end
-  return little
-end
-
+local LARGE = 1024 -- too large to be remembered
 local read_layer
 
-local function read_whole(layer, tvb, at, little)
-  return (read_layer(layer, tvb, at, at + layer.least, little))
-end
-
--- Each answers the value of a field and where it ends; nil when bytes are missing.
-READERS = {
-  number = function(field, tvb, at, stop, little)
-    local size = SIZES[field.code]
-    if stop - at < size then return nil end
-    return number_at(tvb(at, size), field.code, is_little(field, little)), at + size
-  end,
-  fixed = function(field, tvb, at, stop)
-    if stop - at < field.size then return nil end
-    return field.size > 0 and tvb(at, field.size) or "", at + field.size
-  end,
-  tail = function(_, tvb, at, stop)
-    return stop > at and tvb(at, stop - at) or "", stop
-  end,
-  array = function(field, tvb, at, stop, little)
-    local size, values = SIZES[field.code], {}
-    if stop - at < size * field.count then return nil end
-    for i = 1, field.count do values[i] = number_at(tvb(at + (i - 1) * size, size), field.code, little) end
-    return values, at + size * field.count
-  end,
-  nested = function(field, tvb, at, stop, little)
-    local layer = LAYERS[field.layer]
-    if stop - at < layer.least then return nil end
-    return read_whole(layer, tvb, at, little), at + layer.least
-  end,
-  listed = function(field, tvb, at, stop, little, values)
-    local layer, items, count = LAYERS[field.layer], {}, tonumber(decimal(values[field.counted_by]))
-    while #items < count and stop - at >= layer.least do
-      items[#items + 1] = read_whole(layer, tvb, at, little)
-      at = at + layer.least
+-- Makes of each type of field the function that answers its value and where it ends; nil when bytes are missing.
+local READERS = {
+  number = function(field)
+    local read, size, order = NUMBERS[field.code], SIZES[field.code], field.order
+    return function(raw, at, stop, little)
+      if stop - at < size then return nil end
+      if order then little = order == "<" end
+      return read(raw, at, little), at + size
     end
-    return items, at
+  end,
+  fixed = function(field)
+    local size = field.size
+    return function(raw, at, stop)
+      if stop - at < size then return nil end
+      return raw:sub(at + 1, at + size), at + size
+    end
+  end,
+  tail = function()
+    return function(raw, at, stop) return raw:sub(at + 1, stop), stop end
+  end,
+  array = function(field)
+    local read, size, count = NUMBERS[field.code], SIZES[field.code], field.count
+    return function(raw, at, stop, little)
+      if stop - at < size * count then return nil end
+      local values = {}
+      for i = 1, count do values[i] = read(raw, at + (i - 1) * size, little) end
+      return values, at + size * count
+    end
+  end,
+  nested = function(field)
+    local layer = LAYERS[field.layer]
+    return function(raw, at, stop, little)
+      if stop - at < layer.least then return nil end
+      return (read_layer(layer, raw, at, at + layer.least, little)), at + layer.least
+    end
+  end,
+  listed = function(field)
+    local layer, counter = LAYERS[field.layer], field.counted_by
+    return function(raw, at, stop, little, values)
+      local items, count, size = {}, values[counter], layer.least
+      while #items < count and stop - at >= size do
+        items[#items + 1] = read_layer(layer, raw, at, at + size, little)
+        at = at + size
+      end
+      return items, at
+    end
   end,
 }
 
--- The values of the fields that are whole, where they end, and how many they are.
-read_layer = function(layer, tvb, at, stop, little)
-  local values, count = {}, 0
+local function width_of(field)
+  if field.code then return SIZES[field.code] * (field.count or 1) end
+  return field.size or (field.type == "nested" and LAYERS[field.layer].least or nil)
+end
+
+-- Text ends with its first NUL.
+local function text_reader(read)
+  return function(raw, at, stop)
+    local bytes, behind = read(raw, at, stop)
+    local length = bytes and (bytes:find("\0", 1, true) or #bytes + 1) - 1
+    return length and string_at(PACKET, raw, at, length), behind
+  end
+end
+
+for _, layer in pairs(LAYERS) do
+  for _, field in ipairs(layer.fields) do
+    field.read = READERS[field.type](field)
+    if field.kind == "text" and not field.code then field.read = text_reader(field.read) end
+    field.width = width_of(field)
+    if field.counted_by then layer.counted = field end
+  end
+end
+
+-- The values of the fields that are whole, where they end, how many they are; of the counted one, how many items.
+read_layer = function(layer, raw, at, stop, little)
+  local values, count, items = {}, 0, nil
   if at == stop then return values, at, 0 end
-  for _, field in ipairs(layer.fields) do
-    local value, behind = READERS[field.type](field, tvb, at, stop, little, values)
+  local fields, counted = layer.fields, layer.counted
+  for i = 1, #fields do
+    local field = fields[i]
+    local value, behind = field.read(raw, at, stop, little, values)
     if value == nil then break end
-    values[field.name], at, count = value, behind, count + 1
+    if field == counted then items = type(value) == "table" and #value or behind - at end
+    values[field.name], at, count = value, behind, i
   end
-  return values, at, count
+  return values, at, count, items
 end
 
--- Of a list, of bytes, or of no bytes.
-local function length_of(items)
-  return type(items) == "userdata" and items:len() or #items
-end
-
-local function fits(layer, values, count, empty)
+local function fits(layer, values, count, items, empty)
   if layer.opaque then return true end
-  for _, field in ipairs(layer.fields) do
-    local items = values[field.name]
-    if field.counted_by then return items ~= nil and same(length_of(items), values[field.counted_by]) end
-  end
+  if layer.counted then return items ~= nil and items == values[layer.counted.counted_by] end
   return count == #layer.fields or (empty and layer.least == 0)
 end
 
--- The first layout of a size, and the one of the same size that is told by its marks.
-local function of_size(payload, size)
-  local first, other
-  for _, key in ipairs(payload.layers) do
+-- Of a message in one role the layouts by size, those of the same size that are told by their marks, and the others.
+local function sort_layouts(payload)
+  payload.by_size, payload.marked, payload.varying = {}, {}, {}
+  for i, key in ipairs(payload.layers) do
     local layer = LAYERS[key]
-    if layer.size == size then
-      if not first then first = layer elseif layer.marks then other = layer end
+    local size = layer.size
+    if not size then
+      table.insert(payload.varying, layer)
+    elseif not payload.by_size[size] then
+      payload.by_size[size] = layer
+    elseif layer.marks then
+      payload.marked[size] = layer
     end
+    if i == 1 then payload.first = layer end
   end
-  return first, other
+end
+
+sort_layouts(UNKNOWN.request)
+sort_layouts(UNKNOWN.reply)
+for _, messages in pairs(MESSAGES) do
+  for _, spec in pairs(messages) do
+    sort_layouts(spec.request)
+    sort_layouts(spec.reply)
+  end
 end
 
 -- The first layout that the payload's size fits, else the first: as vutrace/dissection/layouts.py.
-local function choose(message, payload, tvb, at, stop, little)
+local function choose(message, payload, raw, little)
+  local at, stop = message.at, message.stop
   local function take(layer, whole)
-    message.values, message.rest, message.count = read_layer(layer, tvb, at, stop, little)
+    local marked = payload.marked[layer.size]
+    if marked then
+      local values = read_layer(marked, raw, at, stop, little)
+      if marked.marks.values[values[marked.marks.name]] then layer = marked end
+    end
+    message.values, message.rest, message.count = read_layer(layer, raw, at, stop, little)
     message.layer, message.fits = layer, whole
   end
-  local function take_marked(first, other, whole)
-    local values = other and read_layer(other, tvb, at, stop, little)
-    local mark = values and values[other.marks.name]
-    take(mark and other.marks.values[tonumber(decimal(mark))] and other or first, whole)
-  end
-  local first, other = of_size(payload, stop - at)
-  if first then return take_marked(first, other, true) end
-  for _, key in ipairs(payload.layers) do
-    local layer = LAYERS[key]
-    if not layer.size then
-      local values, used, count = read_layer(layer, tvb, at, stop, little)
-      local whole = layer.opaque or used == stop
-      if whole and fits(layer, values, count, at == stop) then return take(layer, true) end
+  local sized = payload.by_size[stop - at]
+  if sized then return take(sized, true) end
+  for _, layer in ipairs(payload.varying) do
+    local values, used, count, items = read_layer(layer, raw, at, stop, little)
+    if (layer.opaque or used == stop) and fits(layer, values, count, items, at == stop) then
+      message.values, message.rest, message.count, message.layer, message.fits = values, used, count, layer, true
+      return
     end
   end
-  first = LAYERS[payload.layers[1]]
-  take_marked(first, first.size and select(2, of_size(payload, first.size)), false)
+  take(payload.first, false)
 end
 
 local RAW = 3
 
 -- A record without a header to go by.
-local function headless(record, tvb)
-  local raw = has_bit(record.flags, RAW)
-  local message = { channel = record.channel, problems = {}, values = {}, count = 0, request = 0, flags = 1 }
-  message.name, message.headless = raw and "(raw bytes)" or "(no header)", true
-  message.spec, message.layer, message.fits = UNKNOWN, LAYERS[UNKNOWN.request.layers[1]], true
-  message.at, message.stop, message.rest = record.body, tvb:len(), tvb:len()
+local function headless(record, raw)
+  local message = { channel = record.channel, problems = NONE, values = {}, count = 0, request = 0, flags = 1, reply = false }
+  message.name, message.headless = has_bit(record.flags, RAW) and "(raw bytes)" or "(no header)", true
+  message.spec, message.layer, message.fits = UNKNOWN, UNKNOWN.request.first, true
+  message.at, message.stop, message.rest = record.body, #raw, #raw
   if message.stop > message.at then
-    message.values, message.count = { data = tvb(message.at, message.stop - message.at) }, 1
+    message.values, message.count = { data = raw:sub(message.at + 1) }, 1
   end
   check_record(message, record.flags)
   if #message.problems == 0 then
@@ -144,18 +169,17 @@ end
 local function ring_of(message)
   if not message.spec.ring then return nil end
   local index, word = message.values.index, message.values.u64
-  if index then return tonumber(decimal(index)) end
-  return word and low_byte(word) or nil
+  return index or (word and low_byte(word)) or nil
 end
 
-function read_message(record, tvb)
+local function parse(record, raw)
   local at, little = record.body, not record.big_endian
-  if tvb:len() - at < HEADER or has_bit(record.flags, RAW) then return headless(record, tvb) end
-  local message = { channel = record.channel, problems = {}, at = at + HEADER, stop = tvb:len() }
-  message.request = number_at(tvb(at, 4), "I", little)
-  message.flags = number_at(tvb(at + 4, 4), "I", little)
-  message.size = number_at(tvb(at + 8, 4), "I", little)
-  message.on_wire = record.wire_size - HEADER
+  if #raw - at < HEADER or has_bit(record.flags, RAW) then return headless(record, raw) end
+  local message = {
+    channel = record.channel, problems = NONE, little = little,
+    at = at + HEADER, stop = #raw, on_wire = record.wire_size - HEADER,
+  }
+  message.request, message.flags, message.size = Struct.unpack(little and "<I4I4I4" or ">I4I4I4", raw, at + 1)
   message.reply, message.need_reply = has_bit(message.flags, 2), has_bit(message.flags, 3)
   if record.channel == "gpu" then
     -- The sender tells: QEMU's vhost-user-gpu leaves the flags of its updates as they were in memory.
@@ -163,10 +187,18 @@ function read_message(record, tvb)
   end
   message.known = MESSAGES[record.channel][message.request]
   message.spec = message.known or UNKNOWN
-  message.name = message.known and message.spec.name or string.format("UNKNOWN(%d)", message.request)
+  message.name = message.known and message.spec.name or format("UNKNOWN(%d)", message.request)
   local payload = message.reply and message.spec.reply or message.spec.request
-  choose(message, payload, tvb, message.at, message.stop, little)
+  choose(message, payload, raw, little)
   message.ring = ring_of(message)
   check(message, record, payload)
   return message
+end
+
+local remembered = remember(function(_, record, raw) return parse(record, raw) end)
+
+-- A message is all in its own bytes and some of the record's. The same few messages come again and again.
+function read_message(record, raw)
+  if #raw > LARGE then return parse(record, raw) end
+  return remembered(raw:sub(7, 12) .. raw:sub(21, 36) .. raw:sub(record.body + 1), record, raw)
 end

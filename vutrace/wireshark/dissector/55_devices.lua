@@ -10,6 +10,7 @@ vhost_user.prefs.secrets = Pref.bool("Show keys and host pointers", false, "They
 function copy(context)
   local new = {}
   for key, value in pairs(context) do new[key] = value end
+  new.ring_names = {}
   return new
 end
 
@@ -82,7 +83,7 @@ local function on_chardevs(said, chardevs, path)
     end
     if ours then words[#words + 1] = each.word end
   end
-  return table.concat(words, " ")
+  return concat(words, " ")
 end
 
 -- The part of a command line that speaks of the socket: see vutrace/session/recognition.py.
@@ -98,7 +99,7 @@ local function relevant(command, path)
   if #chardevs == 1 and path == "" then path = chardevs[1]:match('path"?[=:]"?([^,"}]+)') or "" end
   if #chardevs > 0 then return on_chardevs(said, chardevs, path) end
   if #ours == 0 then return command end
-  return program .. " " .. table.concat(ours, " ")
+  return program .. " " .. concat(ours, " ")
 end
 
 function guess_from_event(context, record)
@@ -116,7 +117,7 @@ function guess_from_event(context, record)
     for _, device in ipairs(DEVICES) do
       for _, pattern in ipairs(device.commands) do
         local from, to = search(pattern, words)
-        local reason = from and string.format("the %s's command line has '%s'", PARTIES[side], words:sub(from, to))
+        local reason = from and format("the %s's command line has '%s'", PARTIES[side], words:sub(from, to))
         if from then context = adopt(context, device, reason, WEIGHTS.command) end
       end
     end
@@ -135,8 +136,14 @@ local function speaks_for(offered, device)
   return true
 end
 
+-- The messages that may tell a device.
+local TELLING = { GET_FEATURES = true, GET_CONFIG = true }
+for _, device in ipairs(DEVICES) do
+  for name in pairs(device.messages) do TELLING[name] = true end
+end
+
 function guess_from_message(context, message)
-  if context.weight >= WEIGHTS.command then return context end
+  if context.weight >= WEIGHTS.command or not TELLING[message.name] then return context end
   local offered = message.name == "GET_FEATURES" and message.reply and message.values.features
   local config = message.name == "GET_CONFIG" and message.values.size
   for _, device in ipairs(DEVICES) do
@@ -144,7 +151,7 @@ function guess_from_message(context, message)
       context = adopt(context, device, "only " .. device.name .. " uses " .. message.name, WEIGHTS.message)
     end
     if config and device.config_sizes[config] then
-      local reason = string.format("a configuration space of %d bytes", config)
+      local reason = format("a configuration space of %d bytes", config)
       context = adopt(context, device, reason, WEIGHTS.config_size)
     end
     if offered and speaks_for(offered, device) then

@@ -3,13 +3,13 @@
 
 packets = {}
 local sessions = {}
-local numbers, taken, shown, openings = {}, {}, {}, {}
+local taken, places = {}, {}
 local MOST_WAITING = 4096
 local interface_id = Field.new("frame.interface_id")
 
 function vhost_user.init()
   sessions, packets = {}, {}
-  numbers, taken, shown, openings = {}, {}, {}, {}
+  taken, places = {}, {}
 end
 
 local function allot(wanted)
@@ -19,33 +19,26 @@ local function allot(wanted)
   return number
 end
 
--- What tells a connection from others: interface and number, and, because the first pass of `tshark -2`
--- does not know interfaces, that a session which was there already opens again: another capture of a merged file.
-local function connection_key(record)
+-- The number of a record's connection; of two with one number the later goes by the next that is free. What
+-- tells them apart: interface and number, and, because the first pass of `tshark -2` does not know interfaces,
+-- that a session which was there already opens again: another capture of a merged file.
+local function connection_of(record)
   local found = interface_id()
-  local key = string.format("%s:%d", found and tostring(found.value) or "", record.connection)
-  local opened = openings[key] or { times = 0, session = 0 }
-  if record.kind == EVENT and record.event == "open" and record.channel == "main" then
-    if record.session <= opened.session then opened.times = opened.times + 1 end
-    opened.session = record.session
+  local interface = found and found.value or "unknown"
+  places[interface] = places[interface] or {}
+  local place = places[interface][record.connection]
+  local opens = record.kind == EVENT and record.event == "open" and record.channel == "main"
+  if not place or (opens and record.session <= place.session) then
+    place = { number = allot(record.connection), session = 0 }
+    places[interface][record.connection] = place
   end
-  openings[key] = opened
-  return string.format("%s:%d", key, opened.times)
-end
-
--- Of two connections with one number the later goes by the next that is free.
-function settle_connection(pinfo, record)
-  if not pinfo.visited then
-    local key = connection_key(record)
-    numbers[key] = numbers[key] or allot(record.connection)
-    shown[pinfo.number] = numbers[key]
-  end
-  record.connection = shown[pinfo.number]
+  if opens then place.session = record.session end
+  return place.number
 end
 
 -- The device of an earlier session of the connection is still there in the next.
 local function new_session(earlier)
-  local session = { context = { weight = 0 }, waiting = {} }
+  local session = { context = { weight = 0, ring_names = {} }, waiting = {} }
   local said, guess = DEVICES[vhost_user.prefs.device], earlier and earlier.context
   if said then
     session.context = adopt(session.context, said, "named in the preferences", WEIGHTS.said)
@@ -56,23 +49,22 @@ local function new_session(earlier)
 end
 
 -- One session at a time on a connection.
-local function session_of(record)
-  local known = sessions[record.connection]
+local function session_of(connection, record)
+  local known = sessions[connection]
   if not known or known.number ~= record.session then
     known = new_session(known)
     known.number = record.session
-    sessions[record.connection] = known
+    sessions[connection] = known
   end
   return known
 end
 
 local function learn(context, message)
-  if message.channel ~= "main" then return context end
-  local fact, value = nil, nil
-  local row = LEARNT[message.name .. (message.reply and " reply" or " request")]
-  if row then fact, value = row[1], message.values[row[2]] end
-  if row and type(row[2]) == "number" then value = row[2] end
-  if not fact or value == nil or same(context[fact], value) then return context end
+  local told = message.spec[message.reply and "reply_learns" or "learns"]
+  if not told then return context end
+  local fact, value = told.fact, told.value
+  if told.field then value = message.values[told.field] end
+  if value == nil or context[fact] == value then return context end
   local new = copy(context)
   new[fact] = value
   if fact == "features" then new.packed = test_bit(value, RING_PACKED) end
@@ -97,33 +89,22 @@ end
 
 -- Nanoseconds between packets, by their times since the first: absolute ones are too large for a Lua number.
 local function since(pinfo, earlier)
-  return math.floor((pinfo.rel_ts - earlier) * 1e9 + 0.5)
+  return floor((pinfo.rel_ts - earlier) * 1e9 + 0.5)
 end
 
 -- Pair a reply with the oldest request of its number.
 local function answer(session, message, pinfo, seen)
-  local waiting, left, found = session.waiting[message.channel] or {}, {}, nil
-  local passed = {}
-  for _, request in ipairs(waiting) do
-    if found then
-      left[#left + 1] = request
-    elseif request.number == message.request then
-      found = request
-    elseif request.owed == "yes" then
-      left[#left + 1] = request
-      passed[#passed + 1] = request
+  local waiting, left, place = session.waiting[message.channel] or {}, {}, 1
+  while waiting[place] and waiting[place].number ~= message.request do place = place + 1 end
+  local found = waiting[place]
+  if not found then return complain(seen, "sequence", "a reply that no request waits for") end
+  for i, request in ipairs(waiting) do
+    local passed = i < place and request.owed == "yes"
+    if passed and not request.overtaken then
+      complain(seen, "sequence", "overtakes the reply that %s [%d] waits for", request.name, request.packet)
+      request.overtaken = true
     end
-  end
-  if not found then
-    seen.problems[1] = { "sequence", "a reply that no request waits for" }
-    return
-  end
-  for _, request in ipairs(passed) do
-    if not request.overtaken then
-      local text = string.format("overtakes the reply that %s [%d] waits for", request.name, request.packet)
-      seen.problems[#seen.problems + 1] = { "sequence", text }
-    end
-    request.overtaken = true
+    if passed or i > place then left[#left + 1] = request end
   end
   session.waiting[message.channel] = left
   seen.response_to, seen.latency = found.packet, since(pinfo, found.time)
@@ -143,10 +124,10 @@ local function ask(session, message, record, pinfo)
   }
 end
 
-local function ring_name(context, ring)
+local function name_ring(context, ring)
   local device = context.device
-  if not device then return string.format("q%d", ring) end
-  local queues = context.queue_num and tonumber(decimal(context.queue_num)) or 0
+  if not device then return format("q%d", ring) end
+  local queues = context.queue_num or 0
   if device.control_ring and queues > 0 and ring == queues * (device.pairs and 2 or 1) then
     return device.control_ring
   end
@@ -158,8 +139,14 @@ local function ring_name(context, ring)
   local rule = device.rings[choice]
   if rule.exact[ring] then return rule.exact[ring] end
   local turn = (ring - rule.shift) % #rule.words
-  local number = math.floor((ring - rule.shift) / #rule.words)
-  return (rule.words[turn + 1]:gsub("%%d", string.format("%d", number)))
+  local number = floor((ring - rule.shift) / #rule.words)
+  return (rule.words[turn + 1]:gsub("%%d", format("%d", number)))
+end
+
+local function ring_name(context, ring)
+  local names = context.ring_names
+  names[ring] = names[ring] or name_ring(context, ring)
+  return names[ring]
 end
 
 -- The replies that can come no more: of a closed channel, or of all when the main one closed.
@@ -168,26 +155,15 @@ local function unanswered(session, seen, closed)
     if closed == "main" or channel == closed then session.waiting[channel] = nil else waiting = {} end
     for _, request in ipairs(waiting) do
       if request.owed == "yes" then
-        local text = string.format("%s [%d] was never answered", request.name, request.packet)
-        seen.problems[#seen.problems + 1] = { "sequence", text }
+        complain(seen, "sequence", "%s [%d] was never answered", request.name, request.packet)
       end
     end
   end
 end
 
-function see_event(pinfo, record)
-  local session, seen = session_of(record), { problems = {} }
-  session.context = guess_from_event(session.context, record)
-  seen.context = session.context
-  if record.event == "close" then unanswered(session, seen, record.channel) end
-  packets[pinfo.number] = seen
-end
-
-function see_message(pinfo, record, message)
-  local session, seen = session_of(record), { problems = {} }
-  packets[pinfo.number] = seen
-  session.context = guess_from_message(session.context, message)
-  seen.context = session.context
+local function see_message(seen, session, record, message, pinfo)
+  local context = guess_from_message(session.context, message)
+  session.context, seen.context, seen.own = context, context, message.problems
   if message.lawful then
     if message.reply then
       answer(session, message, pinfo, seen)
@@ -195,7 +171,21 @@ function see_message(pinfo, record, message)
       ask(session, message, record, pinfo)
     end
   end
-  session.context = learn(session.context, message)
+  session.context = learn(context, message)
   seen.ring = message.ring or seen.ring
   if seen.ring then seen.ring_name = ring_name(session.context, seen.ring) end
+end
+
+-- What is known of a record, at its first sight; `own` are the problems of a message by itself.
+function see(pinfo, record, message)
+  local seen = { problems = NONE, own = NONE, connection = connection_of(record) }
+  local session = session_of(seen.connection, record)
+  if message then
+    see_message(seen, session, record, message, pinfo)
+  elseif record.kind == EVENT then
+    session.context = guess_from_event(session.context, record)
+    seen.context = session.context
+    if record.event == "close" then unanswered(session, seen, record.channel) end
+  end
+  return seen
 end

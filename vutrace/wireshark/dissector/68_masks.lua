@@ -3,8 +3,8 @@
 local NAMES_SHOWN = 8
 
 local function few(names)
-  if #names <= NAMES_SHOWN then return table.concat(names, " ") end
-  return string.format("%s +%d", table.concat(names, " ", 1, NAMES_SHOWN), #names - NAMES_SHOWN)
+  if #names <= NAMES_SHOWN then return concat(names, " ") end
+  return format("%s +%d", concat(names, " ", 1, NAMES_SHOWN), #names - NAMES_SHOWN)
 end
 
 function trimmed(text)
@@ -13,9 +13,9 @@ end
 
 -- Short names of virtio bits, the generic ones first.
 function virtio_names(device)
-  return function(mask)
+  return function(mask, without)
     local generic, others = {}, {}
-    for _, bit in ipairs(set_bits(mask)) do
+    for _, bit in ipairs(set_bits(mask, without)) do
       local name = FEATURE_NAMES[bit] or (device and device.feature_names[bit]) or ("bit " .. bit)
       local list = FEATURE_NAMES[bit] and generic or others
       list[#list + 1] = name:match("_F_(.+)") or name
@@ -26,7 +26,7 @@ function virtio_names(device)
 end
 
 function offer(mask, before, names)
-  if same(mask, before) then return hex(mask) .. " as before" end
+  if mask == before then return hex(mask) .. " as before" end
   return trimmed(hex(mask) .. " " .. few(names(mask)))
 end
 
@@ -37,14 +37,13 @@ local function marked(names, before, behind)
 end
 
 function choice(mask, before, offered, names, tell_taken)
-  if same(mask, before) then return hex(mask) .. " as before" end
+  if mask == before then return hex(mask) .. " as before" end
   local taken = (tell_taken or not offered) and few(names(mask)) or ""
   if not offered then return trimmed(hex(mask) .. " " .. taken) end
-  local left = marked(names(offered:band(mask:bnot())), "-", "")
-  local extra = marked(names(mask:band(offered:bnot())), "+", " (not offered)")
+  local left, extra = marked(names(offered, mask), "-", ""), marked(names(mask, offered), "+", " (not offered)")
   local words = { hex(mask) }
   for _, each in ipairs({ taken, left ~= "" and left or "(all offered)", extra }) do
     if each ~= "" then words[#words + 1] = each end
   end
-  return table.concat(words, " ")
+  return concat(words, " ")
 end

@@ -14,12 +14,12 @@ local function regions_text(values)
     sum = sum + wide(each.size)
   end
   if #list == 1 then return "1 region, " .. told[1] end
-  local more = #list > REGIONS_SHOWN and string.format(", %d more", #list - REGIONS_SHOWN) or ""
-  return string.format("%d regions, %s: %s%s", #list, size_text(sum), table.concat(told, ", "), more)
+  local more = #list > REGIONS_SHOWN and format(", %d more", #list - REGIONS_SHOWN) or ""
+  return format("%d regions, %s: %s%s", #list, size_text(narrow(sum)), concat(told, ", "), more)
 end
 
 local function ring_fd(message)
-  return string.format("ring %d%s", message.ring or low_byte(message.values.u64),
+  return format("ring %d%s", message.ring or low_byte(message.values.u64),
     test_bit(message.values.u64, 8) and " NOFD" or "")
 end
 
@@ -34,7 +34,7 @@ local function shown(message, name, context)
 end
 
 local function switch(values, context, message)
-  return string.format("ring %s: %s", decimal(values.index), shown(message, "num", context))
+  return format("ring %s: %s", decimal(values.index), shown(message, "num", context))
 end
 
 local function single_region(values)
@@ -43,20 +43,18 @@ end
 
 local function crypto(values, _, message)
   if not message.reply then
-    return string.format("cipher %d with %d bytes of key, hash %d", values.cipher_alg, values.key_len, values.hash_alg)
+    return format("cipher %d with %d bytes of key, hash %d", values.cipher_alg, values.key_len, values.hash_alg)
   end
   local text = decimal(values.session_id)
-  if text:sub(1, 1) ~= "-" then return "session " .. text end
-  local raw = values.session_id:encode()
-  return status_text(UInt64.decode(raw))
+  return text:sub(1, 1) == "-" and status_text(values.session_id) or "session " .. text
 end
 
 local function rectangle(values)
-  return string.format("%d×%d at %d,%d", values.width, values.height, values.x, values.y)
+  return format("%d×%d at %d,%d", values.width, values.height, values.x, values.y)
 end
 
 local function cursor(values)
-  return string.format("scanout %d: %d,%d", values.scanout_id, values.x, values.y)
+  return format("scanout %d: %d,%d", values.scanout_id, values.x, values.y)
 end
 
 local function fourcc(code)
@@ -64,18 +62,18 @@ local function fourcc(code)
   local letters, rest = "", code
   for _ = 1, 4 do
     local byte = rest % 256
-    if byte < 0x20 or byte >= 0x7f then return string.format("0x%x", code) end
-    letters, rest = letters .. string.char(byte), math.floor(rest / 256)
+    if byte < 0x20 or byte >= 0x7f then return format("0x%x", code) end
+    letters, rest = letters .. string.char(byte), floor(rest / 256)
   end
   return letters
 end
 
 local function dmabuf(values)
   if values.width == 0 and values.height == 0 then
-    return string.format("scanout %d: disabled", values.scanout_id)
+    return format("scanout %d: disabled", values.scanout_id)
   end
   local modifier = values.modifiers and ", modifier " .. address(values.modifiers) or ""
-  return string.format("scanout %d: %s of %d×%d stride %d %s%s", values.scanout_id, rectangle(values),
+  return format("scanout %d: %s of %d×%d stride %d %s%s", values.scanout_id, rectangle(values),
     values.fd_width, values.fd_height, values.fd_stride, fourcc(values.fd_drm_fourcc), modifier)
 end
 
@@ -83,15 +81,14 @@ local CONFIG_WIDTH = 140
 
 local function says_nothing(field, value)
   if value == "" then return true end
-  if is_bytes(field) then return value:bytes():tohex(true):match("^0*$") ~= nil end
-  return type(value) ~= "table" and is_zero(value)
+  if is_bytes(field) then return not value:find("[^\0]") end
+  return is_zero(value)
 end
 
 -- What a configuration space says, as far as a row goes: the values that are not zero, by weight.
-local function config_words(values, context)
+local function config_words(message, raw, context)
   local words, any = {}, false
-  if values.data == "" then return nil end
-  local parts = config_parts(values.data, values, context)
+  local parts = config_parts(raw, message.rest - #message.values.data, message.rest, message, context)
   table.sort(parts, function(one, other) return one.field.rank < other.field.rank end)
   for _, each in ipairs(parts) do
     any = true
@@ -101,12 +98,12 @@ local function config_words(values, context)
     end
   end
   if not any then return nil end
-  local text = table.concat(words, ", ")
+  local text = concat(words, ", ")
   if #text <= CONFIG_WIDTH then return text end
   return (text:sub(1, CONFIG_WIDTH):match("^(.*),") or "") .. ", …"
 end
 
--- Each takes (values, context, message).
+-- Each takes (values, context, message, raw).
 local DETAILS = {
   ack = function(values) return status_text(values.status) end,
   u64 = function(values) return address(values.u64) end,
@@ -117,7 +114,7 @@ local DETAILS = {
   end,
   protocol_features = function(values, context, message)
     local known = named(message, "protocol_features").names
-    local function names(mask) return bit_names(mask, known) end
+    local function names(mask, without) return bit_names(mask, known, nil, without) end
     if message.reply then return offer(values.protocol_features, context.protocol_offered, names) end
     return choice(values.protocol_features, context.protocol_features, context.protocol_offered, names, true)
   end,
@@ -134,23 +131,23 @@ local DETAILS = {
   rarp = function(values) return colons(values.mac) end,
   uuid = function(values) return uuid_text(values.uuid) end,
   vring_state = function(values, _, message)
-    local behind = message.name == "SET_VRING_NUM" and string.format(": %s descriptors", decimal(values.num)) or ""
+    local behind = message.name == "SET_VRING_NUM" and format(": %s descriptors", decimal(values.num)) or ""
     return "ring " .. decimal(values.index) .. behind
   end,
   vring_base = function(values, context)
-    return string.format("ring %s: %s", decimal(values.index), vring_base_text(values.num, context.packed))
+    return format("ring %s: %s", decimal(values.index), vring_base_text(values.num, context.packed))
   end,
   vring_enable = switch,
   vring_endian = switch,
   vring_fd = function(_, _, message) return ring_fd(message) end,
   vring_addr = function(values)
     local log = has_bit(values.flags, 0) and " log " .. address(values.log) or ""
-    return string.format("ring %s: desc %s avail %s used %s%s", decimal(values.index), address(values.descriptor),
+    return format("ring %s: desc %s avail %s used %s%s", decimal(values.index), address(values.descriptor),
       address(values.available), address(values.used), log)
   end,
   area = function(values, _, message)
     if test_bit(values.u64, 8) then return ring_fd(message) end
-    return string.format("%s: %s at offset %s", ring_fd(message), size_text(values.size), address(values.offset))
+    return format("%s: %s at offset %s", ring_fd(message), size_text(values.size), address(values.offset))
   end,
   memory_table = regions_text,
   xen_memory_table = regions_text,
@@ -158,36 +155,36 @@ local DETAILS = {
   xen_single_region = single_region,
   log = function(values) return size_text(values.mmap_size) .. " at offset " .. address(values.mmap_offset) end,
   inflight = function(values)
-    local queues = string.format("%s of %d", count_text(values.num_queues, "queue"), values.queue_size)
+    local queues = format("%s of %d", count_text(values.num_queues, "queue"), values.queue_size)
     return is_zero(values.mmap_size) and queues or queues .. ", " .. size_text(values.mmap_size)
   end,
   iotlb = function(values, context, message)
     local kind, permission = shown(message, "type", context), shown(message, "permission", context)
     local place = kind .. " iova " .. address(values.iova)
     if kind == "update" then
-      return string.format("%s +%s = uva %s %s", place, size_text(values.size), address(values.user_address), permission)
+      return format("%s +%s = uva %s %s", place, size_text(values.size), address(values.user_address), permission)
     end
     return place .. (kind == "invalidate" and " +" .. size_text(values.size) or " " .. permission)
   end,
   mmap = function(values, _, message)
-    local place = string.format("shmid %d: %s at %s", values.shmid, size_text(values.len), address(values.shm_offset))
+    local place = format("shmid %d: %s at %s", values.shmid, size_text(values.len), address(values.shm_offset))
     if message.name:match("UNMAP$") then return place end
     local access = test_bit(values.flags, 0) and "read-write" or "read-only"
-    return string.format("%s, fd offset %s, %s", place, address(values.fd_offset), access)
+    return format("%s, fd offset %s, %s", place, address(values.fd_offset), access)
   end,
   shmem_config = function(values)
     local words = {}
     for i, length in ipairs(values.memory_sizes) do
-      if not is_zero(length) then words[#words + 1] = string.format("shmid %d: %s", i - 1, size_text(length)) end
+      if not is_zero(length) then words[#words + 1] = format("shmid %d: %s", i - 1, size_text(length)) end
     end
-    return #words > 0 and table.concat(words, ", ") or "no region"
+    return #words > 0 and concat(words, ", ") or "no region"
   end,
   device_state_reply = function(values)
     return status_text(low_byte(values.u64)) .. (test_bit(values.u64, 8) and " NOFD" or "")
   end,
-  config = function(values, context)
-    local words = string.format("%s at %d", count_text(values.size, "byte"), values.offset)
-    local told = config_words(values, context)
+  config = function(values, context, message, raw)
+    local words = format("%s at %d", count_text(values.size, "byte"), values.offset)
+    local told = config_words(message, raw, context)
     return told and words .. ": " .. told or words
   end,
   crypto_session = crypto,
@@ -195,17 +192,17 @@ local DETAILS = {
   blob = function(values) return hex_bytes(values.data) end,
   cursor_pos = cursor,
   cursor_update = function(values)
-    return string.format("%s, hot spot %d,%d, 64×64 pixels", cursor(values.pos), values.hot_x, values.hot_y)
+    return format("%s, hot spot %d,%d, 64×64 pixels", cursor(values.pos), values.hot_x, values.hot_y)
   end,
   scanout = function(values)
-    local size = string.format("%d×%d", values.width, values.height)
+    local size = format("%d×%d", values.width, values.height)
     if values.width == 0 and values.height == 0 then size = "disabled" end
-    return string.format("scanout %d: %s", values.scanout_id, size)
+    return format("scanout %d: %s", values.scanout_id, size)
   end,
   update = function(values, _, message)
     local pixels = message.on_wire - message.layer.least
     local behind = pixels > 0 and ", " .. size_text(pixels) .. " of pixels" or ""
-    return string.format("scanout %d: %s%s", values.scanout_id, rectangle(values), behind)
+    return format("scanout %d: %s%s", values.scanout_id, rectangle(values), behind)
   end,
   dmabuf_scanout = dmabuf,
   dmabuf_scanout2 = dmabuf,
@@ -213,11 +210,11 @@ local DETAILS = {
     local words = {}
     for number = 0, 15 do
       local each = values["display" .. number]
-      if each.enabled ~= 0 then words[#words + 1] = string.format("display %d: %s", number, rectangle(each)) end
+      if each.enabled ~= 0 then words[#words + 1] = format("display %d: %s", number, rectangle(each)) end
     end
-    return #words > 0 and table.concat(words, ", ") or "no display"
+    return #words > 0 and concat(words, ", ") or "no display"
   end,
-  edid = function(values) return string.format("%d bytes of EDID", values.size) end,
+  edid = function(values) return format("%d bytes of EDID", values.size) end,
 }
 for key, formatter in pairs(DETAILS) do
   local layer = LAYERS[NAME .. "." .. key]
@@ -231,7 +228,7 @@ local function plain_text(layer, values)
     local value = values[field.name]
     words[#words + 1] = field.name .. " " .. (is_bytes(field) and hex_bytes(value) or decimal(value))
   end
-  return table.concat(words, ", ")
+  return concat(words, ", ")
 end
 
 local function structures_text(field, value)
@@ -239,7 +236,7 @@ local function structures_text(field, value)
   if field.type == "nested" then return plain_text(layer, value) end
   local words = {}
   for i, each in ipairs(value) do words[i] = plain_text(layer, each) end
-  return table.concat(words, ", ")
+  return concat(words, ", ")
 end
 
 -- Field by field.
@@ -252,21 +249,29 @@ local function generic(message, context)
       words[#words + 1] = field.name .. " " .. text
     end
   end
-  return table.concat(words, ", ")
+  return concat(words, ", ")
 end
 
-local function leftover(message, tvb)
-  if message.layer.secrets then return string.format("%d bytes redacted", message.stop - message.rest) end
-  return hex_bytes(tvb(message.rest, message.stop - message.rest))
+local function leftover(message, raw)
+  if message.layer.secrets then return format("%d bytes redacted", message.stop - message.rest) end
+  return hex_bytes(raw:sub(message.rest + 1))
 end
 
-function detail_of(message, tvb, context)
+local function make_detail(message, raw, context)
   local formatter, text = message.layer.detail, nil
   if formatter and message.count == #message.layer.fields then
-    text = formatter(message.values, context, message)
+    text = formatter(message.values, context, message, raw)
   else
     text = generic(message, context)
   end
-  if message.rest < message.stop then text = trimmed(text .. " " .. leftover(message, tvb)) end
+  if message.rest < message.stop then text = trimmed(text .. " " .. leftover(message, raw)) end
   return text
+end
+
+-- The words stay the same as long as no more is known of the session.
+function detail_of(message, raw, context)
+  if message.context ~= context then
+    message.context, message.detail = context, make_detail(message, raw, context)
+  end
+  return message.detail
 end

@@ -1,59 +1,59 @@
--- The packet details of a message. `context` is what is known of the session, and of the message that
--- a field is in: `little` is the host's byte order, `asks` that it only makes room for an answer.
+-- The packet details of a message. `context` is what is known of its session; `packet` has the bytes, as
+-- Wireshark's `tvb` and as Lua's `raw`, and the message.
 
-local NONE = {}
-local add_layer
+local add_layer, ADDERS
+
+local function is_little(field, little)
+  if field.order then return field.order == "<" end
+  return little
+end
 
 local function add_plain(tree, field, range, little)
-  return is_little(field, little) and tree:add_le(field.proto, range) or tree:add(field.proto, range)
+  return is_little(field, little) and add_le(tree, field.proto, range) or add(tree, field.proto, range)
 end
 
 -- Bits and parts of a word; those of 64-bit words are read from the half that they are in.
-local function add_masked(item, each, range, little)
-  if not item:referenced(each.proto) then return end
-  if range:len() == 8 then
-    local upper_first = not little
-    range = range(each.high == upper_first and 0 or 4, 4)
+local function add_masked(item, list, range, little)
+  local add, upper, lower = little and add_le or add, range, range
+  if range:len() == 8 then upper, lower = range(little and 4 or 0, 4), range(little and 0 or 4, 4) end
+  for _, each in ipairs(list) do
+    if referenced(item, each.proto) then add(item, each.proto, each.high and upper or lower) end
   end
-  return little and item:add_le(each.proto, range) or item:add(each.proto, range)
 end
 
-local function add_number(tree, field, tvb, at, value, context, little)
-  local range = tvb(at, SIZES[field.code])
-  local order = is_little(field, little)
+local PLAIN = { dec = true, hex = true, enum = true, ring = true }
+
+local function add_number(tree, field, packet, at, behind, value, context)
+  local range, little = packet.tvb(at, behind - at), is_little(field, packet.message.little)
   if field.kind == "secret" and not vhost_user.prefs.secrets then
-    return tree:add(range, field.name .. ": redacted")
+    return add(tree, range, field.name .. ": redacted")
   end
-  local item = add_plain(tree, field, range, little)
-  if field.kind ~= "dec" and field.kind ~= "hex" and field.kind ~= "enum" and field.kind ~= "ring" or field.unit then
-    item:append_text(" (" .. words_of(value, field, context) .. ")")
-  end
-  for _, each in ipairs(field.bit_fields or NONE) do add_masked(item, each, range, order) end
-  for _, part in ipairs(field.parts or NONE) do add_masked(item, part.field, range, order) end
+  local item = little and add_le(tree, field.proto, range) or add(tree, field.proto, range)
+  if field.unit or not PLAIN[field.kind] then append_text(item, " (" .. words_of(value, field, context) .. ")") end
+  if field.bit_fields then add_masked(item, field.bit_fields, range, little) end
+  if field.part_fields then add_masked(item, field.part_fields, range, little) end
   if field.kind == "features" then
-    for _, each in ipairs(FEATURE_FIELDS) do add_masked(item, each, range, order) end
-    for _, each in ipairs(context.device and context.device.feature_fields or NONE) do
-      add_masked(item, each, range, order)
-    end
+    add_masked(item, FEATURE_FIELDS, range, little)
+    add_masked(item, context.device and context.device.feature_fields or NONE, range, little)
   end
 end
 
-local function add_config(item, range, values, context)
-  for _, each in ipairs(config_parts(range, values, context)) do
-    add_layer(item, { fields = { each.field } }, range, each.at, each.stop, context, context.little)
+local function add_config(item, packet, at, stop, context)
+  for _, each in ipairs(config_parts(packet.raw, at, stop, packet.message, context)) do
+    ADDERS[each.field.type](item, each.field, packet, each.at, each.stop, each.value, context)
   end
 end
 
-local function add_bytes(tree, field, tvb, at, length, context, values)
-  if length == 0 then return end
-  local range = tvb(at, length)
+local function add_bytes(tree, field, packet, at, behind, value, context)
+  if behind == at then return end
+  local range = packet.tvb(at, behind - at)
   if field.kind == "secret" and not vhost_user.prefs.secrets then
-    tree:add(range, string.format("%s: %d bytes, redacted", field.name, length))
+    add(tree, range, format("%s: %d bytes, redacted", field.name, behind - at))
   elseif field.kind == "text" and not field.plain then
-    tree:add(field.proto, range, text_bytes(range))
+    add(tree, field.proto, range, value)
   else
-    local item = tree:add(field.proto, range)
-    if field.kind == "config" then add_config(item, range, values, context) end
+    local item = add(tree, field.proto, range)
+    if field.kind == "config" then add_config(item, packet, at, behind, context) end
   end
 end
 
@@ -65,111 +65,107 @@ local function item_text(layer, values, context)
       words[#words + 1] = field.name .. " " .. words_of(value, field, context)
     end
   end
-  return table.concat(words, ", ")
+  return concat(words, ", ")
 end
 
-local function add_structure(tree, field, tvb, at, values, number, context, little)
+local function add_structure(tree, field, packet, at, values, number, context)
   local layer = LAYERS[field.layer]
-  local item = tree:add(field.proto, tvb(at, layer.least))
-  item:append_text(string.format("%s: %s", number and " " .. number or "", item_text(layer, values, context)))
-  add_layer(item, layer, tvb, at, at + layer.least, context, little)
+  local item = add(tree, field.proto, packet.tvb(at, layer.least))
+  append_text(item, format("%s: %s", number and " " .. number or "", item_text(layer, values, context)))
+  add_layer(item, layer, packet, at, at + layer.least, values, context)
 end
 
-local ADDERS = {
-  number = function(tree, field, tvb, at, _, value, _, context, little)
-    add_number(tree, field, tvb, at, value, context, little)
-  end,
-  fixed = function(tree, field, tvb, at, behind, _, values, context)
-    add_bytes(tree, field, tvb, at, behind - at, context, values)
-  end,
-  tail = function(tree, field, tvb, at, behind, _, values, context)
-    add_bytes(tree, field, tvb, at, behind - at, context, values)
-  end,
-  array = function(tree, field, tvb, at, _, _, _, _, little)
+ADDERS = {
+  number = add_number,
+  fixed = add_bytes,
+  tail = add_bytes,
+  array = function(tree, field, packet, at)
     local size = SIZES[field.code]
     for i = 0, field.count - 1 do
-      local item = add_plain(tree, field, tvb(at + i * size, size), little)
-      item:append_text(string.format(" [%d]", i))
+      local item = add_plain(tree, field, packet.tvb(at + i * size, size), packet.message.little)
+      append_text(item, format(" [%d]", i))
     end
   end,
-  nested = function(tree, field, tvb, at, _, value, _, context, little)
-    add_structure(tree, field, tvb, at, value, nil, context, little)
+  nested = function(tree, field, packet, at, _, value, context)
+    add_structure(tree, field, packet, at, value, nil, context)
   end,
-  listed = function(tree, field, tvb, at, _, value, _, context, little)
+  listed = function(tree, field, packet, at, _, value, context)
     local size = LAYERS[field.layer].least
     for i, each in ipairs(value) do
-      add_structure(tree, field, tvb, at + (i - 1) * size, each, i - 1, context, little)
+      add_structure(tree, field, packet, at + (i - 1) * size, each, i - 1, context)
     end
   end,
 }
 
-add_layer = function(tree, layer, tvb, at, stop, context, little)
-  local values = {}
-  if at == stop then return end
+local function end_of(field, at, stop, value)
+  if field.width then return at + field.width end
+  return field.type == "listed" and at + #value * LAYERS[field.layer].least or stop
+end
+
+add_layer = function(tree, layer, packet, at, stop, values, context)
   for _, field in ipairs(layer.fields) do
-    local value, behind = READERS[field.type](field, tvb, at, stop, little, values)
+    local value = values[field.name]
     if value == nil then return end
-    values[field.name] = value
-    ADDERS[field.type](tree, field, tvb, at, behind, value, values, context, little)
+    local behind = end_of(field, at, stop, value)
+    ADDERS[field.type](tree, field, packet, at, behind, value, context)
     at = behind
   end
 end
 
-local function generated(item)
-  item:set_generated()
-  return item
+-- An item that says what is not in the bytes.
+local function add_generated(tree, field, value)
+  return set_generated(add(tree, field, value))
 end
 
 local FLAG_FIELDS = { F.version, F.reply, F.need_reply }
 
-function add_header(tree, tvb, message, record)
-  generated(tree:add(F.message, message.name))
+function add_header(tree, packet)
+  local message, tvb = packet.message, packet.tvb
+  add_generated(tree, F.message, message.name)
   if message.headless then return end
-  local add = record.big_endian and tree.add or tree.add_le
-  local at = record.body
-  add(tree, F.request, tvb(at, 4)):append_text(" (" .. message.name .. ")")
-  local flags = add(tree, F.flags, tvb(at + 4, 4))
-  if message.reply then flags:append_text(" reply") end
-  if message.need_reply then flags:append_text(" need-reply") end
-  local range = tvb(at + 4, 4)
+  local add, at = message.little and add_le or add, message.at
+  append_text(add(tree, F.request, tvb(at - 12, 4)), " (" .. message.name .. ")")
+  local range = tvb(at - 8, 4)
+  local flags = add(tree, F.flags, range)
+  if message.reply then append_text(flags, " reply") end
+  if message.need_reply then append_text(flags, " need-reply") end
   for _, field in ipairs(FLAG_FIELDS) do add(flags, field, range) end
-  add(tree, F.size, tvb(at + 8, 4))
+  add(tree, F.size, tvb(at - 4, 4))
 end
 
-function add_payload(tree, tvb, message, context, little)
+function add_payload(tree, packet, context)
+  local message, tvb = packet.message, packet.tvb
   if message.stop <= message.at then return end
   local range = tvb(message.at, message.stop - message.at)
   local hidden = message.layer.secrets and not vhost_user.prefs.secrets
-  local item = hidden and tree:add(range, "Payload") or tree:add(F.payload, range)
-  item:append_text(": " .. message.layer.title)
-  add_layer(item, message.layer, tvb, message.at, message.rest, context, little)
+  local item = hidden and add(tree, range, "Payload") or add(tree, F.payload, range)
+  append_text(item, ": " .. message.layer.title)
+  add_layer(item, message.layer, packet, message.at, message.rest, message.values, context)
   if message.rest == message.stop then return end
   range = tvb(message.rest, message.stop - message.rest)
-  if hidden then tree:add(range, string.format("%d more bytes, redacted", range:len())) else tree:add(F.rest, range) end
+  if hidden then add(tree, range, format("%d more bytes, redacted", range:len())) else add(tree, F.rest, range) end
 end
 
-function add_meaning(tree, message, seen, detail)
+function add_meaning(tree, seen, detail)
   if seen.ring then
-    generated(tree:add(F.ring, seen.ring))
-    generated(tree:add(F.ring_name, seen.ring_name))
+    add_generated(tree, F.ring, seen.ring)
+    add_generated(tree, F.ring_name, seen.ring_name)
   end
-  if detail ~= "" then generated(tree:add(F.detail, detail)) end
-  if seen.response_in then generated(tree:add(F.response_in, seen.response_in)) end
+  if detail ~= "" then add_generated(tree, F.detail, detail) end
+  if seen.response_in then add_generated(tree, F.response_in, seen.response_in) end
   if seen.response_to then
-    generated(tree:add(F.response_to, seen.response_to))
-    generated(tree:add(F.time, NSTime.new(math.floor(seen.latency / 1e9), seen.latency % 1000000000)))
+    add_generated(tree, F.response_to, seen.response_to)
+    add_generated(tree, F.time, NSTime.new(floor(seen.latency / 1e9), seen.latency % 1e9))
   end
   if seen.context.device then
-    local device = generated(tree:add(F.device, seen.context.device.name))
-    generated(device:add(F.device_reason, seen.context.reason))
+    local device = add_generated(tree, F.device, seen.context.device.name)
+    add_generated(device, F.device_reason, seen.context.reason)
   end
 end
 
-function add_problems(tree, ...)
-  for _, problems in ipairs({ ... }) do
-    for _, problem in ipairs(problems) do
-      local item = generated(tree:add(F.problem, problem[2]))
-      item:add_proto_expert_info(EXPERTS[problem[1]], problem[2])
-    end
+function add_problems(tree, problems)
+  for _, problem in ipairs(problems) do
+    local item = add_generated(tree, F.problem, problem[2])
+    item:add_proto_expert_info(EXPERTS[problem[1]], problem[2])
   end
 end
