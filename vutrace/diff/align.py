@@ -9,7 +9,7 @@ from enum import Enum
 from itertools import groupby
 from typing import NamedTuple
 
-from vutrace.diff.tokens import Fact, Token
+from vutrace.diff.tokens import FactText, Token
 
 NAMED = 12  # steps of a stretch that are told by name
 WORK = 1_000_000  # pairs of equal steps up to which two sections are laid side by side as wholes
@@ -41,8 +41,8 @@ class Edit:
     row_a: int | None
     row_b: int | None
     fact: str = ""
-    a: Fact = ""
-    b: Fact = ""
+    a: FactText = ""
+    b: FactText = ""
 
 
 def edits(a: Sequence[Token], b: Sequence[Token]) -> Iterator[Edit]:

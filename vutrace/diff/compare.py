@@ -7,9 +7,9 @@ from statistics import median
 
 from vutrace.diff.align import Edit, EditKind, edits
 from vutrace.diff.sections import LAST, PHASES, SHAPES, Account, Section
-from vutrace.diff.tokens import MOVED, Fact
+from vutrace.diff.tokens import MOVED, FactText
 
-Found = tuple[str, EditKind, str, str, Fact, Fact]
+Found = tuple[str, EditKind, str, str, FactText, FactText]
 """What makes two differences the same: the subject, and the edit but for its rows."""
 
 LATE_RATIO, LATE_NS = 2.0, 100_000

@@ -4,10 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from vutrace.diff.tokens import Fact, Token, progress, token_of
+from vutrace.diff.tokens import FactText, Token, progress, token_of
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit_names
-from vutrace.protocol.effects import Fact as Learnt
-from vutrace.protocol.effects import RingEffect
+from vutrace.protocol.effects import Fact, RingEffect
 from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel, Connection, Event
 from vutrace.replay.script import Exchange, Script, scripts
@@ -23,7 +22,7 @@ SHAPES = "loops", "sent once"
 """What phases tell of the messages in them."""
 LAST = (PHASES, FINAL_RING, END)
 """Subjects that sum a session up: they are told behind what led to them."""
-NONE: Fact = "not sent"
+NONE: FactText = "not sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ def negotiation(session: SessionTimeline, script: Script) -> Iterator[Token]:
     for exchange in script.main:
         device = exchange.row.context.device
     for each in session.rounds:
-        facts: dict[str, Fact] = {
+        facts: dict[str, FactText] = {
             "features offered": virtio(each.offered, device.features),
             "features acknowledged": virtio(each.acknowledged, device.features),
             "protocol features offered": protocol(each.protocol_offered),
@@ -123,12 +122,12 @@ def negotiation(session: SessionTimeline, script: Script) -> Iterator[Token]:
         yield Token("round", facts, each.last)
 
 
-def virtio(mask: int | None, own: Mapping[int, str]) -> Fact:
+def virtio(mask: int | None, own: Mapping[int, str]) -> FactText:
     """A mask of virtio features."""
     return NONE if mask is None else frozenset(bit_names(mask, VIRTIO_FEATURES, own))
 
 
-def protocol(mask: int | None) -> Fact:
+def protocol(mask: int | None) -> FactText:
     """A mask of protocol features."""
     return NONE if mask is None else frozenset(bit_names(mask, PROTOCOL_FEATURES))
 
@@ -208,7 +207,7 @@ def messages(session: SessionTimeline, script: Script) -> Iterator[Section]:
 
 def is_mark(spec: MessageSpec) -> bool:
     """Whether a message divides what the rings do: what came before the driver was there, and after."""
-    return spec.tells(Learnt.STATUS, reply=False) or spec.tells(Learnt.FEATURES, reply=False)
+    return spec.tells(Fact.STATUS, reply=False) or spec.tells(Fact.FEATURES, reply=False)
 
 
 def with_base(token: Token, exchange: Exchange, given: dict[int, int | None]) -> Token:
@@ -223,7 +222,7 @@ def with_base(token: Token, exchange: Exchange, given: dict[int, int | None]) ->
 
 def ring_token(ring: Ring) -> Token:
     """How a ring stood when the session ended."""
-    facts: dict[str, Fact] = {
+    facts: dict[str, FactText] = {
         "size": "not set" if ring.size is None else str(ring.size),
         "state": str(ring.state),
         "last enable": {None: "not sent", True: "1", False: "0"}[ring.enable_sent],

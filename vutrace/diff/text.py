@@ -6,7 +6,7 @@ from typing import Any
 from vutrace.diff.align import Edit, EditKind
 from vutrace.diff.compare import Change, Pairing
 from vutrace.diff.sections import Account
-from vutrace.diff.tokens import Fact
+from vutrace.diff.tokens import FactText
 from vutrace.outgoing import json_text, printable
 from vutrace.records import connection_letter
 from vutrace.session.row import Row
@@ -73,7 +73,7 @@ def both_sides(edit: Edit) -> str:
     return f"A {a or 'nothing'}; B {b or 'nothing'}"
 
 
-def words(a: Fact, b: Fact) -> tuple[str, str]:
+def words(a: FactText, b: FactText) -> tuple[str, str]:
     """Both sides; of two masks what each has alone."""
     if isinstance(a, frozenset) and isinstance(b, frozenset):
         return own_names(a, b), own_names(b, a)
@@ -86,7 +86,7 @@ def own_names(mine: frozenset[str], theirs: frozenset[str]) -> str:
     return f"has {only}" if only else "has no other"
 
 
-def plain(fact: Fact) -> str:
+def plain(fact: FactText) -> str:
     """A fact by itself."""
     return fact if isinstance(fact, str) else " ".join(sorted(fact)) or "none"
 
@@ -137,6 +137,6 @@ def change_object(change: Change) -> dict[str, Any]:
     }
 
 
-def value(fact: Fact) -> str | list[str]:
+def value(fact: FactText) -> str | list[str]:
     """A fact in JSON."""
     return fact if isinstance(fact, str) else sorted(fact)

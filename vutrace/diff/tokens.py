@@ -17,7 +17,7 @@ from vutrace.protocol.wire import REPLY, VERSION
 from vutrace.replay.compare import kinds_of, values
 from vutrace.replay.script import Exchange
 
-Fact: TypeAlias = "str | frozenset[str]"
+FactText: TypeAlias = "str | frozenset[str]"
 """Words, or the names of a mask's bits."""
 
 
@@ -31,11 +31,11 @@ class Token:
     """
 
     key: str
-    facts: Mapping[str, Fact] = field(default_factory=dict)
+    facts: Mapping[str, FactText] = field(default_factory=dict)
     row: int | None = None
     mark: bool = False
     counted: bool = True
-    reply: Mapping[str, Fact] = field(default_factory=dict)
+    reply: Mapping[str, FactText] = field(default_factory=dict)
 
 
 ADDRESSES = {"descriptor", "used", "available", "log", "user_address", "iova", "mmap_offset", "fd_offset"}
@@ -47,7 +47,7 @@ NEGOTIATED = {"features", "protocol_features"}
 def token_of(exchange: Exchange) -> Token:
     """A request with its reply."""
     message, reply, device = exchange.message, exchange.reply, exchange.row.context.device
-    facts, replied = dict(facts_of(message, device)), dict[str, Fact]()
+    facts, replied = dict(facts_of(message, device)), dict[str, FactText]()
     if message.spec.rule is ReplyRule.ALWAYS:
         facts["reply"] = "none" if reply is None else "yes"
         replied |= {f"reply {name}": fact for name, fact in facts_of(reply, device)} if reply else {}
@@ -77,7 +77,7 @@ def key_of(message: Message) -> str:
     )
 
 
-def facts_of(message: Message, device: Device) -> Iterator[tuple[str, Fact]]:
+def facts_of(message: Message, device: Device) -> Iterator[tuple[str, FactText]]:
     """The facts of one message."""
     if message.reply and message.flags != VERSION | REPLY:
         yield "flags", f"{message.flags:#x}"
@@ -95,7 +95,7 @@ def facts_of(message: Message, device: Device) -> Iterator[tuple[str, Fact]]:
     yield from layout(message)
 
 
-def fact_of(value: object, show: Show, device: Device) -> Fact:
+def fact_of(value: object, show: Show, device: Device) -> FactText:
     """One value in words."""
     if isinstance(value, int):
         match show.kind:
@@ -113,7 +113,7 @@ def fact_of(value: object, show: Show, device: Device) -> Fact:
 
 
 BEGINNING, FURTHER = "at its beginning", "moved on"
-MOVED: set[Fact] = {BEGINNING, FURTHER}
+MOVED: set[FactText] = {BEGINNING, FURTHER}
 
 
 def progress(base: int | None) -> str:
@@ -121,7 +121,7 @@ def progress(base: int | None) -> str:
     return "not set" if base is None else FURTHER if base & 0x7FFF else BEGINNING
 
 
-def layout(message: Message) -> Iterator[tuple[str, Fact]]:
+def layout(message: Message) -> Iterator[tuple[str, FactText]]:
     """How the parts of a ring lie to each other."""
     descriptor = message.number_in("descriptor")
     if descriptor is not None:
