@@ -52,6 +52,7 @@ def fd_infos() -> st.SearchStrategy[FdInfo]:
         access=st.sampled_from(["", "r", "w", "rw"]),
         frontend_fd=number,
         backend_fd=number,
+        mapped=st.sampled_from(["", "shared", "private"]),
     )
 
 

@@ -10,72 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
-from proxy_lab import SECONDS, frames, message, receive_message, send, wait_for
+from proxy_lab import SECONDS, frames
+from proxy_process import PROXY, Process, Words, exchange, memory_of, recorder_of, viewer_of
 
-from vutrace.capture import read
-from vutrace.records import Connection, Event, Frame
-
-PROXY = [sys.executable, "-m", "vutrace", "proxy"]
-Words = Sequence[str]
-
-
-class Process:
-    """A proxy between `front` and a back-end's `back`, in a process of its own."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.capture = place / "capture.pcapng"
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(place / "back"))
-        self.listener.listen(16)
-        self.listener.settimeout(SECONDS)
-        self._children: list[subprocess.Popen[bytes]] = []
-
-    def start(
-        self,
-        *words: str,
-        stdout: int | IO[bytes] = subprocess.DEVNULL,
-        before: Callable[[], None] | None = None,
-    ) -> subprocess.Popen[bytes]:
-        """Start it, and wait until it listens."""
-        paths = [str(self.place / "front"), str(self.place / "back")]
-        child = subprocess.Popen(
-            [*PROXY, *paths, *words], stdout=stdout, stderr=subprocess.PIPE, preexec_fn=before
-        )
-        self._children.append(child)
-        wait_for((self.place / "front").exists)
-        return child
-
-    def session(self) -> tuple[socket.socket, socket.socket]:
-        """A front-end and a back-end."""
-        front = socket.socket(socket.AF_UNIX)
-        front.settimeout(SECONDS)
-        wait_for(lambda: front.connect_ex(str(self.place / "front")) == 0)
-        back = self.listener.accept()[0]
-        back.settimeout(SECONDS)
-        return front, back
-
-    def stop(self, child: subprocess.Popen[bytes], number: int = signal.SIGINT) -> str:
-        """Send a signal; what it said on stderr."""
-        child.send_signal(number)
-        return child.communicate(timeout=20)[1].decode()
-
-    def records(self) -> list[Frame | Event]:
-        """What is in the capture."""
-        return [item for item in read(self.capture) if not isinstance(item, Connection)]
-
-    def close(self) -> None:
-        """Leave nothing running."""
-        self.listener.close()
-        for child in self._children:
-            if child.poll() is None:
-                child.kill()
-                child.communicate()
+from vutrace.records import Event
 
 
 @pytest.fixture
@@ -83,29 +25,6 @@ def process(tmp_path: Path) -> Iterator[Process]:
     process = Process(tmp_path)
     yield process
     process.close()
-
-
-def exchange(front: socket.socket, back: socket.socket, times: int = 1) -> float:
-    """Requests with a descriptor, and their replies; the seconds of the slowest."""
-    event, slowest = os.eventfd(0), 0.0
-    for _ in range(times):
-        began = time.monotonic()
-        send(front, message(13, bytes(8), flags=9), [event])
-        _, fds = receive_message(back)
-        send(back, message(13, bytes(8), flags=5))
-        receive_message(front)
-        slowest = max(slowest, time.monotonic() - began)
-        for fd in fds:
-            os.close(fd)
-    os.close(event)
-    return slowest
-
-
-def viewer_of(child: subprocess.Popen[bytes]) -> int:
-    """The process that shows the rows."""
-    path = Path(f"/proc/{child.pid}/task/{child.pid}/children")
-    wait_for(path.read_text)
-    return int(path.read_text().split()[0])
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -376,9 +295,8 @@ def test_memory_and_descriptors_do_not_grow(process: Process) -> None:
             exchange(front, back, 3)
             front.close()
             back.close()
-        time.sleep(0.2)
-        status = Path(f"/proc/{child.pid}/status").read_text()
-        memory = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+        time.sleep(1)  # what records may be behind
+        memory = memory_of(child.pid) + memory_of(recorder_of(child))
         return len(os.listdir(f"/proc/{child.pid}/fd")), memory
 
     before = cycles(100)

@@ -6,7 +6,8 @@ from vutrace.dissection.registry import load
 from vutrace.protocol.bits import VIRTIO_FEATURES
 from vutrace.records import Connection, Event, EventKind, Side
 from vutrace.session.command_line import program_of, relevant, values_of
-from vutrace.session.told import KINDS, told, told_of
+from vutrace.session.told import DEVICE_WORDS, told, told_of
+from vutrace.session.tracker import Tracker
 
 REGISTRY = load()
 SHARED = "-object memory-backend-memfd,id=mem,size=256M,share=on -numa node,memdev=mem"
@@ -72,7 +73,7 @@ def test_virtio_users_parameters_are_wishes_too() -> None:
 def test_every_feature_of_the_tables_exists() -> None:
     known = {name for device in REGISTRY.devices for name in device.features.values()}
     known |= set(VIRTIO_FEATURES.values())
-    assert {name for kind in KINDS for name in (kind.wishes or {}).values()} <= known
+    assert {name for kind in DEVICE_WORDS for name in (kind.wishes or {}).values()} <= known
 
 
 @pytest.mark.parametrize(
@@ -187,3 +188,11 @@ def test_both_sides_are_told_by_an_open_event() -> None:
     assert found[Side.FRONTEND].queues == 4
     assert found[Side.BACKEND].device.name == "net"
     assert found[Side.BACKEND].program == "passt"
+
+
+def test_a_session_keeps_what_its_ends_were_told() -> None:
+    attributes = {"frontend_command": qemu(f"{SHARED} {CHARDEV} {CARD}"), "backend_command": ""}
+    opened = Event(0, 0, 1, EventKind.OPEN, "open", attributes=attributes)
+    (row,) = Tracker(REGISTRY).rows([Connection(0, "listen:/run/vu.sock", "connect:/p"), opened])
+    assert row.state.told[Side.FRONTEND].queues == 4
+    assert row.state.told[Side.BACKEND].program == ""

@@ -183,8 +183,8 @@ def test_several_at_once_are_connections_and_who_comes_back_is_a_session(tmp_pat
     first[0].close()
     assert receive(first[1], 1)[0] == b""
     talk(*lab.session())
-    items = lab.items()
     records = lab.stop()
+    items = lab.items()
     assert [(frame.connection, frame.session) for frame in frames(records)[::2]] == [(1, 1), (0, 1), (0, 2)]
     assert [item.number for item in items if isinstance(item, Connection)] == [0, 1]
 

@@ -134,9 +134,10 @@ def opened(frontend: str = "", backend: str = "", **attributes: str) -> Line:
     return Line(Event(0, 0, 1, EventKind.OPEN, "connected", attributes=known))
 
 
-def closed(by: Side = Side.FRONTEND) -> Line:
-    """The session ends."""
-    return Line(Event(0, 0, 1, EventKind.CLOSE, f"the {by} closed", sender=by))
+def closed(by: Side = Side.FRONTEND, **attributes: str) -> Line:
+    """The session ends; `attributes` may tell what became of a process (`backend_process="killed 9"`)."""
+    text = f"the {by} closed"
+    return Line(Event(0, 0, 1, EventKind.CLOSE, text, sender=by, attributes=attributes))
 
 
 def noted(text: str, kind: EventKind = EventKind.NOTE) -> Line:

@@ -70,6 +70,7 @@ class EventKind(StrEnum):
     CLOSE = "close"  # the session ended; `sender` is the side that closed first
     ERROR = "error"
     NOTE = "note"
+    GAP = "gap"  # messages were forwarded and not recorded; the attributes tell how many, which and when
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ class FdInfo:
     Descriptor numbers mean nothing outside their process, so identity is device:inode, and for
     eventfds (which share one inode) the kernel's eventfd-id. `size` is bytes, `seals` the F_SEAL_*
     bits, `access` one of "r", "w", "rw". `frontend_fd` and `backend_fd` are the numbers under which
-    the two processes know it, where /proc allowed a look.
+    the two processes know it, where /proc allowed a look. `mapped` tells how the sender has mapped memory
+    that it passes: "shared", or "private", where the other process never sees what is written there.
     """
 
     kind: FdKind
@@ -93,6 +95,7 @@ class FdInfo:
     access: str = ""
     frontend_fd: int | None = None
     backend_fd: int | None = None
+    mapped: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,7 @@ def test_enough_descriptors_are_enough(start: Start) -> None:
 def test_little_memory_is_one_line_and_no_socket_or_enough(start: Start, size: int) -> None:
     child = start.run("-q", before=memory(size))
     wait_for(lambda: child.poll() is not None or (start.place / "front").exists())
-    time.sleep(0.3)
+    time.sleep(1)  # it listens before it finds out
     if child.poll() is None:
         start.exchange()
         child.send_signal(signal.SIGTERM)

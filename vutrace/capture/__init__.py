@@ -1,6 +1,6 @@
 """Captures: pcapng files of messages, what their descriptors were, and when. See docs/capture-format.md."""
 
-from vutrace.capture.encode import MAX_PACKET, connection_block, record_block, section_block
+from vutrace.capture.encode import MAX_PACKET, connection_block, message_blocks, record_block, section_block
 from vutrace.capture.errors import CaptureError
 from vutrace.capture.follow import Done, WriterGone, copy, follow
 from vutrace.capture.reader import Item, Reader, read
@@ -19,6 +19,7 @@ __all__ = [
     "copy",
     "create",
     "follow",
+    "message_blocks",
     "read",
     "record_block",
     "section_block",

@@ -6,6 +6,7 @@ records' `interface` numbers count them (from 0), each before its first record, 
 
 import os
 import struct
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -90,6 +91,30 @@ def record_block(record: Record, interface: int) -> bytes:
     time = record.time_ns
     head = _PACKET.pack(ENHANCED_PACKET, total, interface, time >> 32, time & 0xFFFFFFFF, size, size)
     return head + EXPORT_TAGS + header + data + _TAILS[record.sender, padding] + _LENGTH.pack(total)
+
+
+def message_blocks(frame: Frame, data: bytes, ends: Iterable[int], interface: int) -> list[bytes]:
+    """What `record_block` makes of messages without descriptors that stand back to back in `data`, in parts.
+
+    `ends` is where each ends, the first beginning at 0; each at most a few KiB below `MAX_PACKET`. In all
+    else they are as `frame`. Much quicker than as many calls of `record_block`.
+    """
+    parts: list[bytes] = []
+    heads: dict[int, tuple[bytes, bytes]] = {}
+    begin = 0
+    for end in ends:
+        size = end - begin
+        around = heads.get(size) or heads.setdefault(size, _around(frame, data[begin:end], interface))
+        parts += (around[0], data[begin:end], around[1])
+        begin = end
+    return parts
+
+
+def _around(frame: Frame, data: bytes, interface: int) -> tuple[bytes, bytes]:
+    """What stands before and after any message of this size."""
+    block = record_block(replace(frame, data=data, wire_size=len(data)), interface)
+    after = len(_TAILS[frame.sender, -len(data) & 3]) + _LENGTH.size
+    return block[: -after - len(data)], block[-after:]
 
 
 def _cut(record: Record, room: int) -> Record:

@@ -16,7 +16,8 @@ _FIXED = struct.Struct("<BBHIQQQqQii")
 
 # Paths are at most 4096 bytes; with 253 of this size a record stays below Wireshark's packet limit.
 NAME_LIMIT = 512
-_NAME = 1
+_NAME, _MAPPED = 1, 2
+_MAPPED_LIMIT = 16
 
 KIND_CODES: dict[FdKind, int] = {
     FdKind.OTHER: 0,
@@ -62,7 +63,11 @@ def encode_fd(info: FdInfo) -> bytes:
         frontend_fd or 0,
         backend_fd or 0,
     )
-    return fixed + encode_tlv(_NAME, encode_text(info.name, NAME_LIMIT)) if info.name else fixed
+    if info.name:
+        fixed += encode_tlv(_NAME, encode_text(info.name, NAME_LIMIT))
+    if info.mapped:
+        fixed += encode_tlv(_MAPPED, encode_text(info.mapped, _MAPPED_LIMIT))
+    return fixed
 
 
 def decode_fd(data: bytes, start: int, end: int) -> FdInfo:
@@ -73,23 +78,27 @@ def decode_fd(data: bytes, start: int, end: int) -> FdInfo:
     kind, access, present, seals, device, inode, size, eventfd_id, eventfd_count, frontend_fd, backend_fd = (
         fixed
     )
+    name, mapped = _texts(data, start + 56, end) if end > start + 56 else ("", "")
     return _new_fd_info(
         _KINDS.get(kind, FdKind.OTHER),
         device,
         inode,
         size if present & 2 else None,
         seals if present & 1 else None,
-        _name(data, start + 56, end) if end > start + 56 else "",
+        name,
         eventfd_id if present & 4 else None,
         eventfd_count if present & 8 else None,
         _ACCESSES.get(access, ""),
         frontend_fd if present & 16 else None,
         backend_fd if present & 32 else None,
+        mapped,
     )
 
 
-def _name(data: bytes, start: int, end: int) -> str:
+def _texts(data: bytes, start: int, end: int) -> tuple[str, str]:
+    """The name, and how it is mapped."""
+    found = {_NAME: "", _MAPPED: ""}
     for kind, first, last in walk_tlvs(data, start, end):
-        if kind == _NAME:
-            return decode_text(data[first:last])
-    return ""
+        if kind in found and not found[kind]:
+            found[kind] = decode_text(data[first:last])
+    return found[_NAME], found[_MAPPED]

@@ -26,6 +26,7 @@ EVENT_CODES: dict[EventKind, int] = {
     EventKind.CLOSE: 2,
     EventKind.ERROR: 3,
     EventKind.NOTE: 4,
+    EventKind.GAP: 5,
 }
 
 TLV_FD, TLV_TEXT, TLV_ATTRIBUTE = 1, 2, 3

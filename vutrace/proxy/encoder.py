@@ -1,112 +1,110 @@
-"""Makes blocks of what was forwarded, in small steps, and hands them to the writer in batches."""
+"""Makes blocks of what was forwarded, and hands them to the writer in batches. In the recording process."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
-from vutrace.capture import connection_block, record_block, section_block
-from vutrace.proxy.pending import Burst, Item, Origin, Single
+from vutrace.capture import connection_block, message_blocks, record_block, section_block
+from vutrace.proxy.gaps import gap_event
+from vutrace.proxy.pending import Item, Origin, What, ends_of, event_of, unpack_origin
 from vutrace.proxy.writer import Writer
-from vutrace.records import Connection, Event, EventKind, FdInfo, Frame, FrameFlag, Record
+from vutrace.records import Connection, Event, EventKind, FdInfo, Frame, FrameFlag, Record, Side
 
 BIG_ENDIAN = sys.byteorder == "big"
 
 
 class Encoder:
-    """Makes blocks for `writer`; without one it only counts.
+    """Makes blocks for `writer`.
 
-    `limit` is how many messages are recorded; `on_limit` is called when that is reached. `lost` counts the
-    records that could not be encoded; `tell` gets the reason of the first. A `device` that the user named is
-    written into every opening.
+    `lost` counts the records that could not be encoded; `tell` gets the reason of the first. A `device` that
+    the user named is written into every opening.
     """
 
-    def __init__(
-        self,
-        writer: Writer | None,
-        limit: int | None = None,
-        on_limit: Callable[[], None] = lambda: None,
-        tell: Callable[[str], None] = lambda text: None,
-        device: str = "",
-    ) -> None:
+    def __init__(self, writer: Writer, tell: Callable[[str], None], device: str = "") -> None:
         self._writer = writer
-        self._limit = limit
-        self._on_limit = on_limit
         self._tell = tell
         self._device = device
         self._blocks: list[bytes] = []
+        self._records = 0
         self._interfaces: dict[int, int] = {}
         self._started_ns = time.time_ns()
-        self.messages = 0
         self.lost = 0
-        if writer:
-            writer.put(section_block(), 0)
+        writer.put(section_block(), 0)
 
-    def connection(self, connection: Connection) -> None:
-        """A connection, before its first record."""
-        self._interfaces[connection.number] = len(self._interfaces)
-        self.flush()
-        if self._writer:
-            self._writer.put(connection_block(connection, self._started_ns), 0)
+    def encode(self, item: Item, infos: Sequence[FdInfo]) -> None:
+        """Make the blocks of an item; `infos` are its descriptors, or those of the peers."""
+        if item[0] >= 0:
+            time_ns, origin, data, _ = item
+            self._put(_frame(time_ns, unpack_origin(origin), data, infos, FrameFlag.NONE, len(data)))
+        elif item[0] == What.BURST:
+            self._put_burst(*item[1:4])
+        elif item[0] == What.SINGLE:
+            _, time_ns, origin, data, _, _, flags, size = item
+            self._put(_frame(time_ns, unpack_origin(origin), data, infos, FrameFlag(flags), size))
+        elif item[0] == What.EVENT:
+            self._put(event_of(item))
+        elif item[0] == What.GAP:
+            self._put(gap_event(item))
+        elif item[0] == What.CONNECTION:
+            self._connection(Connection(*item[1:]))
 
-    def encode(self, item: Item) -> Iterator[None]:
-        """Make its blocks; yields after each."""
-        if isinstance(item, Burst):
-            yield from self._encode_burst(item)
-        elif isinstance(item, Single):
-            fds = tuple([passed.inspect() for passed in item.fds])
-            self._put_frame(item.time_ns, item.origin, item.data, fds, item.flags, item.wire_size)
-        else:
-            self._put(self._named(item))
-        yield
-
-    def _named(self, event: Event) -> Event:
-        if not self._device or event.kind is not EventKind.OPEN:
-            return event
-        return replace(event, attributes={**event.attributes, "device": self._device})
-
-    def flush(self) -> None:
-        """Hand over what was made."""
-        if self._blocks and self._writer:
-            self._writer.put(b"".join(self._blocks), len(self._blocks))
-        self._blocks.clear()
-
-    def _encode_burst(self, item: Burst) -> Iterator[None]:
-        begin = 0
-        for end in item.ends:
-            self._put_frame(item.time_ns, item.origin, item.data[begin:end], (), FrameFlag.NONE, end - begin)
-            begin = end
-            yield
-
-    def _put_frame(
-        self, time_ns: int, origin: Origin, data: bytes, fds: tuple[FdInfo, ...], flags: FrameFlag, size: int
-    ) -> None:
-        if self.messages == self._limit:
-            return
-        self.messages += 1
+    def opening(self, item: Item, facts: Sequence[dict[str, str]]) -> None:
+        """Make the block of an OPEN, whose peers are known by now."""
+        _, time_ns, connection, session, text, _ = item
+        attributes = {
+            f"{side}_{name}": what
+            for side, known in zip(Side, facts, strict=True)
+            for name, what in known.items()
+        }
+        whom = " and ".join(_name(known) for known in facts)
+        device = {"device": self._device} if self._device else {}
         self._put(
-            Frame(
+            Event(
                 time_ns,
-                origin.connection,
-                origin.session,
-                origin.channel,
-                origin.sender,
-                data,
-                fds,
-                flags,
-                size,
-                BIG_ENDIAN,
+                connection,
+                session,
+                EventKind.OPEN,
+                f"{text} of {whom}",
+                attributes=attributes | device,
             )
         )
-        if self.messages == self._limit:
-            self._on_limit()
+
+    def _connection(self, connection: Connection) -> None:
+        self._interfaces[connection.number] = len(self._interfaces)
+        self.flush()
+        self._writer.put(connection_block(connection, self._started_ns), 0)
+
+    def _put_burst(self, time_ns: int, origin: bytes, data: bytes) -> None:
+        ends = list(ends_of(data))
+        frame = _frame(time_ns, unpack_origin(origin), b"", (), FrameFlag.NONE, 0)
+        self._blocks += message_blocks(frame, data, ends, self._interfaces[frame.connection])
+        self._records += len(ends)
 
     def _put(self, record: Record) -> None:
-        if not self._writer:
-            return
         try:
             self._blocks.append(record_block(record, self._interfaces[record.connection]))
-        except Exception as error:  # whatever is wrong with one record, the others and the relay go on
+        except Exception as error:  # whatever is wrong with one record, the others go on
             self.lost += 1
             if self.lost == 1:
                 self._tell(f"a record cannot be written: {error!r}")
+        else:
+            self._records += 1
+
+    def flush(self, needed: bool = False) -> None:
+        """Hand over what was made; what is `needed` is written although it is late."""
+        if self._blocks:
+            self._writer.put(b"".join(self._blocks), 0 if needed else self._records)
+        self._blocks, self._records = [], 0
+
+
+def _frame(
+    time_ns: int, origin: Origin, data: bytes, fds: Sequence[FdInfo], flags: FrameFlag, size: int
+) -> Frame:
+    connection, session, channel, sender, *_ = origin
+    return Frame(time_ns, connection, session, channel, sender, data, tuple(fds), flags, size, BIG_ENDIAN)
+
+
+def _name(known: dict[str, str]) -> str:
+    """The program; where /proc is hidden, what the socket tells of it."""
+    pid, uid, name = (known.get(each, "") for each in ("pid", "uid", "name"))
+    return name or (f"process {pid} of user {uid}" if pid else "unknown")

@@ -8,7 +8,7 @@ in one go; with, they are read one by one, so that each keeps its own descriptor
 import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from time import time_ns as _now
 
@@ -67,7 +67,7 @@ class Flow:
         self._replaced = frozenset(map(_WORD.pack, substitution.requests))
         self._framer: Framer[Passed] = Framer(origin.channel)
         self._began_ns = 0
-        self._origin = origin
+        self._origin = origin.pack()
         self.outlet = outlet
         self._queue, self._send, self._send_with = outlet.queue, outlet.send_plain, outlet.send_rights
         self.ended = False
@@ -75,8 +75,8 @@ class Flow:
 
     @property
     def reading(self) -> bool:
-        """Whether input is wanted now: not while the outlet has some queued."""
-        return not (self.outlet.queue or self.ended)
+        """Whether input is wanted now: not while the outlet has some queued, or there is no room for more."""
+        return not (self.outlet.queue or self.ended or self._recorder.blocked)
 
     @property
     def holds(self) -> bool:
@@ -92,7 +92,7 @@ class Flow:
         """Forward what the source has, once; called when it is readable."""
         # One whole message waits: nearly always so, hence all of it here, with no call that can be spared.
         try:
-            if self._queue or not self._framer.between:
+            if self._queue or not self._framer.between or self._recorder.blocked:
                 return self._pump()
             size = self._glance(_AHEAD, 0, _PEEK)
             if size < HEADER_SIZE or _SIZE(_AHEAD, 8)[0] + HEADER_SIZE != size:
@@ -114,6 +114,9 @@ class Flow:
         return self._partly(now, data, ancillary, sent)
 
     def _pump(self) -> None:
+        if self._recorder.blocked:
+            self._recorder.when_room(self._on_change)
+            return self._on_change()
         if not self.reading:
             return None
         if not self._framer.between:
@@ -145,7 +148,7 @@ class Flow:
     def _at_once(self, ends: list[int]) -> None:
         data = self._source.recv(ends[-1], _TAKE)
         sent = self.outlet.attempt(data, ())
-        self._recorder.burst(_now(), self._origin, data, ends)
+        self._recorder.burst(_now(), self._origin, data, len(ends))
         if sent < len(data):
             self.outlet.settle(data, (), sent)
 
@@ -157,6 +160,8 @@ class Flow:
     def _take(self, data: bytes, ancillary: Ancillary, flags: int) -> None:
         if self._framer.between or self._framer.lost:
             self._began_ns = _now()
+        if flags & _CUT:
+            self._recorder.descriptors_lost()
         lost = self._framer.lost
         self._forward(self._framer.feed(data, self._receive(ancillary), bool(flags & _CUT)))
         if self._framer.holds or self._framer.lost != lost:
@@ -175,7 +180,6 @@ class Flow:
             message = part.message
             if fds and message and self._is_replaced(part.data, message):
                 fds = self._substitution.replace(part.data, fds)
-                message = replace(message, fds=tuple(fds))
             if part.data:
                 self.outlet.send(part.data, fds)
             if message:

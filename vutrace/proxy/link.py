@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vutrace.proxy.flow import Flow, Substitution
@@ -20,13 +20,12 @@ HOLD_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which connection, session and channel, the two processes, and what is known of them."""
+    """Which connection, session and channel, and the two processes."""
 
     connection: int
     session: int
     channel: Channel = Channel.MAIN
     pids: Mapping[Side, int] = field(default_factory=dict)
-    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, sender: Side) -> Origin:
         """Messages of one direction here."""
@@ -76,32 +75,22 @@ class Link:
         origin = self._place.origin(side)
         return Flow(self._ends[side], outlet, origin, self._recorder, change, substitution)
 
-    def start(self, text: str) -> None:
-        """Begin to relay; `text` says how this channel came to be."""
-        self.tell(EventKind.OPEN, text, attributes=self._place.attributes)
+    def start(self, text: str, peers: Sequence[tuple[int, int]] = ()) -> None:
+        """Begin to relay; `text` says how this channel came to be, `peers` (pid, user) are to be told."""
+        event = self._event(EventKind.OPEN, text)
+        if peers:
+            self._recorder.opening(event, peers)
+        else:
+            self._recorder.event(event)
         self._refresh()
 
-    def tell(
-        self,
-        kind: EventKind,
-        text: str,
-        sender: Side | None = None,
-        attributes: Mapping[str, str] | None = None,
-    ) -> None:
+    def tell(self, kind: EventKind, text: str, sender: Side | None = None) -> None:
         """Record what happened here."""
+        self._recorder.event(self._event(kind, text, sender))
+
+    def _event(self, kind: EventKind, text: str, sender: Side | None = None) -> Event:
         place = self._place
-        self._recorder.event(
-            Event(
-                time.time_ns(),
-                place.connection,
-                place.session,
-                kind,
-                text,
-                place.channel,
-                sender,
-                attributes or {},
-            )
-        )
+        return Event(time.time_ns(), place.connection, place.session, kind, text, place.channel, sender)
 
     # Readiness.
 

@@ -1,4 +1,4 @@
-"""One thread, one epoll: who is ready, whose time has come, and what is left to do when nobody is."""
+"""One thread, one epoll: who is ready, and whose time has come. What it calls never waits."""
 
 import heapq
 import itertools
@@ -6,7 +6,6 @@ import os
 import select
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from vutrace.proxy.alarm import Alarm
 
@@ -18,26 +17,11 @@ BROKEN = 0  # given to a handler whose descriptor is not watched any more, becau
 # forward a message, and an answer mostly comes sooner than that. Where there is one processor, the peer needs
 # it to answer at all.
 LOOKS = 80 if len(os.sched_getaffinity(0)) > 1 else 0
+# Looks are worth it while one message follows the other at once. They end with the first that was in vain,
+# and begin when so many sleeps in a row were as short as that.
+SHORT_SECONDS, SHORT_SLEEPS = 100e-6, 3
 MANY = 32  # events taken at once: keeps the array that epoll_wait fills small
-TICK = 0.002  # seconds from a reminder to the first look whether there is the time
-
-
-class Deferred(Protocol):
-    """Work that waits until nothing is to be forwarded; it asks for its turn with `Loop.remind`."""
-
-    def work(self, disturbed: bool) -> bool:
-        """Do a small slice, or none if it is not the time; whether to go on with it in the next turn.
-
-        `disturbed`: somebody came since the last slice.
-        """
-
-
-def _soon(poll: Callable[[float, int], list[tuple[int, int]]]) -> list[tuple[int, int]]:
-    """What happens before it is worth going to sleep: an answer mostly comes within microseconds."""
-    for _ in range(LOOKS):
-        if events := poll(0, MANY):
-            return events
-    return []
+Poll = Callable[[float, int], list[tuple[int, int]]]
 
 
 class Timer:
@@ -45,29 +29,56 @@ class Timer:
 
     __slots__ = ("call",)
 
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.call: Callable[[], None] | None = call
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call: Callable[[], object] | None = call
 
     def cancel(self) -> None:
         """It will not be called."""
         self.call = None
 
 
+class Readiness:
+    """Waits for what is ready: looks first where that pays, as recent sleeps tell, and `may_look` says so."""
+
+    def __init__(self, poll: Poll, may_look: Callable[[], bool]) -> None:
+        self._poll = poll
+        self._may_look = may_look
+        self._short = 0
+
+    def events(self) -> list[tuple[int, int]]:
+        """Descriptors that are ready, at least one."""
+        poll = self._poll
+        if self._short >= SHORT_SLEEPS and self._may_look():
+            for _ in range(LOOKS):
+                if events := poll(0, MANY):
+                    return events
+            self._short = -1
+        began = time.perf_counter()
+        events = poll(-1, MANY)
+        slept = time.perf_counter() - began
+        self._short = min(self._short + 1, SHORT_SLEEPS) if slept < SHORT_SECONDS else 0
+        return events
+
+
 class Loop:
-    """Calls handlers with the epoll mask of their descriptor, timers, and deferred work in between."""
+    """Calls handlers with the epoll mask of their descriptor, and timers.
+
+    A handler that raises loses its descriptor, and nobody else loses anything; `tell` gets a line about it.
+    """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
+        self.may_look: Callable[[], bool] = lambda: (
+            True
+        )  # when the processor is not needed for something else
         self._epoll = select.epoll()
         self._pumps: dict[int, Callable[[], object]] = {}
         self._others: dict[int, Callable[[int], object]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
-        self._deferred: Deferred | None = None
         self._stopped = False
-        self._calm = True
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.watch(self._wake, READ, self._woken, self._woken)
+        self.watch(self._wake, READ, lambda: None, lambda _: None)
         self._alarm = Alarm()
         self.watch(self._alarm.fd, READ, self._rang, self._rang)
 
@@ -86,36 +97,27 @@ class Loop:
             del self._others[fd]
             self._epoll.unregister(fd)
 
-    def later(self, seconds: float, call: Callable[[], None]) -> Timer:
+    def later(self, seconds: float, call: Callable[[], object]) -> Timer:
         """Call once, after so many seconds."""
         timer = Timer(call)
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), timer))
         self._alarm.set(seconds)
         return timer
 
-    def remind(self, deferred: Deferred) -> None:
-        """Let `deferred` work, soon."""
-        self._deferred = deferred
-        self._alarm.set(TICK)
-
     def stop(self) -> None:
         """Leave `run` soon; from any thread or signal handler."""
         self._stopped = True
-        self._calm = False
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
 
-    def _woken(self, _mask: int = READ) -> None:
-        self._calm = False
-
     def run(self) -> None:
         """Serve until `stop`."""
-        poll, pumps, others = self._epoll.poll, self._pumps, self._others
+        wait, pumps, others = Readiness(self._epoll.poll, self.may_look).events, self._pumps, self._others
         fd = -1
         while not self._stopped:
             try:
-                while self._calm:
-                    for fd, mask in _soon(poll) or poll(-1, MANY):
+                while not self._stopped:
+                    for fd, mask in wait():
                         # It is gone if an earlier event of this turn closed it.
                         if mask == READ and fd in pumps:
                             pumps[fd]()
@@ -123,46 +125,33 @@ class Loop:
                             others[fd](mask)
             except Exception as error:
                 self._fail(fd, error)
-            self._work_in_between()
 
     def _fail(self, fd: int, error: Exception) -> None:
         # A fault of ours: it ends one session, and neither the others nor the process.
-        self._tell(f"an error that should not happen: {error!r}")
+        self._tell_fault(error)
         other = self._others.get(fd)
         self.forget(fd)
         if other:
-            other(BROKEN)
+            self._call(lambda: other(BROKEN))
 
-    def _work_in_between(self) -> None:
-        deferred, self._deferred = self._deferred, None
-        while deferred and not self._stopped:
-            events = self._epoll.poll(0, MANY)
-            for fd, mask in events:
-                self._handle(fd, mask)
-            if not deferred.work(bool(events)):
-                break
-        self._calm = not self._stopped
+    def _tell_fault(self, error: Exception) -> None:
+        self._tell(f"an error that should not happen: {error!r}")
 
-    def _handle(self, fd: int, mask: int) -> None:
+    def _call(self, call: Callable[[], object]) -> None:
         try:
-            if fd in self._others:
-                self._others[fd](mask)
+            call()
         except Exception as error:
-            self._fail(fd, error)
+            self._tell_fault(error)
 
     def _rang(self, _mask: int = READ) -> None:
         self._alarm.rang()
-        self._call_timers()
-        if self._timers:
-            self._alarm.set(self._timers[0][0] - time.monotonic())
-        self._calm = not (self._stopped or self._deferred)
-
-    def _call_timers(self) -> None:
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             call = heapq.heappop(self._timers)[2].call
             if call:
-                call()
+                self._call(call)
+        if self._timers:
+            self._alarm.set(self._timers[0][0] - now)
 
     def close(self) -> None:
         """Close the epoll; what it watched stays open."""

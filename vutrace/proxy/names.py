@@ -1,24 +1,28 @@
-"""Under which numbers two processes know a descriptor: a look into /proc/PID/fd, in small steps.
+"""Under which numbers two processes know a descriptor: a look into /proc/PID/fd.
 
 Needs the permission to look (the same user, as a rule); without it there are no numbers.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 
-from vutrace.proxy.pending import Item, Single
+from vutrace.proxy.aside import Job
+from vutrace.proxy.looks import Seen
 from vutrace.records import FdInfo, FdKind
 from vutrace.sockets.inspect import eventfd_id, read_fdinfo
 
 Key = tuple[int, int]
 """What identifies a descriptor on this machine: device and inode, or (-1, eventfd-id)."""
 
-STEP = 8  # descriptors looked at between two chances to forward
 MANY = 64  # descriptors at once from which on nobody looks for their numbers
 MOST = 1000  # descriptors of one process that are looked at; more would take too long
+REST = 20  # times as long as a look took, nobody looks again
 _EVENTFD = "anon_inode:[eventfd]"
 _ANONYMOUS = "anon_inode:"
+_PREFIXES = {FdKind.MEMFD: "/memfd:", FdKind.DMABUF: "/dmabuf:"}
+_DELETED = " (deleted)"
 
 
 def key_of(info: FdInfo) -> Key | None:
@@ -30,44 +34,83 @@ def key_of(info: FdInfo) -> Key | None:
     return info.device, info.inode
 
 
-def find_names(items: Iterable[Item]) -> Iterator[None]:
-    """Put into the descriptors' descriptions what both processes call them; yields between steps."""
-    singles = [item for item in items if isinstance(item, Single) and item.fds]
-    if not 0 < sum(len(item.fds) for item in singles) <= MANY:
-        return
-    wanted: dict[int, set[Key]] = {}
-    for item in singles:
-        for key in filter(None, (key_of(passed.inspect()) for passed in item.fds)):
-            wanted.setdefault(item.origin.frontend_pid, set()).add(key)
-            wanted.setdefault(item.origin.backend_pid, set()).add(key)
-        yield
-    found: dict[int, dict[Key, int]] = {}
-    for pid in filter(None, wanted):
-        yield from search(pid, wanted[pid], found.setdefault(pid, {}))
-    for item in singles:
-        _name(item, found)
+class FdNumbers(Job[int, dict[Key, int]]):
+    """Looks for descriptors that were described in their processes; `put` then writes down the numbers.
+
+    `rests`: until when (monotonic clock) processes are left alone, because there was much to look at.
+    """
+
+    def __init__(self, seen: Sequence[Seen], rests: dict[int, float]) -> None:
+        self._seen = [each for each in seen if each.fds]
+        self._rests = rests
+        self._wanted = self._by_process()
+        self._found: dict[int, dict[Key, int]] = {}
+        super().__init__([pid for pid in self._wanted if pid and rests.get(pid, 0) < time.monotonic()])
+
+    def _by_process(self) -> dict[int, dict[Key, str]]:
+        wanted: dict[int, dict[Key, str]] = {}
+        if sum(len(each.fds) for each in self._seen) > MANY:
+            return wanted
+        for each in self._seen:
+            for info in each.infos:
+                if key := key_of(info):
+                    wanted.setdefault(each.origin.frontend_pid, {})[key] = _text(info)
+                    wanted.setdefault(each.origin.backend_pid, {})[key] = _text(info)
+        return wanted
+
+    def do(self, step: int) -> dict[Key, int]:
+        """See `Job`."""
+        began = time.monotonic()
+        found = search(step, self._wanted[step])
+        ended = time.monotonic()
+        self._rests[step] = ended + REST * (ended - began) if ended - began > 0.002 else 0
+        return found
+
+    def keep(self, step: int, result: dict[Key, int]) -> None:
+        """See `Job`."""
+        self._found[step] = result
+
+    def missed(self, step: int) -> None:
+        """See `Job`."""
+        self._rests[step] = time.monotonic() + 10 * REST
+
+    def put(self) -> None:
+        """Write the numbers into the descriptions."""
+        for each in self._seen:
+            frontend = self._found.get(each.origin.frontend_pid, {})
+            backend = self._found.get(each.origin.backend_pid, {})
+            each.infos[:] = [_named(info, frontend, backend) for info in each.infos]
 
 
-def _name(item: Single, found: dict[int, dict[Key, int]]) -> None:
-    frontend, backend = found.get(item.origin.frontend_pid, {}), found.get(item.origin.backend_pid, {})
-    for passed in item.fds:
-        info = passed.inspect()
-        if key := key_of(info):
-            passed.info = replace(info, frontend_fd=frontend.get(key), backend_fd=backend.get(key))
+def _named(info: FdInfo, frontend: dict[Key, int], backend: dict[Key, int]) -> FdInfo:
+    key = key_of(info)
+    if key not in frontend and key not in backend:
+        return info
+    return replace(info, frontend_fd=frontend.get(key), backend_fd=backend.get(key))
 
 
-def search(pid: int, wanted: set[Key], found: dict[Key, int]) -> Iterator[None]:
-    """Fill `found` with the numbers that process `pid` has for `wanted`; yields between steps."""
-    left = set(wanted)
-    for count, name in enumerate(_numbers(pid), 1):
-        key = _look(pid, name)
-        if key in left:
+def _text(info: FdInfo) -> str:
+    """What a link in /proc/PID/fd to it says, or begins with."""
+    if info.kind is FdKind.EVENTFD:
+        return _EVENTFD
+    if info.kind is FdKind.SOCKET:
+        return f"socket:[{info.inode}]"
+    if info.kind is FdKind.PIPE:
+        return f"pipe:[{info.inode}]"
+    return _PREFIXES.get(info.kind, "") + info.name
+
+
+def search(pid: int, wanted: dict[Key, str]) -> dict[Key, int]:
+    """The numbers that process `pid` has for `wanted`."""
+    found: dict[Key, int] = {}
+    texts = frozenset(wanted.values())
+    for name in _numbers(pid):
+        key = _look(pid, name, texts)
+        if key in wanted and key not in found:
             found[key] = int(name)
-            left.remove(key)
-            if not left:
-                return
-        if count % STEP == 0:
-            yield
+            if len(found) == len(wanted):
+                break
+    return found
 
 
 def _numbers(pid: int) -> list[str]:
@@ -79,14 +122,15 @@ def _numbers(pid: int) -> list[str]:
     return sorted(names, key=int, reverse=True)[:MOST]
 
 
-def _look(pid: int, name: str) -> Key:
+def _look(pid: int, name: str, texts: frozenset[str]) -> Key:
     path = f"/proc/{pid}/fd/{name}"
     try:
         link = os.readlink(path)
+        if link.removesuffix(_DELETED) not in texts:
+            return -1, -1
         if link == _EVENTFD:
             return -1, eventfd_id(read_fdinfo(f"/proc/{pid}/fdinfo/{name}"))
-        if link.startswith(_ANONYMOUS):
-            return -1, -1
+        # Only what says the same is asked what it is: other files of the process may hang.
         status = os.stat(path)
     except (OSError, ValueError):
         return -1, -1

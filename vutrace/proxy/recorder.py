@@ -1,167 +1,340 @@
-"""What was forwarded, on its way into the capture: looked at, encoded and written when nobody waits.
+"""What was forwarded, on its way to the recording process. The relay only appends to a list here.
 
-The relay only appends to a queue. `work` empties it in small slices while nothing is to be forwarded; under
-a load that never pauses, once the oldest record is 5 ms old, so that it is in the file before 10 ms.
+A few milliseconds later the list is sent, in one piece: a record is in the file before 10 ms. When the other
+process cannot follow, messages are counted instead of queued (`Gaps`), or, if the user prefers that, nothing
+is read any more until it has caught up.
 """
 
+import marshal
+import os
+import resource
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import cast
 
-from vutrace.framing import Message
-from vutrace.proxy.encoder import Encoder
-from vutrace.proxy.names import find_names
-from vutrace.proxy.pending import Burst, Fresh, Item, Origin, Single, time_of, with_descriptors
+from vutrace.framing import MAX_FDS, Message
+from vutrace.proxy.child import Child, PipeEnds
+from vutrace.proxy.counters import Count
+from vutrace.proxy.gaps import FULL, Gaps
+from vutrace.proxy.loop import READ, WRITE, Loop
+from vutrace.proxy.pending import Fresh, Item, What, ends_of, event_item
 from vutrace.records import Connection, Event
 from vutrace.sockets.passed import FD_SIZE, Ancillary, Passed
 
-LATEST_NS = 5_000_000  # a record older than this is written although the relay is busy
-SLICE_NS = 200_000  # the longest that forwarding waits for the recorder
-WIDE_SLICE_NS = 2_000_000  # the same when the queue is about to eat the memory
-QUIET_NS = 1_000_000  # without a message: the relay is idle
-FLUSH_NS = 2_000_000
-MANY_BYTES = 16 << 20  # queued bytes of bursts from which on slices are wide
-MANY_ITEMS = 2_000  # or as many items, of 64 KiB at most
-MANY_HELD = 256  # descriptors kept open to be looked at later
+SEND_SECONDS = 0.004  # from the first message to the batch that it goes in
+SEND_BYTES = 256 << 10  # of bursts in one batch
+ROOM_SECONDS = 0.001  # between looks whether there is room again
+FORMAT = 2  # of marshal: the last one that does not look for what occurs twice
+END_SECONDS, GRACE_SECONDS = 1.4, 0.2  # for the rest to be written, and for the one call that is under way
+SPARE = 64  # descriptors that are kept for sockets, pipes and files of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """`queue`: bytes that may wait for the recording process. `waits`: beyond it the senders wait; else what
+    comes is not recorded. `messages`: record no more than so many, and then call `on_limit`.
+    """
+
+    queue: int = 32 << 20
+    waits: bool = False
+    messages: int | None = None
+    on_limit: Callable[[], None] = lambda: None
 
 
 class Recorder:
-    """Queues what the relay forwarded for `encoder`.
+    """Sends what the relay forwarded to a process that calls `record` (whether to keep it: the second
+    argument). Nothing here waits, but `close`.
 
-    `remind` is called with it when there is something to do: `work` is to be called soon.
+    `keeps`: there is a capture; without one only descriptors are sent, to be closed. `blocked`: nothing is
+    to be read now, until the calls given to `when_room` are made. `tell` gets lines for the user.
     """
 
-    def __init__(self, encoder: Encoder, remind: Callable[["Recorder"], None]) -> None:
-        self._encoder = encoder
-        self._remind = remind
-        self._reminded = False
-        self._urgent = False
-        self._pending: deque[Fresh | Item] = deque()
-        self._batch: deque[Item] = deque()
+    def __init__(
+        self,
+        record: Callable[[PipeEnds, bool], None],
+        loop: Loop,
+        tell: Callable[[str], None],
+        keeps: bool,
+        bounds: Bounds,
+    ) -> None:
+        self._record = record
+        self._loop = loop
+        self._tell = tell
+        self._bounds = bounds
+        self._left = bounds.messages
+        self._pending: list[Fresh | Item] = []
         self._bytes = 0
-        self._held: deque[Passed] = deque()
-        self._fresh = 0
-        self._rounds = self._work_in_rounds()
-        self._flushed_ns = 0
+        self._reminded = False
+        self._full = False
+        self._gaps = Gaps()
+        self._unrecorded = 0  # since the recording stopped
+        self._told_lost = self._told_full = False
+        self.blocked = False
+        self._waiting: list[Callable[[], object]] = []
+        self._received = 0  # descriptors that went to the other process, to be closed there
+        self._in_use = len(os.listdir("/proc/self/fd"))
+        self._enough = 0  # descriptors received at which it is time to count those that were closed
+        self._keeps = keeps
+        self._start()
+        if not keeps and bounds.messages is None:
+            # Bound once by every flow: what is not kept costs nothing.
+            self.whole, self.burst = self._drop_whole, self._drop_burst  # type: ignore[method-assign]
 
-    def whole(self, time_ns: int, origin: Origin, data: bytes, ancillary: Ancillary) -> None:
+    def _start(self) -> None:
+        self._child = child = Child(lambda ends: self._record(ends, self._keeps))
+        self._values = child.counters.values
+        watch = self._loop.watch
+        watch(child.said, READ, self._listen, lambda _: self._listen())
+        # The other process gets on best while the relay sleeps.
+        self._loop.may_look = lambda: not self._values[Count.BUSY]
+        watch(child.ended, READ, self._ended, lambda _: self._ended())
+
+    # What was forwarded.
+
+    def whole(self, time_ns: int, origin: bytes, data: bytes, ancillary: Ancillary) -> None:
         """One message that was forwarded with all that came with it; its descriptors are ours from now on."""
         self._pending.append((time_ns, origin, data, ancillary))
         if not self._reminded:
-            self._call_for_work()
+            self._remind()
         if ancillary:
-            self._fresh += len(ancillary[0][2]) // FD_SIZE
-            if self._fresh > MANY_HELD:
-                self._inspect_all()
+            self._hand_over(len(ancillary[0][2]) // FD_SIZE)
 
-    def burst(self, time_ns: int, origin: Origin, data: bytes, ends: list[int]) -> None:
-        """Whole messages, back to back, none with descriptors."""
+    def _hand_over(self, count: int) -> None:
+        """So many descriptors more are to be closed by the other process."""
+        self._received += count
+        if self._received > self._enough:
+            self._count_descriptors()
+
+    def burst(self, time_ns: int, origin: bytes, data: bytes, count: int) -> None:
+        """So many whole messages, back to back, none with descriptors."""
+        if self._full:
+            self._gaps.burst(time_ns, origin, data)
+            return
         self._bytes += len(data)
-        self._queue(Burst(time_ns, origin, data, ends))
+        self._queue((What.BURST.value, time_ns, origin, data, count))
 
-    def single(self, time_ns: int, origin: Origin, message: Message[Passed]) -> None:
+    def single(self, time_ns: int, origin: bytes, message: Message[Passed]) -> None:
         """One message, perhaps not all of it."""
-        self._queue(Single(time_ns, origin, message.data, message.fds, message.flags, message.wire_size))
+        fds, gone = [], []
+        for passed in message.fds:
+            fds.append(passed.fd)
+            gone.append(passed.gone)
+            passed.recorded = True
+        self._hand_over(sum(gone))
+        flags = int(message.flags)
+        self._queue((What.SINGLE.value, time_ns, origin, message.data, fds, gone, flags, message.wire_size))
+
+    def _drop_whole(self, time_ns: int, origin: bytes, data: bytes, ancillary: Ancillary) -> None:
+        if ancillary:
+            Recorder.whole(self, time_ns, origin, b"", ancillary)
+
+    def _drop_burst(self, time_ns: int, origin: bytes, data: bytes, count: int) -> None:
+        pass
 
     def event(self, event: Event) -> None:
         """Something that happened; in order with the messages."""
-        self._queue(event)
+        self._queue(event_item(event))
 
-    def _queue(self, item: Item) -> None:
-        self._pending.append(item)
-        if not self._reminded:
-            self._call_for_work()
-
-    def _call_for_work(self) -> None:
-        self._reminded = True
-        self._remind(self)
-
-    def passed(self, fd: int) -> Passed:
-        """A descriptor that was received and is not forwarded yet."""
-        passed = Passed(fd)
-        self._held.append(passed)
-        if len(self._held) > MANY_HELD:
-            self._inspect_held()
-        return passed
+    def opening(self, event: Event, peers: Sequence[tuple[int, int]]) -> None:
+        """An OPEN of a session; what its two processes (pid, user) are is found out later."""
+        place = event.connection, event.session
+        self._queue((What.OPEN.value, event.time_ns, *place, event.text, [tuple(peer) for peer in peers]))
 
     def connection(self, connection: Connection) -> None:
         """A connection, before its first record."""
-        self._encoder.connection(connection)
+        self._queue((What.CONNECTION.value, connection.number, connection.frontend, connection.backend))
 
-    def work(self, disturbed: bool) -> bool:
-        """One slice, if nobody comes or the oldest record is not young any more; whether to go on."""
-        if not self._due:
-            self._reminded = False
-            return False
-        now = time.time_ns()
-        # Once urgent, until nothing is left: a slice for every message would slow down every one.
-        self._urgent = self._urgent or self._is_late(now)
-        if not self._urgent and (disturbed or self._is_busy(now)):
-            self._remind(self)
-            return False
-        self._work_for(WIDE_SLICE_NS if self._is_much() else SLICE_NS)
-        if self._due:
-            return True
-        self._urgent = self._reminded = False
-        return False
+    def passed(self, fd: int) -> Passed:
+        """A descriptor that was received and is not forwarded yet."""
+        return Passed(fd, self._release)
 
-    def _work_for(self, slice_ns: int) -> None:
-        clock = time.perf_counter_ns
-        now = clock()
-        until = now + slice_ns
-        while now < until and self._due:
-            next(self._rounds)
-            now = clock()
-        if not self._due or now - self._flushed_ns > FLUSH_NS:
-            self._flushed_ns = now
-            self._encoder.flush()
+    def _release(self, fd: int) -> None:
+        self._queue((What.CLOSE.value, [fd]))
+        self._hand_over(1)
 
-    def close(self) -> None:
-        """Record all that is queued; what comes later is not recorded."""
-        while self._due:
-            next(self._rounds)
-        self._encoder.flush()
+    def _queue(self, item: Item) -> None:
+        self._pending.append(item)
+        if self._bytes > SEND_BYTES:
+            self._send()
+        elif not self._reminded:
+            self._remind()
+
+    def _remind(self) -> None:
+        self._reminded = True
+        self._loop.later(SEND_SECONDS, self._sent_late)
+
+    def _sent_late(self) -> None:
+        self._reminded = False
+        self._send()
+
+    # To the other process.
+
+    def _send(self) -> None:
+        pending, self._pending, self._bytes = self._pending, [], 0
+        if self._left is not None:
+            pending = self._limited(pending)
+        try:
+            batch = marshal.dumps(self._fit(pending), FORMAT)
+        except MemoryError:
+            batch = marshal.dumps(list(self._gaps.count(pending, FULL, True)), FORMAT)
+        self._put(batch)
+
+    def _fit(self, pending: list[Fresh | Item]) -> list[Fresh | Item]:
+        """What is to be sent of it: all, or only what cannot be left out."""
+        if not self._keeps or self._values[Count.STOPPED]:
+            self._unrecorded += sum(map(_records, pending)) if self._keeps else 0
+            return _needed(pending)
+        bound, queued = self._bounds.queue, self._child.queued
+        self._full = not self._bounds.waits and queued > (bound // 2 if self._full else bound)
+        if self._full:
+            self._tell_full()
+            return list(self._gaps.count(pending, FULL, queued < bound + bound // 2))
+        return [*self._gaps.take(FULL), *pending] if self._gaps else pending
+
+    def _put(self, batch: bytes) -> None:
+        idle = not self._child.queued
+        self._child.put(batch)
+        if self._child.queued and idle:
+            self._loop.watch(self._child.fd, WRITE, self._drain, lambda _: self._drain())
+        if self._bounds.waits and self._child.queued > self._bounds.queue:
+            self._block()
+
+    def _drain(self) -> None:
+        self._child.drain()
+        if not self._child.queued:
+            self._loop.forget(self._child.fd)
+
+    def _limited(self, pending: list[Fresh | Item]) -> list[Fresh | Item]:
+        """What of it is recorded until there are as many messages as are wanted."""
+        kept: list[Fresh | Item] = []
+        for item in pending:
+            count = _records(item) if item[0] not in (What.EVENT, What.OPEN) else 0
+            taken = min(count, self._left or 0)
+            self._left = (self._left or 0) - taken
+            if taken == count:
+                kept.append(item)
+            elif taken:
+                end = list(islice(ends_of(cast("bytes", item[3])), taken))[-1]
+                kept.append((*item[:3], item[3][:end], taken))
+            else:
+                kept += _needed([item])
+        if self._left == 0:
+            self._bounds.on_limit()
+        return kept
+
+    # Room.
+
+    def when_room(self, call: Callable[[], object]) -> None:
+        """Call once when nothing is blocked any more."""
+        self._waiting.append(call)
+
+    def sockets(self, more: int) -> None:
+        """So many descriptors more are in use (or fewer) that are not on their way to be closed."""
+        self._in_use += more
 
     @property
-    def _due(self) -> bool:
-        return bool(self._pending or self._batch)
+    def _room(self) -> int:
+        """How many descriptors may wait to be closed, so that there is room for any message."""
+        return max(0, _limit() - self._in_use - MAX_FDS - SPARE)
 
-    def _is_late(self, now: int) -> bool:
-        oldest = self._batch[0] if self._batch else self._pending[0]
-        return not 0 <= now - time_of(oldest) < LATEST_NS or self._is_much()
+    def _count_descriptors(self) -> None:
+        self._enough = self._values[Count.FREED] + self._room
+        if self._received > self._enough:
+            self._block()
+            self._send()
 
-    def _is_busy(self, now: int) -> bool:
-        return bool(self._pending) and now - time_of(self._pending[-1]) < QUIET_NS
+    def _block(self) -> None:
+        if not self.blocked:
+            self.blocked = True
+            self._loop.later(ROOM_SECONDS, self._look_for_room)
 
-    def _is_much(self) -> bool:
-        return self._bytes > MANY_BYTES or len(self._pending) > MANY_ITEMS
+    def _look_for_room(self) -> None:
+        if self._pending:
+            self._send()
+        held = self._received - self._values[Count.FREED]
+        if held > self._room or self._child.queued > self._bounds.queue // 2:
+            self._loop.later(ROOM_SECONDS, self._look_for_room)
+            return
+        self.blocked = False
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            call()
 
-    def _work_in_rounds(self) -> Iterator[None]:
-        while True:
-            self._batch.extend(map(with_descriptors, self._pending))
-            self._pending.clear()
-            self._fresh = 0
-            yield from find_names(self._batch)
-            while self._batch:
-                yield from self._encode(self._batch[0])
-                self._batch.popleft()
-            yield
+    # What goes wrong.
 
-    def _encode(self, item: Item) -> Iterator[None]:
-        if isinstance(item, Burst):
-            self._bytes -= len(item.data)
-        yield from self._encoder.encode(item)
-        while self._held and self._held[0].info is not None:
-            self._held.popleft()
+    def descriptors_lost(self) -> None:
+        """The system had no room for the descriptors of a message."""
+        if not self._told_lost:
+            self._told_lost = True
+            self._tell(
+                f"DESCRIPTORS WERE LOST: no more than {_limit()} may be open here, and the receiver gets"
+                " a message without all of its own; raise the limit (ulimit -n). Told once"
+            )
 
-    def _inspect_held(self) -> None:
-        while len(self._held) > MANY_HELD // 2:
-            self._held.popleft().inspect()
+    def _tell_full(self) -> None:
+        if not self._told_full:
+            self._told_full = True
+            self._tell(
+                f"messages come faster than they can be recorded: {self._bounds.queue >> 20} MiB wait, and"
+                " what does not fit is counted in the capture (--buffer, --when-full wait). Told once"
+            )
 
-    def _inspect_all(self) -> None:
-        self._fresh = 0
-        for index, item in enumerate(self._pending):
-            if isinstance(item, tuple):
-                self._pending[index] = single = with_descriptors(item)
-                for passed in single.fds:
-                    passed.inspect()
+    def _listen(self) -> None:
+        for line in self._child.lines():
+            self._tell(line)
+
+    def _ended(self) -> None:
+        """It should not have; descriptors still have to be closed."""
+        self._listen()
+        self._forget_child()
+        self._child.close()
+        self._in_use += self._received - self._values[Count.FREED]
+        if self._keeps:
+            self._keeps = False
+            self._tell(
+                "RECORDING STOPPED: the recording process was killed."
+                " The capture is whole up to its last block; the session goes on unrecorded"
+            )
+        self._received = self._enough = 0
+        self._start()
+
+    def _forget_child(self) -> None:
+        for fd in (self._child.said, self._child.ended, self._child.fd):
+            self._loop.forget(fd)
+
+    # The end.
+
+    def close(self, hurry: Callable[[], bool]) -> bool:
+        """Record all that is queued, or say in the capture what is not; False if a call hangs in the system.
+
+        Within 2 s, at once when `hurry` says so. What comes later is not recorded.
+        """
+        self._send()
+        self._child.put(marshal.dumps([*self._gaps.take(FULL), (What.END.value,)], FORMAT))
+        self._forget_child()
+        until = time.monotonic_ns() + int(END_SECONDS * 1e9)
+        done = self._child.finish(until, GRACE_SECONDS, hurry)
+        self._listen()
+        if not done and self._keeps:
+            self._tell("the capture's disk does not answer: the end of the capture is missing")
+        elif lost := self._values[Count.LOST] + self._unrecorded:
+            self._tell(f"{lost} records are not in the capture")
+        return self._child.close()
+
+
+def _records(item: Fresh | Item) -> int:
+    """How many records it would be in the capture."""
+    if item[0] == What.BURST:
+        return cast("int", item[4])
+    return int(item[0] >= 0 or item[0] in (What.SINGLE, What.EVENT, What.OPEN))
+
+
+def _limit() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _needed(items: list[Fresh | Item]) -> list[Item]:
+    """What has to be sent of what is not recorded."""
+    return [item for item in Gaps().count(items, FULL, False) if item[0] != What.GAP]

@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,24 +11,26 @@ from itertools import chain, count
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from vutrace.capture.target import Target, is_regular, open_target
-from vutrace.capture.temporary import ELSEWHERE, nameless
-from vutrace.proxy.encoder import Encoder
+from vutrace.capture.target import open_target
+from vutrace.capture.temporary import nameless
+from vutrace.proxy.child import PipeEnds
 from vutrace.proxy.loop import Loop
 from vutrace.proxy.notes import Notes
 from vutrace.proxy.pair import Pair
-from vutrace.proxy.recorder import Recorder
-from vutrace.proxy.writer import Writer
+from vutrace.proxy.recorder import Bounds, Recorder
 from vutrace.records import Side
 from vutrace.sockets.endpoints import Endpoint, Source, open_pairs
 
 if TYPE_CHECKING:
     from vutrace.proxy.viewer import Viewer
 
-WRITE_SECONDS = 10.0  # that a slow disk gets at the end
-VIEW_SECONDS = 2.0  # that a slow viewer gets
+VIEW_SECONDS, LEAST_VIEW_SECONDS = 2.0, 0.3  # for what is left to record and to show; for the latter at least
 GARBAGE = 5000  # objects between two collections: those of some tens of sessions
 OK, UNREACHABLE = 0, 4
+BUFFER = 256 << 20  # bytes
+# What waits takes more room than its bytes, and so does what is at work: a quarter of the buffer on the way
+# to the disk, an eighth on the way to the recording process, the rest for Python.
+TO_DISK, TO_RECORD = 4, 8
 
 
 class Show(StrEnum):
@@ -43,7 +46,8 @@ class Show(StrEnum):
 class Options:
     """What `vutrace proxy` was asked for; `write` is a path, "" for none. Times are seconds.
 
-    `device` is what the user says is traced, `dissectors` are files for who shows it.
+    `device` is what the user says is traced, `dissectors` are files for who shows it. `buffer` is bytes of
+    memory; when it is full, messages are counted instead of recorded, or (`full_waits`) their senders wait.
     """
 
     pairs: Sequence[tuple[Endpoint, Endpoint]]
@@ -55,6 +59,8 @@ class Options:
     duration: float | None = None
     device: str = ""
     dissectors: Sequence[str] = ()
+    buffer: int = BUFFER
+    full_waits: bool = False
 
 
 class Relay:
@@ -68,17 +74,19 @@ class Relay:
         sources = sources or open_pairs(options.pairs, options.socket_mode)
         try:
             self._fd = _open_capture(options)
-        except OSError:
+            self._open(sources)
+        except BaseException:
             for source in chain(*sources):
                 source.close()
             raise
+
+    def _open(self, sources: Sequence[tuple[Source, Source]]) -> None:
+        options = self._options
+        self._loop = Loop(self._tell)
+        bounds = Bounds(options.buffer // TO_RECORD, options.full_waits, options.messages, self._loop.stop)
+        # First of all: there should be no thread yet when a process is made.
+        self._recorder = Recorder(self._record, self._loop, self._tell, self._fd is not None, bounds)
         self._notes = Notes(held=options.show is Show.BOARD and in_place() and os.isatty(2))
-        self._writer = self._make_writer()
-        self._loop = Loop(self._notes.tell)
-        self._encoder = Encoder(
-            self._writer, options.messages, self._loop.stop, self._notes.tell, options.device
-        )
-        self._recorder = Recorder(self._encoder, self._loop.remind)
         numbers = count()
         self._pairs = [
             Pair(
@@ -89,19 +97,14 @@ class Relay:
                 numbers,
                 options.wait,
                 self._pair_spent,
-                self._notes.tell,
+                self._tell,
             )
             for both, names in zip(sources, options.pairs, strict=True)
         ]
         self._spent = 0
         self._signal = 0
-
-    def _make_writer(self) -> Writer | None:
-        if self._fd is None:
-            return None
-        path = self._options.write
-        target = Target(self._fd, path, self._notes.tell) if path and is_regular(path) else None
-        return Writer(self._fd, self._recording_failed, target)
+        self._signals = 0
+        self._owns_process = False
 
     def stop(self) -> None:
         """Make `run` return; from any thread."""
@@ -109,6 +112,7 @@ class Relay:
 
     def own_process(self) -> None:
         """Have the process to itself: a signal stops `run`, which then returns 128 and its number."""
+        self._owns_process = True
         # A full collection in the middle of a handshake would show in its latencies. What is here now stays;
         # messages leave no cycles, sessions do.
         gc.collect()
@@ -151,16 +155,23 @@ class Relay:
             return None
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._signal = number
+        self._signal = self._signal or number
+        self._signals += 1
         self._loop.stop()
 
-    def _recording_failed(self, error: OSError) -> None:
-        why = error.strerror or str(error)
-        place = "" if self._options.write else f" ({ELSEWHERE})"
-        self._notes.tell(
-            f"RECORDING STOPPED: {why}{place}. The capture is whole up to here;"
-            " the session goes on unrecorded"
-        )
+    def _tell(self, text: str) -> None:
+        self._notes.tell(text)
+
+    def _record(self, ends: PipeEnds, keeps: bool) -> None:
+        """What the recording process does."""
+        from vutrace.proxy.recording import Plan, Recording
+
+        plan = None
+        if keeps and self._fd is not None:
+            options = self._options
+            queue = options.buffer // TO_DISK
+            plan = Plan(self._fd, options.write, options.device, queue, options.full_waits)
+        Recording(ends, plan).run()
 
     def _pair_spent(self) -> None:
         self._spent += 1
@@ -174,21 +185,28 @@ class Relay:
         return UNREACHABLE if unreached else OK
 
     def _close(self, viewer: "Viewer | None") -> None:
+        heard, began = self._signals, time.monotonic()
+
+        def hurry() -> bool:
+            return self._signals > heard
+
         for pair in self._pairs:
             pair.close("vutrace stopped")
-        self._recorder.close()
-        if self._writer:
-            self._close_writer(self._writer)
-        if viewer and (trouble := viewer.close(VIEW_SECONDS)):
+        left = self._recorder.close(hurry)
+        seconds = max(LEAST_VIEW_SECONDS, VIEW_SECONDS - (time.monotonic() - began))
+        if viewer and (trouble := viewer.close(seconds, hurry)):
             self._notes.tell(trouble)
         self._loop.close()
         self._notes.close()
+        if not left and self._owns_process:
+            _let_go_of_output()
 
-    def _close_writer(self, writer: Writer) -> None:
-        if not writer.close(WRITE_SECONDS):
-            self._notes.tell("the capture's disk is too slow: the end of the capture is missing")
-        elif lost := writer.lost + self._encoder.lost:
-            self._notes.tell(f"{lost} records are not in the capture")
+
+def _let_go_of_output() -> None:
+    """Who reads our output should see its end, although a process that shares our descriptors hangs."""
+    nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    for fd in (1, 2):
+        os.dup2(nothing, fd)
 
 
 def in_place() -> bool:

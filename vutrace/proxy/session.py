@@ -1,5 +1,6 @@
 """One front-end and one back-end that talk: their main channel, and those whose sockets they pass."""
 
+import errno
 import os
 import select
 import socket
@@ -12,11 +13,12 @@ from vutrace.proxy.flow import Substitution
 from vutrace.proxy.link import Link, Place
 from vutrace.proxy.loop import Loop
 from vutrace.proxy.recorder import Recorder
-from vutrace.records import Channel, EventKind, FdKind, Side
-from vutrace.sockets.inspect import describe
+from vutrace.records import Channel, EventKind, Side
 from vutrace.sockets.passed import PASSED_BY, Passed
-from vutrace.sockets.process import credentials, describe_process, descriptors_readable
+from vutrace.sockets.process import credentials
 
+MOST_CHANNELS = 16  # that a session has besides the main one, at a time
+NO_SOCKET = "not a Unix stream socket"
 _PASSED_CHANNELS = {
     number: (row.passes, PASSED_BY[row.passes]) for number, row in FRONTEND_MESSAGES.items() if row.passes
 }
@@ -40,7 +42,9 @@ class Session:
     ) -> None:
         self._loop = loop
         self._recorder = recorder
-        self._place = _place(connection, session, ends)
+        self._peers = [credentials(ends[side]) for side in Side]
+        pids = dict(zip(Side, (pid for pid, _ in self._peers), strict=True))
+        self._place = Place(connection, session, pids=pids)
         self._ends = ends
         self._on_close = on_close
         self._side_links: list[Link] = []
@@ -49,7 +53,7 @@ class Session:
 
     def start(self) -> None:
         """Begin to relay."""
-        self._main.start(f"session {self._place.session} of {_whom(self._place)}")
+        self._main.start(f"session {self._place.session}", self._peers)
 
     @property
     def ending(self) -> bool:
@@ -75,56 +79,47 @@ class Session:
         if channel is None or flags & VHOST_USER.reply:
             return fds
         first = fds[0]
-        info = describe(first.fd)
-        theirs = self._relay_passed(first, channel, text) if info.kind is FdKind.SOCKET else None
-        if theirs is None:
-            self._main.tell(EventKind.NOTE, f"{text}: not a Unix stream socket; passed on untraced")
+        try:
+            theirs = self._relay_passed(first, channel, text)
+        except OSError as error:
+            # What is no such socket is the front-end's affair, everything else ours: neither ends a session.
+            kind = EventKind.NOTE if error.errno == errno.EPROTOTYPE else EventKind.ERROR
+            self._main.tell(kind, f"{text}: {error.strerror or error}; passed on untraced")
             return fds
-        return [Passed(theirs, info), *fds[1:]]
+        return [Passed(theirs, os.close, recorded=True), *fds[1:]]
 
-    def _relay_passed(self, passed: Passed, channel: Channel, text: str) -> int | None:
-        """Relay the socket `passed`; the descriptor to pass on instead, None where it is no stream socket."""
-        original = socket.socket(fileno=os.dup(passed.fd))
-        if original.family != socket.AF_UNIX or original.type != socket.SOCK_STREAM:
+    def _relay_passed(self, passed: Passed, channel: Channel, text: str) -> int:
+        """Relay the socket `passed`; the descriptor to pass on instead. OSError where that cannot be."""
+        if len(self._side_links) >= MOST_CHANNELS:
+            raise OSError(errno.EUSERS, f"{MOST_CHANNELS} channels are open already")
+        original = _stream_socket(passed.fd)
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError:
             original.close()
-            return None
-        ours, theirs = socket.socketpair()
+            raise
         # Blocking or not is a property that goes with the socket to whoever gets it.
         os.set_blocking(theirs.fileno(), os.get_blocking(original.fileno()))
-        passed.inspect()
         passed.forwarded()
         self._open_side_link(channel, text, {Side.FRONTEND: original, Side.BACKEND: ours})
         return theirs.detach()
 
     def _open_side_link(self, channel: Channel, text: str, ends: Mapping[Side, socket.socket]) -> None:
-        place = replace(self._place, channel=channel, attributes={})
+        place = replace(self._place, channel=channel)
         link = Link(self._loop, self._recorder, place, ends, lambda: self._side_links.remove(link))
         self._side_links.append(link)
         self._loop.later(0, lambda: link.start(text))  # the message that passes it is recorded first
 
 
-def _place(connection: int, session: int, ends: Mapping[Side, socket.socket]) -> Place:
-    pids: dict[Side, int] = {}
-    attributes: dict[str, str] = {}
-    for side, end in ends.items():
-        pid, uid = credentials(end)
-        pids[side] = pid
-        attributes |= {f"{side}_{name}": text for name, text in _process(pid, uid).items()}
-    return Place(connection, session, pids=pids, attributes=attributes)
-
-
-def _process(pid: int, uid: int) -> dict[str, str]:
-    known = describe_process(pid, uid)
-    if not known or descriptors_readable(pid):
-        return known
-    return known | {"fd_numbers": "cannot be read, another user's process"}
-
-
-def _whom(place: Place) -> str:
-    return " and ".join(_name(place.attributes, side) for side in Side)
-
-
-def _name(attributes: Mapping[str, str], side: Side) -> str:
-    """The program; where /proc is hidden, what the socket tells of it."""
-    pid, uid, name = (attributes.get(f"{side}_{each}", "") for each in ("pid", "uid", "name"))
-    return name or (f"process {pid} of user {uid}" if pid else "unknown")
+def _stream_socket(fd: int) -> socket.socket:
+    """The socket that `fd` is, as a descriptor of its own; OSError where it is none, or of another kind."""
+    copy = os.dup(fd)
+    try:
+        passed = socket.socket(fileno=copy)  # asks the socket layer only: nothing else could hang
+    except OSError:
+        os.close(copy)
+        raise OSError(errno.EPROTOTYPE, NO_SOCKET) from None
+    if passed.family != socket.AF_UNIX or passed.type != socket.SOCK_STREAM:
+        passed.close()
+        raise OSError(errno.EPROTOTYPE, NO_SOCKET)
+    return passed

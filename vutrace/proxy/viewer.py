@@ -4,10 +4,12 @@ The child gets the file as /proc/self/fd/N (it may have no name any more) and th
 that ends, the writer is done (see capture.follow.WriterGone).
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 
 # Whoever read the rows may have had enough (| head).
@@ -15,8 +17,10 @@ _FINE = {0, -signal.SIGPIPE, 128 + signal.SIGPIPE}
 Command = Callable[[str, int], Sequence[str]]
 """(path of the capture, descriptor that ends with the writer) to a command line."""
 
+WAIT_SECONDS = 0.1  # between looks whether there is a hurry
 _COPIER = """
 import sys
+import time
 from vutrace.capture import WriterGone, copy
 copy(sys.argv[1], 1, WriterGone(int(sys.argv[2])))
 """
@@ -59,13 +63,15 @@ class Viewer:
         finally:
             os.close(done)
 
-    def close(self, seconds: float) -> str:
-        """Let it show the rest; what is wrong with it, or ""."""
+    def close(self, seconds: float, hurry: Callable[[], bool]) -> str:
+        """Let it show the rest, unless `hurry` says not to; what is wrong with it, or ""."""
         os.close(self._alive)
-        try:
-            code = self._child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return "the viewer has not shown everything yet; it was left running"
+        until = time.monotonic() + seconds
+        while (code := self._child.poll()) is None:
+            if hurry() or time.monotonic() > until:
+                return "the viewer has not shown everything yet; it was left running"
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(WAIT_SECONDS)
         return "" if code in _FINE else f"the viewer ended with status {code}"
 
 

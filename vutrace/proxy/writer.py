@@ -1,15 +1,16 @@
-"""The thread that puts blocks into the capture file, so that a slow disk never holds up the relay."""
+"""The thread that puts blocks into the capture file, so that a slow disk holds up nothing else."""
 
 import contextlib
 import os
 import struct
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 
 from vutrace.capture.target import Target
 
-QUEUE_LIMIT = 64 << 20  # bytes on their way to the file; a disk that is slower than that loses records
+DRAIN_SECONDS = 0.002  # between looks whether all is written
 _HEAD = struct.Struct("<II")  # a block begins with its type and its length
 _RECORD = 6  # Enhanced Packet Block
 
@@ -18,20 +19,29 @@ class Writer:
     """Appends batches of whole blocks to a file, in order, until the file system refuses.
 
     Then the file ends with its last whole block, `on_failure` is called once (in the writer's thread),
-    and everything further is only counted. `lost` is the number of records that are not in the file.
+    and everything further is only counted. `lost` is the number of records that are not in the file. When
+    `late` says so, there is no time left: only what holds no records is written, the rest is `skipped`.
     `target` looks after a file that has a name.
     """
 
-    def __init__(self, fd: int, on_failure: Callable[[OSError], None], target: Target | None = None) -> None:
+    def __init__(
+        self,
+        fd: int,
+        on_failure: Callable[[OSError], None],
+        target: Target | None = None,
+        late: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._fd = fd
         self._target = target
         self._on_failure = on_failure
+        self._late = late
         self._queue: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
-        self._put = 0  # bytes: counted by the relay's thread
-        self._done = 0  # and by the writer's, so that neither needs a lock
+        self._put = 0  # bytes: counted by who puts
+        self._done = 0  # and by the thread, so that neither needs a lock
         self._size = 0
         self._refused = 0
         self._dropped = 0
+        self.skipped: list[bytes] = []
         self.failed = False
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
@@ -41,18 +51,28 @@ class Writer:
         """Records that did not reach the file."""
         return self._refused + self._dropped
 
+    @property
+    def queued(self) -> int:
+        """Bytes on their way to the file."""
+        return self._put - self._done
+
     def put(self, blocks: bytes, records: int) -> None:
-        """Queue whole blocks that hold so many records; never waits. What holds none is not dropped."""
-        if self.failed or (records and self._put - self._done > QUEUE_LIMIT):
+        """Queue whole blocks that hold so many records; never waits."""
+        if self.failed:
             self._refused += records
             return
         self._put += len(blocks)
         self._queue.put((blocks, records))
 
-    def close(self, seconds: float) -> bool:
-        """Write what is queued; False if that took longer than `seconds`."""
+    def drain(self, until: float) -> None:
+        """Write what is queued, until then of the monotonic clock."""
+        while self.queued and time.monotonic() < until:
+            time.sleep(DRAIN_SECONDS)
+
+    def close(self, until: float) -> bool:
+        """Write what is queued; False if that takes longer than `until` of the monotonic clock."""
         self._queue.put(None)
-        self._thread.join(seconds)
+        self._thread.join(max(0.0, until - time.monotonic()))
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -65,6 +85,9 @@ class Writer:
     def _append(self, blocks: bytes, records: int) -> None:
         if self.failed:
             self._dropped += records
+            return
+        if records and self._late():
+            self.skipped.append(blocks)
             return
         written, view = 0, memoryview(blocks)
         try:

@@ -14,6 +14,7 @@ from vutrace.session.recognition import MESSAGE, Guess, adopt, from_event, from_
 from vutrace.session.rings import RINGS_KEPT
 from vutrace.session.row import NOTHING, Changes, Row
 from vutrace.session.state import SessionState
+from vutrace.session.told import told_of
 
 NO_ANSWER = Answer(None)
 
@@ -55,6 +56,8 @@ class Session:
             state.context = adopt(
                 state.context, from_event(event, self._devices, self._endpoints, state.context.weight)
             )
+        if event.kind is EventKind.OPEN and event.channel is Channel.MAIN:
+            state.told = told_of(event, self._devices, self._endpoints)
         if event.kind is not EventKind.CLOSE:
             return Row(number, since_first_ns, event, state.context, state)
         problems = tuple(map(unanswered, state.close(event.channel)))

@@ -18,6 +18,7 @@ from vutrace.session.fd_ledger import FdLedger, Holding
 from vutrace.session.memory import Memory, MemoryChange
 from vutrace.session.phases import Phase
 from vutrace.session.rings import RingChange, Rings
+from vutrace.session.told import BOTH_UNTOLD
 
 UNPAID_KEPT = 64
 
@@ -27,7 +28,8 @@ class SessionState:
 
     `context` is the negotiation, `debts` the requests that wait for a reply on each channel, `unpaid` those
     whose channel closed before it came. `previous` is the last request on the main channel. `sent` counts
-    requests by channel and number. `closed`: the main channel is; everything else then stays as it stood.
+    requests by channel and number; `told` is what both ends were told when they were started. `closed`: the
+    main channel is; everything else then stays as it stood.
     """
 
     def __init__(self, context: Context, was_running: bool = False) -> None:
@@ -39,6 +41,7 @@ class SessionState:
         self.previous: Message | None = None
         self.sent: Counter[tuple[Channel, int]] = Counter()
         self.closed = False
+        self.told = BOTH_UNTOLD
 
     @property
     def phase(self) -> Phase:

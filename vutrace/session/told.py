@@ -88,7 +88,7 @@ VIRTIO_USER = {
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class DeviceWord:
     """One kind of word that speaks of a device: an option, and how the word begins.
 
     `queues` is the parameter that counts queues, `rings` of them each; without it there are `default`.
@@ -106,16 +106,16 @@ class Kind:
         return word.option.lstrip("-") == self.option and re.match(self.word, word.text) is not None
 
 
-KINDS = (
-    Kind("netdev", r"(type=)?vhost-user,|{.*\"type\":\"vhost-user\"", "queues", 1),
-    Kind("device", r"(driver=)?virtio-net|{.*\"driver\":\"virtio-net", wishes=QEMU_NET),
-    Kind("device", r"(driver=)?vhost-user-blk|{.*\"vhost-user-blk", "num-queues", wishes=QEMU_BLK),
-    Kind("device", r"(driver=)?vhost-user-|{.*\"vhost-user-", wishes=QEMU_ANY),
-    Kind("export", r"(type=)?vhost-user-blk|{.*\"vhost-user-blk", "num-queues", 1),
-    Kind("vdev", r"'?(--vdev=)?'?(net|eth)_vhost", "queues", 1),
-    Kind("vdev", r"'?(--vdev=)?'?(net_)?virtio_user", "queues", 1, wishes=VIRTIO_USER),
-    Kind("net", r".*\bvhost_user=(true|on)", "num_queues", 2, rings=2),
-    Kind("disk", r".*\bvhost_user=(true|on)", "num_queues", 1),
+DEVICE_WORDS = (
+    DeviceWord("netdev", r"(type=)?vhost-user,|{.*\"type\":\"vhost-user\"", "queues", 1),
+    DeviceWord("device", r"(driver=)?virtio-net|{.*\"driver\":\"virtio-net", wishes=QEMU_NET),
+    DeviceWord("device", r"(driver=)?vhost-user-blk|{.*\"vhost-user-blk", "num-queues", wishes=QEMU_BLK),
+    DeviceWord("device", r"(driver=)?vhost-user-|{.*\"vhost-user-", wishes=QEMU_ANY),
+    DeviceWord("export", r"(type=)?vhost-user-blk|{.*\"vhost-user-blk", "num-queues", 1),
+    DeviceWord("vdev", r"'?(--vdev=)?'?(net|eth)_vhost", "queues", 1),
+    DeviceWord("vdev", r"'?(--vdev=)?'?(net_)?virtio_user", "queues", 1, wishes=VIRTIO_USER),
+    DeviceWord("net", r".*\bvhost_user=(true|on)", "num_queues", 2, rings=2),
+    DeviceWord("disk", r".*\bvhost_user=(true|on)", "num_queues", 1),
 )
 
 
@@ -137,12 +137,12 @@ def told(command: str, path: str, devices: Sequence[Device]) -> Told:
     return Told(program_of(command), device, said, queues, queues_said, wishes, private(command))
 
 
-def kind_of(word: Word) -> Kind | None:
+def kind_of(word: Word) -> DeviceWord | None:
     """The first kind that a word is of."""
-    return next((kind for kind in KINDS if kind.fits(word)), None)
+    return next((kind for kind in DEVICE_WORDS if kind.fits(word)), None)
 
 
-def count(kind: Kind, word: Word) -> tuple[int, str] | None:
+def count(kind: DeviceWord, word: Word) -> tuple[int, str] | None:
     """How many queues a word tells, and in which words; None where it tells none."""
     said = word.values.get(kind.queues, "") if kind.queues else ""
     number = int(said) if said.isdecimal() else kind.default
@@ -151,7 +151,7 @@ def count(kind: Kind, word: Word) -> tuple[int, str] | None:
     return number // kind.rings, f"{kind.queues}={said}" if said else f"no {kind.queues}=, so {number}"
 
 
-def wished(kind: Kind, word: Word, device: Device) -> Iterator[Wish]:
+def wished(kind: DeviceWord, word: Word, device: Device) -> Iterator[Wish]:
     """The features that a word asks for."""
     for key, feature in (kind.wishes or {}).items():
         value = word.values.get(key, word.values.get(key.replace("_", "-"), "")).lower()

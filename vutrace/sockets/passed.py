@@ -1,13 +1,10 @@
 """A descriptor on its way through: open for as long as it has to be forwarded or looked at, no longer."""
 
 import array
-import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
-from vutrace.records import FdInfo
-from vutrace.sockets.inspect import describe
 
 Ancillary = Sequence[tuple[int, int, bytes]]
 """Control messages as recvmsg returns them."""
@@ -38,28 +35,20 @@ def rights(fds: "Sequence[Passed]") -> Ancillary:
 
 
 class Passed:
-    """One received descriptor, ours until it is both forwarded and inspected.
-
-    `fd` is what is forwarded. A substitute comes with the `info` of what it stands for.
+    """One received descriptor. It may be closed when it is both `gone` (forwarded, or never will be) and
+    `recorded`; whichever comes last sees to it, `release` being how.
     """
 
-    __slots__ = ("_forwarded", "fd", "info")
+    __slots__ = ("_release", "fd", "gone", "recorded")
 
-    def __init__(self, fd: int, info: FdInfo | None = None, forwarded: bool = False) -> None:
+    def __init__(self, fd: int, release: Callable[[int], None], recorded: bool = False) -> None:
         self.fd = fd
-        self.info = info
-        self._forwarded = forwarded
-
-    def inspect(self) -> FdInfo:
-        """What it is; the first call looks, and closes it if it went on already."""
-        if self.info is None:
-            self.info = describe(self.fd)
-            if self._forwarded:
-                os.close(self.fd)
-        return self.info
+        self._release = release
+        self.gone = False
+        self.recorded = recorded
 
     def forwarded(self) -> None:
-        """It was sent, or never will be: closed now if it was inspected. Only once."""
-        self._forwarded = True
-        if self.info is not None:
-            os.close(self.fd)
+        """It was sent, or never will be. Only once."""
+        self.gone = True
+        if self.recorded:
+            self._release(self.fd)

@@ -34,6 +34,8 @@ def facts(info: FdInfo, names: Mapping[Side, str]) -> Iterator[str]:
         yield f"{info.size} bytes"
     if info.access:
         yield f"access {info.access}"
+    if info.mapped:
+        yield f"mapped {info.mapped} by its sender"
     if info.seals is not None:
         yield f"seals {', '.join(bit_names(info.seals, SEALS)) or 'none'}"
     if info.eventfd_count is not None:

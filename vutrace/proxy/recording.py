@@ -1,0 +1,255 @@
+"""The recording process: takes what the relay sends, looks at descriptors, encodes, writes.
+
+It shares the relay's table of descriptors and closes what the relay passed on. It may hang or be killed: no
+session notices.
+"""
+
+import contextlib
+import marshal
+import os
+import select
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vutrace.capture.target import Target, is_regular
+from vutrace.capture.temporary import ELSEWHERE
+from vutrace.proxy.aside import Aside
+from vutrace.proxy.child import LENGTH, PipeEnds
+from vutrace.proxy.counters import NOT_WHOLE, WHOLE, Count
+from vutrace.proxy.encoder import Encoder
+from vutrace.proxy.gaps import FULL, LATE, Gaps
+from vutrace.proxy.looks import Close, Look, Mounts, Peers, Seen
+from vutrace.proxy.names import FdNumbers
+from vutrace.proxy.pending import Item, What, unpack_origin
+from vutrace.proxy.writer import Writer
+from vutrace.sockets.passed import descriptors
+
+CHUNK = 1 << 20
+NICE = 10  # peers and the relay first; but it has to get on where all processors are taken
+ROOM_SECONDS = 0.01  # between looks whether the disk has caught up
+END_SECONDS = 2.0  # for what is queued, where the relay is gone and nobody waits
+LAST_SECONDS = 0.1  # for the last block
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The capture to fill. `queue`: bytes that may wait for its disk; beyond it the relay waits (`waits`) or
+    messages are counted only.
+    """
+
+    fd: int
+    path: str
+    device: str
+    queue: int
+    waits: bool
+
+
+class Recording:
+    """One run of the process; without a `plan` it only closes descriptors."""
+
+    def __init__(self, ends: PipeEnds, plan: Plan | None) -> None:
+        self._ends = ends
+        self._values = ends.counters.values
+        self._lock = threading.Lock()
+        self._mounts = Mounts(self._freed)
+        self._aside = Aside()
+        self._rests: dict[int, float] = {}
+        self._plan = plan
+        self._gaps = Gaps()
+        self._full = False
+        self._lost = 0
+        self._writer: Writer | None = None
+        self._encoder: Encoder | None = None
+        if plan:
+            self._writer = Writer(plan.fd, self._failed, self._target(plan), self._late)
+            self._encoder = Encoder(self._writer, self._say, plan.device)
+
+    def run(self) -> None:
+        """Until the relay has sent everything, or is gone."""
+        os.nice(NICE)
+        for items in self._batches():
+            try:
+                self._take(items)
+            except Exception as error:  # as MemoryError
+                self._lost += len(items)
+                self._say(f"records are lost: {error!r}")
+            if items and items[-1][0] == What.END:
+                break
+        whole = self._finish() and self._close_capture()
+        self._values[Count.DONE] = WHOLE if whole else NOT_WHOLE
+        # Whoever lets go of the table last closes what is left in it, and that should not be the relay.
+        self._aside.run(Close((), self._mounts, set()))
+
+    def _close_capture(self) -> bool:
+        """Here, because this may hang as well, or tell of writes that failed."""
+        try:
+            if self._plan:
+                os.close(self._plan.fd)
+        except OSError as error:
+            self._say(f"the capture may not be whole: {error.strerror or error}")
+        return True
+
+    def _target(self, plan: Plan) -> Target | None:
+        return Target(plan.fd, plan.path, self._say) if plan.path and is_regular(plan.path) else None
+
+    # What comes in.
+
+    def _batches(self) -> Iterator[list[Item]]:
+        data = bytearray()
+        for chunk in self._chunks():
+            data += chunk
+            begin = 0
+            while len(data) - begin >= LENGTH.size:
+                end = begin + LENGTH.size + LENGTH.unpack_from(data, begin)[0]
+                if end > len(data):
+                    break
+                yield marshal.loads(memoryview(data)[begin + LENGTH.size : end])
+                begin = end
+            del data[:begin]
+
+    def _chunks(self) -> Iterator[bytes]:
+        relay = _process(self._ends.parent)
+        poll = select.poll()
+        poll.register(self._ends.batches, select.POLLIN)
+        poll.register(relay, select.POLLIN)
+        while True:
+            self._values[Count.BUSY] = 0
+            ready = [fd for fd, _ in poll.poll()]
+            self._values[Count.BUSY] = 1
+            if relay in ready:
+                break
+            yield os.read(self._ends.batches, CHUNK)
+        # It was killed. Its peers have to see that, and our table of descriptors keeps its sockets open.
+        _close_sockets()
+        os.set_blocking(self._ends.batches, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                yield os.read(self._ends.batches, CHUNK)
+
+    def _take(self, items: list[Item]) -> None:
+        seen = [_seen(item) for item in items]
+        stuck: set[int] = set()
+        if self._encoder:
+            stuck = self._look([each for each in seen if each])
+            self._record(self._encoder, items, seen)
+        closing = [fd for each in seen if each for fd in each.closed() if fd not in stuck]
+        for item in items:
+            if item[0] == What.CLOSE:
+                closing += item[1]
+        if closing:
+            safe = {fd for each in seen if each for fd in each.safe()}
+            self._aside.post(Close(closing, self._mounts, safe))
+
+    def _look(self, seen: list[Seen]) -> set[int]:
+        """Describe descriptors; those that another thread will have to close."""
+        if not seen:
+            return set()
+        look = Look(seen, self._mounts)
+        self._aside.run(look)
+        names = FdNumbers(seen, self._rests)
+        self._aside.run(names)
+        names.put()
+        return set(look.stuck)
+
+    def _record(self, encoder: Encoder, items: list[Item], seen: Sequence[Seen | None]) -> None:
+        self._wait_for_room()
+        late = self._late()
+        if late or self._is_full():
+            items = list(self._gaps.count(items, LATE if late else FULL, events=True, quick=late))
+            seen = [None] * len(items)
+        elif self._gaps:
+            self._tell_gaps(encoder, FULL)
+        for item, each in zip(items, seen, strict=True):
+            if item[0] == What.OPEN:
+                peers = Peers(item[5])
+                self._aside.run(peers)
+                encoder.opening(item, peers.facts)
+            else:
+                encoder.encode(item, each.infos if each else ())
+        encoder.flush(needed=late)
+
+    def _tell_gaps(self, encoder: Encoder, why: str) -> None:
+        for gap in self._gaps.take(why):
+            encoder.encode(gap, ())
+        encoder.flush(needed=True)
+
+    # Bounds.
+
+    def _is_full(self) -> bool:
+        assert self._writer
+        assert self._plan
+        bound = self._plan.queue
+        self._full = self._writer.queued > (bound // 2 if self._full else bound)
+        return self._full
+
+    def _wait_for_room(self) -> None:
+        while self._plan and self._plan.waits and self._is_full() and not self._late():
+            time.sleep(ROOM_SECONDS)
+
+    def _late(self) -> bool:
+        until = self._values[Count.UNTIL]
+        return until > 0 and time.monotonic_ns() > until
+
+    def _freed(self, count: int) -> None:
+        with self._lock:
+            self._values[Count.FREED] += count
+
+    # What is said, and the end.
+
+    def _failed(self, error: OSError) -> None:
+        assert self._plan
+        why = error.strerror or str(error)
+        place = "" if self._plan.path else f" ({ELSEWHERE})"
+        self._values[Count.STOPPED] = 1
+        self._say(
+            f"RECORDING STOPPED: {why}{place}. The capture is whole up to here;"
+            " the session goes on unrecorded"
+        )
+
+    def _say(self, text: str) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._ends.lines, text.encode(errors="replace") + b"\n")
+
+    def _finish(self) -> bool:
+        """Write what is left, or say what is not; False if the disk does not answer."""
+        if not self._encoder or not self._writer:
+            return True
+        self._tell_gaps(self._encoder, LATE if self._late() else FULL)
+        until = self._values[Count.UNTIL] / 1e9 or time.monotonic() + END_SECONDS
+        self._writer.drain(max(until, time.monotonic()) + LAST_SECONDS)
+        for blocks in self._writer.skipped:
+            self._gaps.blocks(blocks)
+        self._tell_gaps(self._encoder, LATE)
+        whole = self._writer.close(max(until, time.monotonic()) + LAST_SECONDS)
+        self._values[Count.LOST] = self._lost + self._encoder.lost + self._writer.lost
+        return whole
+
+
+def _seen(item: Item) -> Seen | None:
+    if item[0] >= 0:
+        if not item[3]:
+            return None
+        fds = descriptors(item[3])
+        return Seen(unpack_origin(item[1]), fds, [True] * len(fds))
+    if item[0] == What.SINGLE and item[4]:
+        return Seen(unpack_origin(item[2]), item[4], item[5])
+    return None
+
+
+def _process(pid: int) -> int:
+    """A descriptor that is readable when the process is gone."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        os.close(writer)
+        return reader
+
+
+def _close_sockets() -> None:
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                os.close(int(name))
