@@ -10,14 +10,14 @@ from typing import TypeVar
 from vutrace.dissection.decoder import Fields
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.dissection.soundness import dissector_failed
-from vutrace.problems import Problem
+from vutrace.problems import Problem, Rule, Severity
 from vutrace.protocol.effects import Fact
 from vutrace.protocol.layers import Layer
 from vutrace.quick import quick
 from vutrace.records import Channel, Event, EventKind, Side
 from vutrace.session.row import Row
 from vutrace.views.config_space import config_fields, has_config
-from vutrace.views.conflicts import CONCERNED, conflict_notes
+from vutrace.views.conflicts import conflict_notes, is_ambiguous
 from vutrace.views.text import printable
 
 T = TypeVar("T")
@@ -30,21 +30,27 @@ NO_CONFIG: tuple[type[Layer] | None, Fields] = (None, {})
 class AnnotatedRow:
     """A row as it is shown.
 
-    `device` is set on the row where it became known, `notes` are lines of its dissector, `config` the
-    fields of configuration space and `layout` their layer. `problems` are the row's and those of the
+    `device` is set on the row where it became known, `notes` are worth knowing, with nothing wrong,
+    `config` the fields of configuration space and `layout` their layer. `problems` are the row's and those of the
     dissector. `names` are the two processes'. `since_previous_ns` is nanoseconds since the record before.
     """
 
     row: Row
     since_previous_ns: int = 0
     device: Device | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Problem, ...] = ()
     config: Fields = field(default_factory=dict)
     layout: type[Layer] | None = None
     problems: tuple[Problem, ...] = ()
     names: Mapping[Side, str] = field(default_factory=dict)
 
 
+NOTED = Rule(
+    "device.worth-knowing",
+    Severity.INFO,
+    "Device dissectors",
+    "The device's dissector has something to say about the features that were acknowledged.",
+)
 quick_annotated_row = quick(AnnotatedRow)
 
 
@@ -66,13 +72,13 @@ class Annotator:
             return self._with_device(row, connection, (), NO_CONFIG, row.problems)
         connection, device = what.frame.connection, row.context.device
         problems: list[Problem] = []
-        notes: tuple[str, ...] = ()
+        notes: tuple[Problem, ...] = ()
         config = NO_CONFIG
         if what.spec.tells(Fact.FEATURES, reply=False) and not what.reply:
             mask = what.number_in("features")
             if mask is not None and mask != row.context.features:
-                notes = ask_dissector(device, lambda: tuple(map(printable, device.notes(mask))), (), problems)
-        elif what.name in CONCERNED:
+                notes = ask_dissector(device, lambda: device_notes(device, mask), (), problems)
+        elif is_ambiguous(what):
             notes = conflict_notes(what, row.context)
         elif has_config(what):
             config = ask_dissector(device, lambda: config_fields(device, what), NO_CONFIG, problems)
@@ -82,7 +88,7 @@ class Annotator:
         self,
         row: Row,
         connection: int,
-        notes: tuple[str, ...],
+        notes: tuple[Problem, ...],
         config: tuple[type[Layer] | None, Fields],
         problems: tuple[Problem, ...],
     ) -> AnnotatedRow:
@@ -98,6 +104,11 @@ class Annotator:
     def annotate_all(self, rows: Iterable[Row]) -> Iterable[AnnotatedRow]:
         """Each row, annotated."""
         return map(self.annotate, rows)
+
+
+def device_notes(device: Device, features: int) -> tuple[Problem, ...]:
+    """What a dissector notes about features that were acknowledged."""
+    return tuple(NOTED.problem(printable(note)) for note in device.notes(features))
 
 
 def begins_session(row: Row) -> bool:
@@ -123,4 +134,4 @@ def device_note(shown: AnnotatedRow) -> str:
 
 def notes_of(shown: AnnotatedRow) -> list[str]:
     """The lines that go with a row."""
-    return [*([device_note(shown)] if shown.device else []), *shown.notes]
+    return [*([device_note(shown)] if shown.device else []), *(note.text for note in shown.notes)]

@@ -125,9 +125,9 @@ def event_line(shown: AnnotatedRow, event: Event) -> str:
         "latency": None,
         "phase": row.phase,
         "loop": row.loop,
-        "text": event.text,
     }
-    return f"{encode(made)[:-1]}, {problems(shown)}{added(shown)}}}"
+    text = f'"text": {encode(event.text)}'
+    return f"{encode(made)[:-1]}, {problems(shown)}, {text}{added(shown)}}}"
 
 
 NO_PROBLEMS = '"problems": [], "findings": []'
@@ -145,10 +145,10 @@ def problems(shown: AnnotatedRow) -> str:
 
 def added(shown: AnnotatedRow) -> str:
     """The keys that only some rows have: the device where it became known, its dissector's notes."""
-    text = ""
+    text, notes = "", [note.text for note in shown.notes]
     if shown.device:
         text += f', "device": {encode({"name": shown.device.name, "reason": shown.row.context.reason})}'
-    return f'{text}, "notes": {encode(shown.notes)}' if shown.notes else text
+    return f'{text}, "notes": {encode(notes)}' if shown.notes else text
 
 
 def fd_list(infos: tuple[FdInfo, ...]) -> str:
