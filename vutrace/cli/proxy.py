@@ -2,6 +2,7 @@
 
 import os
 from contextlib import contextmanager
+from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,16 @@ Examples:
   vutrace proxy front.sock back.sock --device acme --dissector acme.py
   vutrace proxy front.sock back.sock -w - | tshark -r -      the capture on stdout
 """
+
+
+LEAST_BUFFER, LEAST_SPOOL = 64 << 20, 1 << 20
+
+
+class WhenFull(StrEnum):
+    """What happens when more comes than can be recorded."""
+
+    COUNT = "count"
+    WAIT = "wait"
 
 
 def proxy(
@@ -67,6 +78,15 @@ def proxy(
         list[str] | None,
         typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
     ] = None,
+    buffer: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory for what is yet to be recorded: 512M, 1G, ...")
+    ] = "256M",
+    when_full: Annotated[
+        WhenFull, typer.Option(help="Then count what is not recorded, or let the senders wait.")
+    ] = WhenFull.COUNT,
+    spool: Annotated[
+        str, typer.Option(metavar="SIZE", help="Disk for what is yet to be shown, where there is no -w.")
+    ] = "1G",
 ) -> None:
     """Sit between a front-end and a back-end: forward, record and show every message."""
     from vutrace.sockets.endpoints import open_pairs
@@ -75,6 +95,7 @@ def proxy(
     pairs, mode = parse_pairs(endpoints, also + pair), parse_mode(socket_mode)
     messages, seconds = parse_count(count), parse_duration(autostop)
     patience = parse_seconds("--wait", wait, wait)
+    memory, disk = parse_size("--buffer", buffer, LEAST_BUFFER), parse_size("--spool", spool, LEAST_SPOOL)
     refuse_output(write, quiet, board)
     refuse_unfollowed(write, quiet)
     refuse_unknown(device, dissector)
@@ -90,8 +111,20 @@ def proxy(
             rows = Show.BOARD if board else Show.ROWS
             show = Show.BYTES if write == "-" else Show.NOTHING if quiet else rows
             file = "" if write == "-" else write
-            words = device, dissector or ()
-            options = Options(pairs, file, show, patience, mode, messages, seconds, *words)
+            options = Options(
+                pairs=pairs,
+                write=file,
+                show=show,
+                wait=patience,
+                socket_mode=mode,
+                messages=messages,
+                duration=seconds,
+                device=device,
+                dissectors=dissector or (),
+                buffer=memory,
+                spool=disk,
+                full_waits=when_full == WhenFull.WAIT,
+            )
             relay = Relay(options, sources)
             relay.own_process()
     raise typer.Exit(relay.run())
@@ -153,6 +186,16 @@ def refuse_unknown(device: str, files: list[str] | None) -> None:
         registry = load_dissectors([Path(file) for file in files or ()])
         if device:
             registry.device(device)
+
+
+def parse_size(option: str, text: str, least: int) -> int:
+    """Bytes, from a number with K, M or G behind it."""
+    number, unit = (text[:-1], text[-1:].upper()) if text[-1:].isalpha() else (text, "")
+    shift = {"": 0, "K": 10, "M": 20, "G": 30}.get(unit, -1)
+    size = int(number) << shift if number.isdecimal() and shift >= 0 else -1
+    if size < least:
+        raise UsageError(f"{option} {text}: a size is needed, {least >> 20}M or more")
+    return size
 
 
 def parse_mode(text: str) -> int:

@@ -20,12 +20,16 @@ STEP_MS = 20  # between looks, in the end, whether it is done
 
 @dataclass(frozen=True, slots=True)
 class PipeEnds:
-    """What the recording process has of it: where batches come from, where its lines go."""
+    """What the recording process has of it: where batches come from, where its lines go, the relay's pidfd.
+
+    All is open before it begins: there may be no descriptor left a moment later.
+    """
 
     batches: int
     lines: int
     counters: Counters
     parent: int
+    parent_ended: int
 
 
 class Child:
@@ -43,9 +47,10 @@ class Child:
             fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         for end in (self.fd, self.said, self._lines):
             os.set_blocking(end, False)
-        ends = PipeEnds(self._batches, self._lines, self.counters, os.getpid())
+        self._parent = os.pidfd_open(os.getpid())
+        ends = PipeEnds(self._batches, self._lines, self.counters, os.getpid(), self._parent)
         try:
-            self._pid = fork(lambda: record(ends))
+            self._pid = fork(lambda: _run(record, ends))
             self.ended = os.pidfd_open(self._pid)
         except OSError:
             self._close_pipes()
@@ -123,5 +128,15 @@ class Child:
         return gone
 
     def _close_pipes(self) -> None:
-        for end in (self._batches, self.fd, self.said, self._lines):
+        for end in (self._batches, self.fd, self.said, self._lines, self._parent):
             os.close(end)
+
+
+def _run(record: Callable[[PipeEnds], None], ends: PipeEnds) -> None:
+    try:
+        record(ends)
+    except BaseException as error:
+        os.write(
+            ends.lines, f"an error that should not happen, in the recording process: {error!r}\n".encode()
+        )
+        raise

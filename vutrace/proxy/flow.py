@@ -29,6 +29,7 @@ _PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 _TAKE = int(socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
 _ROOM = socket.CMSG_SPACE(MAX_FDS * 4)
 _CUT = int(socket.MSG_CTRUNC)
+_TURN = 4096  # bytes of small messages that are taken at once: others wait meanwhile
 _WHOLE = (FrameFlag.NONE, FrameFlag.FDS_LOST)
 
 
@@ -122,7 +123,7 @@ class Flow:
         if not self._framer.between:
             return self._continue()
         size, _, flags, _ = self._look(_LOOK, 0, _PEEK)
-        ends = self._framer.ends(_AHEAD, size)
+        ends = self._framer.ends(_AHEAD, min(size, _TURN)) or self._framer.ends(_AHEAD, size)
         if not ends:
             return self._continue() if size else self._end()
         return self._one_by_one(ends) if flags & _CUT else self._at_once(ends)

@@ -27,7 +27,7 @@ SEND_SECONDS = 0.004  # from the first message to the batch that it goes in
 SEND_BYTES = 256 << 10  # of bursts in one batch
 ROOM_SECONDS = 0.001  # between looks whether there is room again
 FORMAT = 2  # of marshal: the last one that does not look for what occurs twice
-END_SECONDS, GRACE_SECONDS = 1.4, 0.2  # for the rest to be written, and for the one call that is under way
+END_SECONDS, GRACE_SECONDS = 1.0, 0.6  # for the rest to be written, and for the one call that is under way
 SPARE = 64  # descriptors that are kept for sockets, pipes and files of ours
 
 
@@ -294,7 +294,7 @@ class Recorder:
         if self._keeps:
             self._keeps = False
             self._tell(
-                "RECORDING STOPPED: the recording process was killed."
+                "RECORDING STOPPED: the recording process ended."
                 " The capture is whole up to its last block; the session goes on unrecorded"
             )
         self._received = self._enough = 0

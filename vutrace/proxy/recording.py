@@ -23,11 +23,12 @@ from vutrace.proxy.gaps import FULL, LATE, Gaps
 from vutrace.proxy.looks import Close, Look, Mounts, Peers, Seen
 from vutrace.proxy.names import FdNumbers
 from vutrace.proxy.pending import Item, What, unpack_origin
+from vutrace.proxy.spool import Spool
 from vutrace.proxy.writer import Writer
 from vutrace.sockets.passed import descriptors
 
 CHUNK = 1 << 20
-NICE = 10  # peers and the relay first; but it has to get on where all processors are taken
+NICE = 5  # peers and the relay first; but it has to get on where all processors are taken
 ROOM_SECONDS = 0.01  # between looks whether the disk has caught up
 END_SECONDS = 2.0  # for what is queued, where the relay is gone and nobody waits
 LAST_SECONDS = 0.1  # for the last block
@@ -35,14 +36,17 @@ LAST_SECONDS = 0.1  # for the last block
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The capture to fill. `queue`: bytes that may wait for its disk; beyond it the relay waits (`waits`) or
-    messages are counted only.
+    """The capture to fill, at `path` or nameless.
+
+    `queue`: bytes that may wait for its disk, `spool` those that may wait for the readers of a nameless one;
+    beyond it the relay waits (`waits`) or messages are counted only.
     """
 
     fd: int
     path: str
     device: str
     queue: int
+    spool: int
     waits: bool
 
 
@@ -62,8 +66,13 @@ class Recording:
         self._lost = 0
         self._writer: Writer | None = None
         self._encoder: Encoder | None = None
+        self._spool: Spool | None = None
+        self._told_spool = False
         if plan:
-            self._writer = Writer(plan.fd, self._failed, self._target(plan), self._late)
+            if not plan.path:
+                self._spool = Spool(plan.fd, plan.spool, ends.parent)
+            grown = self._spool.grown if self._spool else lambda size: None
+            self._writer = Writer(plan.fd, self._failed, self._target(plan), self._late, grown)
             self._encoder = Encoder(self._writer, self._say, plan.device)
 
     def run(self) -> None:
@@ -110,7 +119,7 @@ class Recording:
             del data[:begin]
 
     def _chunks(self) -> Iterator[bytes]:
-        relay = _process(self._ends.parent)
+        relay = self._ends.parent_ended
         poll = select.poll()
         poll.register(self._ends.batches, select.POLLIN)
         poll.register(relay, select.POLLIN)
@@ -182,7 +191,19 @@ class Recording:
         assert self._plan
         bound = self._plan.queue
         self._full = self._writer.queued > (bound // 2 if self._full else bound)
-        return self._full
+        return self._full or self._is_spool_full()
+
+    def _is_spool_full(self) -> bool:
+        if not self._spool or not self._spool.full:
+            return False
+        if not self._told_spool:
+            self._told_spool = True
+            self._say(
+                "what is shown is read more slowly than messages come: what does not fit is counted in the"
+                " capture (--spool, --when-full wait). Told once"
+            )
+        self._writer.put(b"", 0) if self._writer else None  # it looks again
+        return True
 
     def _wait_for_room(self) -> None:
         while self._plan and self._plan.waits and self._is_full() and not self._late():
@@ -236,16 +257,6 @@ def _seen(item: Item) -> Seen | None:
     if item[0] == What.SINGLE and item[4]:
         return Seen(unpack_origin(item[2]), item[4], item[5])
     return None
-
-
-def _process(pid: int) -> int:
-    """A descriptor that is readable when the process is gone."""
-    try:
-        return os.pidfd_open(pid)
-    except ProcessLookupError:
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        os.close(writer)
-        return reader
 
 
 def _close_sockets() -> None:

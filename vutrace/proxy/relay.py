@@ -18,6 +18,7 @@ from vutrace.proxy.loop import Loop
 from vutrace.proxy.notes import Notes
 from vutrace.proxy.pair import Pair
 from vutrace.proxy.recorder import Bounds, Recorder
+from vutrace.proxy.recording import Plan, Recording
 from vutrace.records import Side
 from vutrace.sockets.endpoints import Endpoint, Source, open_pairs
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 VIEW_SECONDS, LEAST_VIEW_SECONDS = 2.0, 0.3  # for what is left to record and to show; for the latter at least
 GARBAGE = 5000  # objects between two collections: those of some tens of sessions
 OK, UNREACHABLE = 0, 4
-BUFFER = 256 << 20  # bytes
+BUFFER, SPOOL = 256 << 20, 1 << 30  # bytes
 # What waits takes more room than its bytes, and so does what is at work: a quarter of the buffer on the way
 # to the disk, an eighth on the way to the recording process, the rest for Python.
 TO_DISK, TO_RECORD = 4, 8
@@ -47,7 +48,8 @@ class Options:
     """What `vutrace proxy` was asked for; `write` is a path, "" for none. Times are seconds.
 
     `device` is what the user says is traced, `dissectors` are files for who shows it. `buffer` is bytes of
-    memory; when it is full, messages are counted instead of recorded, or (`full_waits`) their senders wait.
+    memory, `spool` of disk where there is no file to write; when it is full, messages are counted instead of
+    recorded, or (`full_waits`) their senders wait.
     """
 
     pairs: Sequence[tuple[Endpoint, Endpoint]]
@@ -60,6 +62,7 @@ class Options:
     device: str = ""
     dissectors: Sequence[str] = ()
     buffer: int = BUFFER
+    spool: int = SPOOL
     full_waits: bool = False
 
 
@@ -164,13 +167,11 @@ class Relay:
 
     def _record(self, ends: PipeEnds, keeps: bool) -> None:
         """What the recording process does."""
-        from vutrace.proxy.recording import Plan, Recording
-
         plan = None
         if keeps and self._fd is not None:
             options = self._options
-            queue = options.buffer // TO_DISK
-            plan = Plan(self._fd, options.write, options.device, queue, options.full_waits)
+            bounds = options.buffer // TO_DISK, options.spool, options.full_waits
+            plan = Plan(self._fd, options.write, options.device, *bounds)
         Recording(ends, plan).run()
 
     def _pair_spent(self) -> None:

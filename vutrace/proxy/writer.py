@@ -21,7 +21,7 @@ class Writer:
     Then the file ends with its last whole block, `on_failure` is called once (in the writer's thread),
     and everything further is only counted. `lost` is the number of records that are not in the file. When
     `late` says so, there is no time left: only what holds no records is written, the rest is `skipped`.
-    `target` looks after a file that has a name.
+    `target` looks after a file that has a name; `grown` is told how long the file is.
     """
 
     def __init__(
@@ -30,11 +30,13 @@ class Writer:
         on_failure: Callable[[OSError], None],
         target: Target | None = None,
         late: Callable[[], bool] = lambda: False,
+        grown: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._fd = fd
         self._target = target
         self._on_failure = on_failure
         self._late = late
+        self._grown = grown
         self._queue: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
         self._put = 0  # bytes: counted by who puts
         self._done = 0  # and by the thread, so that neither needs a lock
@@ -98,6 +100,7 @@ class Writer:
             self._fail(error, blocks, written, records)
         else:
             self._size += written
+            self._grown(self._size)
 
     def _settle(self, head: bytes) -> None:
         if self._target:
