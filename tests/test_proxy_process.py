@@ -299,7 +299,7 @@ def test_memory_and_descriptors_do_not_grow(process: Process) -> None:
         memory = memory_of(child.pid) + memory_of(recorder_of(child))
         return len(os.listdir(f"/proc/{child.pid}/fd")), memory
 
-    before = cycles(100)
+    before = cycles(600)  # until what is kept of the latest sessions is full
     after = cycles(900)
     assert after[0] <= before[0]
     assert after[1] - before[1] < 1024  # KiB
