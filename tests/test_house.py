@@ -27,6 +27,7 @@ ROOMS = [
     "plugin",
     "session",
     "capture",
+    "rules",
     "sockets",
     "proxy",
     "peers",

@@ -134,10 +134,11 @@ def opened(frontend: str = "", backend: str = "", **attributes: str) -> Line:
     return Line(Event(0, 0, 1, EventKind.OPEN, "connected", attributes=known))
 
 
-def closed(by: Side = Side.FRONTEND, **attributes: str) -> Line:
+def closed(by: Side = Side.FRONTEND, after_ms: float | None = None, **attributes: str) -> Line:
     """The session ends; `attributes` may tell what became of a process (`backend_process="killed 9"`)."""
     text = f"the {by} closed"
-    return Line(Event(0, 0, 1, EventKind.CLOSE, text, sender=by, attributes=attributes))
+    event = Event(0, 0, 1, EventKind.CLOSE, text, sender=by, attributes=attributes)
+    return Line(event) if after_ms is None else Line(event, int(after_ms * 1e6))
 
 
 def noted(text: str, kind: EventKind = EventKind.NOTE) -> Line:

@@ -1,58 +1,49 @@
-"""Which programs are at the two ends of a session, as far as their names tell."""
+"""Which programs are at the two ends of a session, from all that was seen of it so far."""
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
 
 from vutrace.records import Channel, Event, EventKind, Side
+from vutrace.rules.habits import Habits
+from vutrace.rules.implementations import Certainty, Implementation, by_command, by_offer
 from vutrace.session.row import Row
-
-# A piece of a process's name or command line, and the implementation that it is.
-NAMES = (
-    ("qemu-storage-da", "libvhost-user"),  # the kernel keeps 15 letters of a name
-    ("qemu", "qemu"),
-    ("testpmd", "dpdk"),
-    ("ovs-vswitchd", "ovs"),
-    ("virtiofsd", "rust-vmm"),
-    ("passt", "passt"),
-    ("blkio", "libblkio"),
-)
-
-
-class Implementation(NamedTuple):
-    """A program that speaks vhost-user, and what it was recognised by."""
-
-    name: str
-    version: str
-    reason: str
-    certainty: str
-
-    @property
-    def text(self) -> str:
-        """In words."""
-        return " ".join(filter(None, (self.name, self.version)))
 
 
 @dataclass(slots=True)
 class Recogniser:
     """Fed with a session's rows; tells who is who at any moment."""
 
-    known: dict[Side, Implementation] = field(default_factory=dict)
+    habits: Habits = field(default_factory=Habits)
+    commanded: dict[Side, Implementation] = field(default_factory=dict)
+    offered: int | None = None
 
     def feed(self, row: Row) -> None:
         """Take a row."""
         event = row.what
         if isinstance(event, Event) and event.kind is EventKind.OPEN and event.channel is Channel.MAIN:
             for side in Side:
-                told = (event.attributes.get(f"{side}_{key}", "") for key in ("name", "command"))
-                self._open(side, " ".join(told))
+                self._open(side, event)
+        self.habits.feed(row)
+        self.offered = row.state.context.protocol_offered
 
-    def _open(self, side: Side, name: str) -> None:
-        for piece, known in NAMES:
-            if piece in name:
-                inside = "virtio-user" if known == "dpdk" and side is Side.FRONTEND else known
-                self.known[side] = Implementation(inside, "", f"the process is {name}", "likely")
-                return
+    def _open(self, side: Side, event: Event) -> None:
+        command, name = (event.attributes.get(f"{side}_{key}", "") for key in ("command", "name"))
+        if found := by_command(side, command, name):
+            self.commanded[side] = found
 
     def who(self, side: Side) -> Implementation | None:
         """The implementation at one end, None where nothing tells it."""
-        return self.known.get(side)
+        told = self.commanded.get(side)
+        seen = self.habits.implementation() if side is Side.FRONTEND else self._offering()
+        if told is None or told.certainty is not Certainty.CERTAIN:
+            return seen or told
+        version = self._version(told, seen)
+        return replace(told, version=version or told.version)
+
+    def _offering(self) -> Implementation | None:
+        return by_offer(self.offered) if self.offered is not None else None
+
+    def _version(self, told: Implementation, seen: Implementation | None) -> str:
+        """What the wire tells of the version of a program whose name is known."""
+        if told.name == "qemu":
+            return self.habits.qemu_version()[0]
+        return seen.version if seen and seen.name == told.name else ""
