@@ -6,7 +6,21 @@ from vutrace.dissection import checks, soundness
 from vutrace.dissection.device import Device
 from vutrace.problems import Rule
 from vutrace.protocol.check import Check
-from vutrace.rules import channel, config, device, gpu, inflight, memory, migration, negotiation, reply, ring
+from vutrace.records import EventKind
+from vutrace.rules import (
+    channel,
+    config,
+    device,
+    end,
+    gpu,
+    inflight,
+    memory,
+    migration,
+    negotiation,
+    reply,
+    ring,
+    setup,
+)
 from vutrace.session import exchanges
 
 CHECKS: tuple[Check, ...] = (
@@ -20,7 +34,14 @@ CHECKS: tuple[Check, ...] = (
     *channel.CHECKS,
     *gpu.CHECKS,
     *device.CHECKS,
+    *setup.CHECKS,
+    *end.CHECKS,
 )
+# What is asked about an event on the main channel.
+EVENT_CHECKS: Mapping[EventKind, tuple[Check, ...]] = {
+    EventKind.OPEN: setup.OPENING,
+    EventKind.NOTE: end.NOTES,
+}
 # What is told elsewhere: of a single message, of replies, of plug-ins.
 TOLD_ELSEWHERE: tuple[Rule, ...] = (*checks.RULES, *exchanges.RULES, soundness.FAILED)
 MEANT: Mapping[str, str] = {
@@ -56,7 +77,7 @@ UNCHECKED = (
 
 def rules(devices: Iterable[Device] = ()) -> Mapping[str, Rule]:
     """All rules by name, group by group, those of `devices` among them."""
-    own = (check.rule for check in CHECKS)
+    own = (check.rule for checks in (CHECKS, *EVENT_CHECKS.values()) for check in checks)
     theirs = (check.rule for each in devices for check in each.checks)
     known = {rule.name: rule for rule in (*TOLD_ELSEWHERE, *own, *theirs)}
     return dict(sorted(known.items(), key=lambda item: place(item[1])))

@@ -11,7 +11,7 @@ from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem, Severity
 from vutrace.protocol.check import Check, Once
 from vutrace.records import Channel, Event, EventKind, Side
-from vutrace.rules.catalogue import CHECKS
+from vutrace.rules.catalogue import CHECKS, EVENT_CHECKS
 from vutrace.rules.findings import at_least
 from vutrace.rules.notes import NOTES
 from vutrace.rules.profiles import DeviationProfile
@@ -105,8 +105,10 @@ class Judge:
         return (problem for problem in found if at_least(problem.severity, self.least))
 
     def _event(self, event: Event, session: Judged) -> list[Problem]:
-        if event.kind is not EventKind.CLOSE or event.channel is not Channel.MAIN or session.over:
+        if event.channel is not Channel.MAIN or session.over:
             return []
+        if event.kind is not EventKind.CLOSE:
+            return list(broken(session.row, session.seen, EVENT_CHECKS.get(event.kind, ())))
         session.over = True
         return self._ended(session)
 

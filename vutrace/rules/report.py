@@ -8,7 +8,7 @@ from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.problems import Severity
 from vutrace.rules.findings import Choice, PlacedProblem, findings_of
 from vutrace.rules.judge import Judge
-from vutrace.rules.verdict import Verdict, VerdictBuilder, verdict
+from vutrace.rules.verdict import Verdict, VerdictBuilder, begin, verdict
 from vutrace.session.row import Row
 
 OF_EACH = 100  # findings of one rule that are kept in one session
@@ -58,7 +58,7 @@ class Reporter:
             if known is None or known.session != row.session:
                 if known is not None:
                     yield self._over(known)
-                known = self._open[row.connection] = begun(row)
+                known = self._open[row.connection] = begun(row, known)
             self._feed(known, row)
         for row in self.judge.end():
             self._note(self._open[row.connection], row)
@@ -82,7 +82,7 @@ class Reporter:
         return report
 
 
-def begun(row: Row) -> SessionReport:
-    """The report of a session that begins with this row."""
-    course = VerdictBuilder(row.connection, row.session, row.state, row.record.time_ns)
+def begun(row: Row, before: SessionReport | None) -> SessionReport:
+    """The report of a session that begins with this row, behind another of its connection."""
+    course = begin(row, before.course if before else None)
     return SessionReport(row.connection, row.session, course)
