@@ -155,15 +155,16 @@ def test_only_attributes_have_an_underscore() -> None:
     assert {each for each in underscored if each.split("/")[0] not in UNDERSCORED} == set()
 
 
-# Outside the tables of messages, their peers, and the texts that explain errors.
+# Outside the tables of messages, their peers, the texts that explain errors, and what single programs do.
 ELSEWHERE = ("protocol", "peers")
+HABITS = "habits"  # a fact of a program, not of a message
 TABLES_LEFT, LITERALS_LEFT = 8, 5
 
 
 def knowing(path: Path) -> Iterator[ast.AST]:
     """The nodes of a module that may type a message's name without being its row."""
     parts = path.relative_to(PACKAGE).parts
-    if parts[0] not in ELSEWHERE and not path.stem.endswith("_errors"):
+    if parts[0] not in ELSEWHERE and not path.stem.endswith("_errors") and path.stem != HABITS:
         yield from ast.walk(ast.parse(path.read_text()))
 
 

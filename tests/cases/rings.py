@@ -28,7 +28,7 @@ CASES = (
     # the first ring of a pair is enabled, and the second is not there yet
     Case(
         1,
-        ("16 > 0.001500 A rx0 SET_VRING_ENABLE", "17 > 0.001600 A tx0 SET_VRING_NUM"),
+        ("15 > 0.001400 A rx0 SET_VRING_ENABLE", "16 > 0.001500 A tx0 SET_VRING_NUM"),
         [net(), *hello(), *calls(range(2)), features(), memory(), *ring(0), enable(0), *ring(1), enable(1)],
         shows=("show",),
     ),

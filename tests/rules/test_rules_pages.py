@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from test_rules_end import BREACHES as END
 from test_rules_memory import CASES as MEMORY
 from test_rules_negotiation import CASES as NEGOTIATION
 from test_rules_other import CASES as OTHER
 from test_rules_ring import CASES as RING
+from test_rules_setup import BREACHES as SETUP
 
 from vutrace.dissection.registry import load
 from vutrace.problems import Rule
@@ -18,6 +20,7 @@ from vutrace.views.findings.pages import page
 ROOT = Path(__file__).parents[2]
 ALL = rules(load().devices)
 TESTED = {case.rule for case in (*MEMORY, *NEGOTIATION, *OTHER, *RING)} | {"channel.too-many-descriptors"}
+TESTED |= {*SETUP, *END}
 
 
 def test_the_manual_has_the_rules_as_they_are() -> None:

@@ -140,7 +140,8 @@ NOTES = (
             "end.stalled",
             WARNING,
             "Communication",
-            "One side has waited for a reply for a second or longer; a front-end's guest stands still meanwhile.",
+            "One side has waited for a reply for a second or longer; a front-end's guest stands still "
+            "meanwhile.",
             "Look at the process that owes it: whether it is stopped, and what it waits for.",
         ),
         None,

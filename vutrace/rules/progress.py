@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from vutrace.protocol.effects import Fact, RingEffect
+from vutrace.protocol.effects import Fact, MemoryEffect, RingEffect
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.records import Channel
 from vutrace.session.state import SessionState
@@ -34,6 +34,9 @@ WORDS = {
 SETS_FEATURES = next(
     row.number for row in FRONTEND_MESSAGES.values() if row.tells(Fact.FEATURES, reply=False)
 )
+SHARES = frozenset(
+    row.number for row in FRONTEND_MESSAGES.values() if row.memory in (MemoryEffect.TABLE, MemoryEffect.ADD)
+)
 WATCHES = frozenset(row.number for row in FRONTEND_MESSAGES.values() if row.effect is RingEffect.CALL)
 
 
@@ -46,7 +49,7 @@ def step(state: SessionState) -> Progress:
         return Progress.STARTED
     if any(ring.configured for ring in rings.by_index.values()):
         return Progress.RINGS
-    if state.memory.regions:
+    if any(sent[Channel.MAIN, number] for number in SHARES):
         return Progress.MEMORY
     if sent[Channel.MAIN, SETS_FEATURES] and not greeting(state):
         return Progress.FEATURES

@@ -283,7 +283,7 @@ CHECKS = (
             "Memory region description",
             "The front-end's mapping of the memory that it passes is private: what the guest writes stays "
             "in the front-end's own copy.",
-            "share=on for the memory object.",
+            "Use share=on for the memory object.",
         ),
         MEMORY,
         private_memory,

@@ -18,7 +18,7 @@ from vutrace.rules.recognised import Recogniser
 from vutrace.session.tracker import Tracker
 
 REGISTRY = load()
-CAPTURES = Path(__file__).parent.parent / "captures"
+CAPTURES = Path(__file__).parents[2] / "captures"
 FRONT, BACK = Side.FRONTEND, Side.BACKEND
 MQ_ACK = protocol("MQ", "REPLY_ACK")
 
