@@ -8,16 +8,27 @@ from collections.abc import Iterator
 from vutrace.plugin import (
     SECTORS,
     SIZE,
+    Check,
     Device,
     Evidence,
+    History,
     Layer,
     Nested,
+    Once,
+    RingEffect,
+    Row,
+    Rule,
+    Severity,
+    answers,
+    asks,
     bit,
     enum,
     le16,
     le32,
     le64,
+    number,
     pad,
+    space_of,
     u8,
     unit,
 )
@@ -40,6 +51,11 @@ FEATURES = {
     16: "VIRTIO_BLK_F_SECURE_ERASE",
     17: "VIRTIO_BLK_F_ZONED",
 }
+SEG_MAX = bit("VIRTIO_BLK_F_SEG_MAX", FEATURES)
+BLK_SIZE = bit("VIRTIO_BLK_F_BLK_SIZE", FEATURES)
+SECTOR = 512
+BESIDES = 2  # a request's header and its status
+WRITABLE = (32, 1)  # writeback
 RO = bit("VIRTIO_BLK_F_RO", FEATURES)
 NET_MRG_RXBUF = 1 << 15  # every net back-end offers it
 
@@ -109,6 +125,86 @@ def notes(features: int) -> Iterator[str]:
         yield "the disk is read-only (VIRTIO_BLK_F_RO)"
 
 
+def capacity(row: Row, _seen: History) -> Iterator[str]:
+    """A disk without a sector."""
+    if space_of(row).get("capacity") == 0:
+        yield "the disk has no sectors"
+
+
+def block_size(row: Row, _seen: History) -> Iterator[str]:
+    """Blocks that nobody can use."""
+    size = space_of(row).get("blk_size")
+    offered = (row.context.offered or 0) & BLK_SIZE
+    if offered and isinstance(size, int) and (size < SECTOR or size & (size - 1)):
+        yield f"blocks of {size} bytes"
+
+
+def segments(row: Row, seen: History) -> Iterator[str]:
+    """Requests that are longer than the ring."""
+    most = seen.config.get("seg_max")
+    ring = row.state.rings.by_index.get(-1 if row.ring is None else row.ring)
+    if not (row.context.has_feature(SEG_MAX) and isinstance(most, int) and ring and ring.size):
+        return
+    if most + BESIDES > ring.size:
+        yield f"seg_max {most} and two descriptors more do not fit into a ring of {ring.size}"
+
+
+def read_only_write(row: Row, _seen: History) -> Iterator[str]:
+    """The guest may write one byte of all."""
+    if number(row, "flags") == 0 and (number(row, "offset"), number(row, "size")) != WRITABLE:
+        yield f"{number(row, 'size')} bytes at {number(row, 'offset')}: only writeback, byte 32, is writable"
+
+
+CHECKS = (
+    Check(
+        Rule(
+            "device.blk-no-capacity",
+            Severity.WARNING,
+            "virtio, Block Device",
+            "The guest sees a disk of no size.",
+            "Look at the file or device that the back-end was given.",
+        ),
+        answers(request="Config", reply="Config"),
+        capacity,
+        anytime=True,
+    ),
+    Check(
+        Rule(
+            "device.blk-block-size",
+            Severity.WARNING,
+            "virtio, Block Device",
+            "Guests refuse the disk, or do not find its partitions.",
+            "The block size is a power of two, of 512 or more.",
+        ),
+        answers(request="Config", reply="Config"),
+        block_size,
+    ),
+    Check(
+        Rule(
+            "device.blk-segments",
+            Severity.INFO,
+            "virtio, Block Device",
+            "A request of so many segments needs an indirect table; a guest without those waits for ever.",
+            "Make the ring longer (QEMU: queue-size=256), or seg_max smaller.",
+        ),
+        asks(effect=RingEffect.KICK),
+        segments,
+        once=Once.SESSION,
+    ),
+    Check(
+        Rule(
+            "device.blk-read-only",
+            Severity.WARNING,
+            "VHOST_USER_SET_CONFIG",
+            "A back-end must refuse it: nothing else of a disk's configuration is the guest's to write.",
+            "Look at the driver; for a migration the front-end sets the flags to 1.",
+        ),
+        asks(request="Config", reply=()),
+        read_only_write,
+        anytime=True,
+    ),
+)
+
 DEVICE = Device(
     "blk",
     number=2,
@@ -116,6 +212,7 @@ DEVICE = Device(
     config=BlkConfig,
     ring_name=ring_name,
     notes=notes,
+    checks=CHECKS,
     evidence=Evidence(
         # SPDK's vhost serves blk and scsi alike; its features tell which.
         commands=(

@@ -6,15 +6,25 @@ Source: virtio, "Network Device".
 from collections.abc import Iterator
 
 from vutrace.plugin import (
+    Check,
     Device,
     Evidence,
+    History,
     Layer,
+    Once,
+    Purpose,
+    RingEffect,
+    Row,
+    Rule,
+    Severity,
+    asks,
     bit,
     enum,
     flags,
     le16,
     le32,
     mac,
+    number,
     u8,
     unit,
 )
@@ -60,6 +70,11 @@ FEATURES = {
     63: "VIRTIO_NET_F_SPEED_DUPLEX",
 }
 MRG_RXBUF = bit("VIRTIO_NET_F_MRG_RXBUF", FEATURES)
+MTU = bit("VIRTIO_NET_F_MTU", FEATURES)
+MQ = bit("VIRTIO_NET_F_MQ", FEATURES)
+RSS = bit("VIRTIO_NET_F_RSS", FEATURES)
+CTRL_VQ = bit("VIRTIO_NET_F_CTRL_VQ", FEATURES)
+VERSION_1, RING_PACKED = 1 << 32, 1 << 34
 
 HASH_TYPES = flags(
     dict(enumerate(["IPv4", "TCPv4", "UDPv4", "IPv6", "TCPv6", "UDPv6", "IP_EX", "TCP_EX", "UDP_EX"]))
@@ -80,7 +95,7 @@ TUNNEL_TYPES = flags(dict(enumerate(TUNNEL_NAMES)))
 # What decides the length of the header before every packet, the strongest first.
 HEADER_LENGTHS = [
     (bit("VIRTIO_NET_F_HASH_REPORT", FEATURES), 20, "VIRTIO_NET_F_HASH_REPORT"),
-    (1 << 32, 12, "VIRTIO_F_VERSION_1"),
+    (VERSION_1, 12, "VIRTIO_F_VERSION_1"),
     (MRG_RXBUF, 12, "VIRTIO_NET_F_MRG_RXBUF"),
     (0, 10, "neither VIRTIO_F_VERSION_1 nor VIRTIO_NET_F_MRG_RXBUF"),
 ]
@@ -115,6 +130,110 @@ def notes(features: int) -> Iterator[str]:
     yield f"virtio-net header: {length} bytes ({why})"
 
 
+def mtu_unacknowledged(row: Row, _seen: History) -> Iterator[str]:
+    """An MTU for a driver that did not ask."""
+    if not row.context.has_feature(MTU):
+        yield "VIRTIO_NET_F_MTU is not acknowledged"
+
+
+def beyond_pairs(row: Row, _seen: History) -> Iterator[str]:
+    """A second pair that the driver did not ask for."""
+    features, ring = row.context.features, row.ring or 0
+    if ring >= 2 and features is not None and not features & (MQ | RSS | CTRL_VQ):
+        yield f"ring {ring} is started; without VIRTIO_NET_F_MQ there is one pair"
+
+
+def short_header(row: Row, _seen: History) -> Iterator[str]:
+    """Ten bytes where most have twelve."""
+    taken, offered = number(row, "features"), row.context.offered or 0
+    if offered & (MRG_RXBUF | VERSION_1) and not taken & (MRG_RXBUF | VERSION_1):
+        yield "neither VIRTIO_F_VERSION_1 nor VIRTIO_NET_F_MRG_RXBUF: the header is 10 bytes"
+
+
+def packed_legacy(row: Row, _seen: History) -> Iterator[str]:
+    """A ring of virtio 1.1 for a driver of before 1.0."""
+    taken = number(row, "features")
+    if taken & RING_PACKED and not taken & VERSION_1:
+        yield "VIRTIO_F_RING_PACKED without VIRTIO_F_VERSION_1"
+
+
+def half_a_pair(row: Row, _seen: History) -> Iterator[str]:
+    """A ring is enabled while the other one of its pair is not set up."""
+    rings = row.state.rings
+    if row.ring is None or not number(row, "num") or row.ring not in rings.started:
+        return
+    other = rings.by_index.get(row.ring ^ 1)
+    if other is None or not other.configured:
+        yield f"ring {row.ring ^ 1} of the same pair is not set up yet"
+
+
+CHECKS = (
+    Check(
+        Rule(
+            "device.net-mtu",
+            Severity.WARNING,
+            "VHOST_USER_NET_SET_MTU",
+            "The message is for a driver that acknowledged VIRTIO_NET_F_MTU.",
+            "Send it after the driver's features, if they have the bit.",
+            deviates=("qemu: sends it before SET_FEATURES of the first pair (hw/net/vhost_net.c)",),
+        ),
+        asks(request="Mtu"),
+        mtu_unacknowledged,
+    ),
+    Check(
+        Rule(
+            "device.net-beyond-pairs",
+            Severity.WARNING,
+            "virtio, Network Device",
+            "The driver uses the first pair alone: what a back-end puts into another one is lost.",
+            "Compare the guest's number of queues with the front-end's (mq=on).",
+        ),
+        asks(effect=RingEffect.KICK),
+        beyond_pairs,
+        once=Once.SESSION,
+    ),
+    Check(
+        Rule(
+            "device.net-short-header",
+            Severity.INFO,
+            "virtio, Network Device",
+            "Packets have a header of 10 bytes, not 12; a back-end that takes 12 makes garbage of them.",
+            "If packets are broken: mrg_rxbuf=on in the front-end, or a newer driver.",
+        ),
+        asks(purpose=Purpose.FEATURES),
+        short_header,
+        once=Once.SESSION,
+    ),
+    Check(
+        Rule(
+            "device.net-packed-legacy",
+            Severity.WARNING,
+            "virtio, Packed Virtqueues",
+            "Packed rings are of virtio 1.1; back-ends take the header for that of a legacy driver.",
+            "Acknowledge VIRTIO_F_VERSION_1 with them (DPDK before 22eaf26135 got the header wrong).",
+        ),
+        asks(purpose=Purpose.FEATURES),
+        packed_legacy,
+        once=Once.SESSION,
+    ),
+    Check(
+        Rule(
+            "device.net-half-a-pair",
+            Severity.WARNING,
+            "VHOST_USER_SET_VRING_ENABLE",
+            "DPDK hands the device to its application with half of a queue pair: no tx queue.",
+            "Set both rings of a pair up before enabling one of them.",
+            deviates=(
+                "crosvm: starts and enables ring by ring (devices/src/virtio/vhost_user_frontend)",
+                "firecracker: starts and enables ring by ring (src/vmm/src/devices/virtio/vhost_user.rs)",
+            ),
+        ),
+        asks(effect=RingEffect.ENABLE),
+        half_a_pair,
+        once=Once.SESSION,
+    ),
+)
+
 DEVICE = Device(
     "net",
     number=1,
@@ -122,6 +241,7 @@ DEVICE = Device(
     config=NetConfig,
     ring_name=ring_name,
     notes=notes,
+    checks=CHECKS,
     control_ring="ctrl",
     pairs=True,
     evidence=Evidence(

@@ -10,7 +10,9 @@ DEVICE = Device("blk", number=2, features={9: "VIRTIO_BLK_F_FLUSH"}, config=Conf
 """
 
 from vutrace.dissection.device import Device, Evidence
+from vutrace.problems import Rule, Severity
 from vutrace.protocol.bits import bit, bit_names
+from vutrace.protocol.check import Breach, Check, Once, answers, asks
 from vutrace.protocol.effects import Fact, Learns, MemoryEffect, Purpose, RingEffect
 from vutrace.protocol.layers import (
     Array,
@@ -50,6 +52,10 @@ from vutrace.protocol.shows import (
 )
 from vutrace.protocol.spec import FdRule, MessageSpec, ReplyRule, table
 from vutrace.records import Channel
+from vutrace.rules.config import space_of
+from vutrace.rules.look import number
+from vutrace.rules.seen import History
+from vutrace.session.row import Row
 
 __all__ = [
     "BYTES",
@@ -64,22 +70,31 @@ __all__ = [
     "TEXT",
     "UUID",
     "Array",
+    "Breach",
     "Channel",
+    "Check",
     "Device",
     "Evidence",
     "Fact",
     "FdRule",
     "Fixed",
+    "History",
     "Layer",
     "Learns",
     "Listed",
     "MemoryEffect",
     "MessageSpec",
     "Nested",
+    "Once",
     "Purpose",
     "ReplyRule",
     "RingEffect",
+    "Row",
+    "Rule",
+    "Severity",
     "Tail",
+    "answers",
+    "asks",
     "bit",
     "bit_names",
     "enum",
@@ -90,8 +105,10 @@ __all__ = [
     "le32",
     "le64",
     "mac",
+    "number",
     "pad",
     "parts",
+    "space_of",
     "table",
     "u8",
     "u16",

@@ -10,8 +10,10 @@ from vutrace.dissection.compiler import compile_layer
 from vutrace.dissection.device import Device, Evidence
 from vutrace.dissection.layouts import layouts_of
 from vutrace.problems import Problem, Rule, Severity
+from vutrace.protocol.check import Check
 from vutrace.protocol.layers import Layer, has_secrets
 
+RULE = re.compile(r"[a-z]+\.[a-z0-9]+(-[a-z0-9]+)*")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 Types = Mapping[str, type | tuple[type, ...]]
 
@@ -24,6 +26,7 @@ DEVICE: Types = {
     "evidence": Evidence,
     "control_ring": str,
     "pairs": bool,
+    "checks": tuple,
 }
 EVIDENCE: Types = {
     "commands": tuple,
@@ -43,6 +46,7 @@ def checked(loaded: object) -> Device:
     check_names(loaded)
     if not callable(loaded.ring_name) or not callable(loaded.notes):
         raise TypeError("ring_name and notes are to be functions")
+    check_rules(loaded)
     for pattern in loaded.evidence.commands:
         re.compile(pattern)
     if any(has_secrets(layer) for layer in config_layers(loaded)):
@@ -65,6 +69,15 @@ def check_names(device: Device) -> None:
     for bit, name in device.features.items():
         if not isinstance(bit, int) or not isinstance(name, str) or not name.isprintable() or bit < 0:
             raise TypeError(f"features has {bit!r}: {name!r}, and not the name of a bit")
+
+
+def check_rules(device: Device) -> None:
+    """Each of its checks is one, of a rule whose name fits."""
+    for check in device.checks:
+        if not isinstance(check, Check) or not isinstance(check.rule, Rule):
+            raise TypeError(f"checks has {check!r}, which is no Check")
+        if not RULE.fullmatch(check.rule.name):
+            raise ValueError(f"the rule's name {check.rule.name!r} is not like device.what-is-wrong")
 
 
 def config_layers(device: Device) -> list[type[Layer]]:

@@ -7,13 +7,16 @@ Field".
 from collections.abc import Iterator
 from itertools import pairwise
 
+from vutrace.dissection.compiler import compile_layer
+from vutrace.dissection.decoder import Fields
 from vutrace.problems import Rule, Severity
 from vutrace.protocol.bits import DEVICE_STATUS, bit, bit_names
 from vutrace.protocol.check import Breach, Check, Once, answers, asks
 from vutrace.protocol.effects import Fact, RingEffect
+from vutrace.protocol.layers import variant
 from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel
-from vutrace.rules.look import has, number
+from vutrace.rules.look import has, message_of, number
 from vutrace.rules.seen import History
 from vutrace.session.row import Row
 
@@ -25,6 +28,16 @@ GETS_CONFIG = answers(request="Config", reply="Config")
 # What comes before what; FAILED and DEVICE_NEEDS_RESET may come at any time.
 ORDER = tuple(bit(name, DEVICE_STATUS) for name in ("ACKNOWLEDGE", "DRIVER", "FEATURES_OK", "DRIVER_OK"))
 CLEARABLE = bit("SUSPEND", DEVICE_STATUS)
+
+
+def space_of(row: Row) -> Fields:
+    """The fields of the device's configuration space, where the message tells it from its begin."""
+    message, device = message_of(row), row.context.device
+    data = message.fields.get("data")
+    if device.config is None or number(row, "offset") or not isinstance(data, bytes):
+        return {}
+    layer = variant(device.config, data)
+    return compile_layer(layer, message.frame.big_endian)(data[: number(row, "size")])[0]
 
 
 def sets_status(spec: MessageSpec, channel: Channel, reply: bool) -> bool:

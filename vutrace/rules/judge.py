@@ -113,8 +113,11 @@ class Judge:
         return self._ended(session)
 
     def _ended(self, session: Judged) -> list[Problem]:
-        seen = session.seen
-        return list(broken(session.row, seen, self.at_end)) if seen.whole else []
+        seen, row, device = session.seen, session.row, session.row.context.device
+        if not seen.whole:
+            return []
+        theirs = tuple(check for check in device.checks if check.when is None)
+        return [*broken(row, seen, self.at_end), *broken_theirs(row, seen, theirs, device)]
 
     def _message(self, row: Row, message: Message, seen: History) -> list[Problem]:
         device = row.context.device

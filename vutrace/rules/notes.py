@@ -1,12 +1,14 @@
 """What a row adds to what the rules know of its session; asked after the rules were."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vutrace.protocol.check import When, answers, asks
 from vutrace.protocol.effects import MemoryEffect, RingEffect
 from vutrace.records import Channel
 from vutrace.rules.channel import MAPS, SHMEM_TOLD, UNMAPS, piece_of, sizes
+from vutrace.rules.config import GETS_CONFIG, space_of
 from vutrace.rules.device import ADDS, CLOSES, MADE, REMOVES
 from vutrace.rules.inflight import HANDS_BACK, told
 from vutrace.rules.look import has, message_of, number, starts
@@ -156,6 +158,12 @@ def translated(row: Row, seen: History) -> None:
         seen.translated.append(span(number(row, "iova"), number(row, "size")))
 
 
+def config_told(row: Row, seen: History) -> None:
+    """What the configuration space holds; a plug-in's layer may raise anything."""
+    with suppress(Exception):
+        seen.config = space_of(row) or seen.config
+
+
 def gpu_acknowledged(row: Row, seen: History) -> None:
     """What the GPU channel may carry."""
     seen.gpu_features = number(row, "protocol_features")
@@ -186,5 +194,6 @@ NOTES = (
     Note(MADE, crypto_made),
     Note(CLOSES, crypto_closed),
     Note(asks(request="Iotlb"), translated),
+    Note(GETS_CONFIG, config_told),
     Note(asks(Channel.GPU, request="GpuProtocolFeatures"), gpu_acknowledged),
 )

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from vutrace.dissection.decoder import Fields
+
 KEPT = 4096  # a hostile peer makes nothing grow beyond
 
 
@@ -43,6 +45,7 @@ class History:
     nothing was set up, `stale_row` of one after which no new in-flight buffer came. `shmem_sizes` is what
     GET_SHMEM_CONFIG told, `pieces` what is mapped in there, `objects` are shared objects by UUID,
     `crypto_sessions` those that are open, `translated` the I/O addresses that were ever translated.
+    `config` are the fields of configuration space as they were last told.
     """
 
     whole: bool = False
@@ -66,6 +69,7 @@ class History:
     crypto_sessions: set[int] = field(default_factory=set)
     translated: list[tuple[int, int]] = field(default_factory=list)
     gpu_features: int | None = None
+    config: Fields = field(default_factory=dict)
 
     def is_news(self, rule: str, ring: int | None) -> bool:
         """Whether the rule was not found broken yet for the ring; from now on it was."""
