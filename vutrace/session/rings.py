@@ -92,7 +92,9 @@ class RingChange(NamedTuple):
 
 
 Changes = tuple[RingChange, ...]
-Fields = dict[str, Any]  # of a ring, with new values: a new ring is made once for a message
+Fields = dict[str, Any]  # of a ring, with new values
+Value = Addresses | int | None  # what a message about a ring sets
+STAMPS = Ring._fields.index("first")  # before these stands what messages set up, behind it when they came
 
 
 class Rings:
@@ -125,14 +127,9 @@ class Rings:
             self.omitted += 1
             return ()
         ring = before or self._new(index, number)
-        ring = ring._replace(
-            name=name or ring.name,
-            changed=number,
-            changed_ns=time_ns,
-            changed_by=message.name,
-            **EFFECT[effect](ring, message) if effect else {},
-        )
-        return (self._put(before, ring),)
+        setup = changed_setup(ring[:STAMPS], name or ring.name, effect, value_in(message), message.name)
+        after = Ring._make((*setup, ring.first, number, time_ns, message.name))
+        return (self._put(before, after),)
 
     def end(self) -> Changes:
         """What the end of the session makes of the rings; how they stood stays known."""
@@ -194,14 +191,8 @@ def keep(indexes: set[int], index: int, belongs: bool) -> None:
 
 def move(ring: Ring, trigger: Trigger, name: str) -> Fields:
     """What `trigger`, a message called `name`, changes; each half that it decides has its rule."""
-    return {"state": TRANSITIONS[ring.state, trigger], **decided(trigger, name)}
-
-
-@lru_cache(256)
-def decided(trigger: Trigger, name: str) -> Fields:
-    """What a trigger decides, whatever the ring's state."""
     effect, rule = EFFECTS[trigger], rule_of(trigger, name)
-    fields: Fields = {}
+    fields: Fields = {"state": TRANSITIONS[ring.state, trigger]}
     if effect.started is not None:
         fields |= {"started_rule": rule, "set_up": effect.started}
         fields |= {"called": False, "switched": False} if effect.started else {"kick_sent": False}
@@ -234,60 +225,75 @@ def refused(before: Ring, after: Ring, message: Message) -> Ring:
     return kept
 
 
-def set_size(_ring: Ring, message: Message) -> Fields:
+def value_in(message: Message) -> Value:
+    """What a message about a ring sets: addresses (those that are missing are 0), or the number."""
+    if message.spec.effect is not RingEffect.ADDRESSES:
+        return message.number_in("num")
+    return Addresses._make([message.number_in(field) or 0 for field in Addresses._fields])
+
+
+@lru_cache(4096)  # rings go through the same again and again, each in every session
+def changed_setup(
+    setup: tuple[Any, ...], name: str, effect: RingEffect | None, value: Value, by: str
+) -> tuple[Any, ...]:
+    """A ring without its stamps, after a message called `by`; it is called `name`."""
+    ring = Ring(*setup)
+    changes = EFFECT[effect](ring, value, by) if effect else {}
+    return ring._replace(name=name, **changes)[:STAMPS]
+
+
+def set_size(_ring: Ring, value: Value, _by: str) -> Fields:
     """SET_VRING_NUM."""
-    return {"size": message.number_in("num"), "set_up": True}
+    return {"size": value, "set_up": True}
 
 
-def set_base(_ring: Ring, message: Message) -> Fields:
+def set_base(_ring: Ring, value: Value, _by: str) -> Fields:
     """SET_VRING_BASE."""
-    return {"base": message.number_in("num"), "set_up": True}
+    return {"base": value, "set_up": True}
 
 
-def set_endian(_ring: Ring, message: Message) -> Fields:
+def set_endian(_ring: Ring, value: Value, _by: str) -> Fields:
     """SET_VRING_ENDIAN."""
-    return {"big_endian": bool(message.number_in("num")), "set_up": True}
+    return {"big_endian": bool(value), "set_up": True}
 
 
-def set_addresses(_ring: Ring, message: Message) -> Fields:
-    """SET_VRING_ADDR; fields that are missing are 0."""
-    addresses = Addresses._make([message.number_in(field) or 0 for field in Addresses._fields])
-    return {"addresses": addresses, "set_up": True}
+def set_addresses(_ring: Ring, value: Value, _by: str) -> Fields:
+    """SET_VRING_ADDR."""
+    return {"addresses": value, "set_up": True}
 
 
-def kick(ring: Ring, message: Message) -> Fields:
+def kick(ring: Ring, _value: Value, by: str) -> Fields:
     """SET_VRING_KICK."""
-    return {**move(ring, Trigger.KICK, message.name), "kick_sent": True}
+    return {**move(ring, Trigger.KICK, by), "kick_sent": True}
 
 
-def call(ring: Ring, _message: Message) -> Fields:
+def call(ring: Ring, _value: Value, _by: str) -> Fields:
     """SET_VRING_CALL."""
     return {"called": True} if ring.state.started else {}
 
 
-def enable(ring: Ring, message: Message) -> Fields:
+def enable(ring: Ring, value: Value, by: str) -> Fields:
     """SET_VRING_ENABLE."""
-    on = bool(message.number_in("num"))
-    after = move(ring, Trigger.ENABLE if on else Trigger.DISABLE, message.name)
-    return {**after, "enable_sent": on, "switched": ring.switched or ring.state.started}
+    after = move(ring, Trigger.ENABLE if value else Trigger.DISABLE, by)
+    return {**after, "enable_sent": bool(value), "switched": ring.switched or ring.state.started}
 
 
-def notify(ring: Ring, message: Message) -> Fields:
+def notify(ring: Ring, _value: Value, by: str) -> Fields:
     """VRING_KICK: it starts a ring as the first kick event does, and says nothing to one that runs."""
-    return {} if ring.state.started else move(ring, Trigger.NOTIFY, message.name)
+    return {} if ring.state.started else move(ring, Trigger.NOTIFY, by)
 
 
-def stop(ring: Ring, message: Message) -> Fields:
+def stop(ring: Ring, _value: Value, by: str) -> Fields:
     """GET_VRING_BASE: a start needs a kick descriptor anew."""
-    return move(ring, Trigger.STOP, message.name)
+    return move(ring, Trigger.STOP, by)
 
 
-def same(_ring: Ring, _message: Message) -> Fields:
+def same(_ring: Ring, _value: Value, _by: str) -> Fields:
     """A message that only names the ring."""
     return {}
 
 
-EFFECT: Mapping[RingEffect, Callable[[Ring, Message], Fields]] = {
+EFFECT: Mapping[RingEffect, Callable[[Ring, Value, str], Fields]] = {
     RingEffect.SIZE: set_size,
     RingEffect.BASE: set_base,
     RingEffect.ADDRESSES: set_addresses,
