@@ -61,6 +61,7 @@ FRONTEND = """
 42 SET_DEVICE_STATE_FD    8         always 8      1    nofd   DEVICE_STATE - -
 43 CHECK_DEVICE_STATE     0         always 8      -    -      DEVICE_STATE - -
 44 GET_SHMEM_CONFIG       0,8       always 2056,8 -    -      SHMEM - -
+45 GET_VRING_BASE_SKIP_DRAIN 8      always 8      -    -      GET_VRING_BASE_SKIP_DRAIN R -
 """
 
 BACKEND = """

@@ -229,3 +229,14 @@ def test_more_rings_than_are_drawn_end_the_merging() -> None:
             script.ring("SET_VRING_NUM", number, 256)
     (session,) = sessions_of(script)
     assert len(session.rings) == 1024
+
+
+def test_a_stop_that_skips_draining_stops_the_ring_and_tells_its_base() -> None:
+    script = Script()
+    script.steps(0, "num base addr kick call on")
+    script.ask("GET_VRING_BASE_SKIP_DRAIN", struct.pack("<II", 0, 0), struct.pack("<II", 0, 77))
+    last = rows(script)[-1]
+    ring = last.state.rings.by_index[0]
+    assert (ring.state, ring.base, last.problems) == (RingState.ENABLED, 77, ())
+    assert ring.started_rule == "stopped by GET_VRING_BASE_SKIP_DRAIN"
+    assert last.phase is Phase.STOP

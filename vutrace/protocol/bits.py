@@ -33,6 +33,7 @@ PROTOCOL_FEATURES: Bits = {
     20: "GET_VRING_BASE_INFLIGHT",
     21: "GPA_ADDRESSES",
     22: "SHMEM",
+    23: "GET_VRING_BASE_SKIP_DRAIN",
 }
 
 PROTOCOL_FEATURE_ALIASES: Mapping[int, tuple[str, ...]] = {

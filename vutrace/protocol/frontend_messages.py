@@ -483,4 +483,18 @@ FRONTEND_MESSAGES: Table = table(
         note="with 8 bytes it is yc-libvhost-server's GET_VRING_BASE_SKIP_DRAIN",
         purpose=Purpose.GREET,
     ),
+    MessageSpec(
+        45,
+        "GET_VRING_BASE_SKIP_DRAIN",
+        ("VringState",),
+        ("VringBase",),
+        ALWAYS,
+        gate="GET_VRING_BASE_SKIP_DRAIN",
+        ring=True,
+        since="11.2",
+        note="as GET_VRING_BASE, without waiting for requests in flight",
+        purpose=Purpose.HALT,
+        effect=RingEffect.STOP,
+        own={"num": "an index"},
+    ),
 )

@@ -58,6 +58,7 @@ OPENS = {
     "NEED_REPLY": "an answer that the message would not have: a u64, 0 is success; only with REPLY_ACK",
     "BACKEND_SEND_FD": "descriptors on the back-end channel",
     "XEN_MMAP": "memory regions of 40 bytes, with Xen's flags",
+    "GET_VRING_BASE_SKIP_DRAIN": "a stop that does not wait for requests in flight",
     "GET_VRING_BASE_INFLIGHT": "GET_VRING_BASE may suspend requests instead of draining them",
     "GPA_ADDRESSES": "ring, region and IOTLB addresses are guest physical",
     "VHOST_USER_F_PROTOCOL_FEATURES": "protocol features; rings must be enabled with SET_VRING_ENABLE",
