@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vutrace.capture import read
-from vutrace.proxy.relay import Options, Relay, Show
+from vutrace.proxy.relay import LiveView, Options, Relay
 from vutrace.records import Connection, Event, EventKind, Frame
 from vutrace.sockets.endpoints import How, parse_endpoint
 
@@ -93,7 +93,7 @@ class Lab:
             (parse_endpoint(self._placed(front), How.LISTEN), parse_endpoint(self._placed(back), How.CONNECT))
             for front, back in pairs
         ]
-        settings = {"write": str(self.capture), "show": Show.NOTHING, **options}
+        settings = {"write": str(self.capture), "show": LiveView.NOTHING, **options}
         self.relay = Relay(Options(endpoints, **settings))  # type: ignore[arg-type]
         self.status: int | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vutrace.framing import MAX_FDS, Framer, Message
+from vutrace.framing import MAX_FDS, FramedMessage, Framer
 from vutrace.protocol.wire import HEADER_SIZE
 from vutrace.records import Channel, FrameFlag
 
@@ -30,7 +30,7 @@ class Reader:
         self.bytes = b""
         self.fds: list[int] = []
         self.where: dict[int, int] = {}
-        self.messages: list[Message[int]] = []
+        self.messages: list[FramedMessage[int]] = []
 
     def take(self, parts: list) -> None:  # type: ignore[type-arg]
         for part in parts:

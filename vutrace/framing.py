@@ -22,7 +22,7 @@ Fd = TypeVar("Fd")
 
 
 @dataclass(frozen=True, slots=True)
-class Message(Generic[Fd]):
+class FramedMessage(Generic[Fd]):
     """One message as it came; `data` is its head up to the bound, `wire_size` its bytes in full."""
 
     data: bytes
@@ -32,12 +32,12 @@ class Message(Generic[Fd]):
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[Fd]):
+class ForwardPart(Generic[Fd]):
     """What to forward now in one piece, its descriptors with it, and the message that it completes."""
 
     data: bytes
     fds: tuple[Fd, ...]
-    message: Message[Fd] | None
+    message: FramedMessage[Fd] | None
 
 
 class Framer(Generic[Fd]):
@@ -89,10 +89,10 @@ class Framer(Generic[Fd]):
             return HEADER_SIZE - self._seen
         return min(self._size - self._seen, CHUNK)
 
-    def feed(self, data: bytes, fds: Iterable[Fd] = (), fds_lost: bool = False) -> list[Part[Fd]]:
+    def feed(self, data: bytes, fds: Iterable[Fd] = (), fds_lost: bool = False) -> list[ForwardPart[Fd]]:
         """Take what was read; the parts to forward, in order."""
         came = tuple(fds)
-        parts: list[Part[Fd]] = []
+        parts: list[ForwardPart[Fd]] = []
         if len(self._fds) + len(came) > MAX_FDS:  # more than one sendmsg can carry
             parts += self.release()
         if fds_lost:
@@ -104,7 +104,7 @@ class Framer(Generic[Fd]):
         parts += self._advance(data, came)
         return parts
 
-    def _advance(self, data: bytes, came: tuple[Fd, ...]) -> list[Part[Fd]]:
+    def _advance(self, data: bytes, came: tuple[Fd, ...]) -> list[ForwardPart[Fd]]:
         held = self._head, tuple(self._fds)
         streamed = self._streams
         if self._size < 0 and self._seen >= HEADER_SIZE and not self.lost:
@@ -119,7 +119,7 @@ class Framer(Generic[Fd]):
             return []
         if message:
             self._begin()
-        return [Part(data, came, message) if streamed else Part(*held, message)]
+        return [ForwardPart(data, came, message) if streamed else ForwardPart(*held, message)]
 
     def _read_header(self) -> None:
         _, flags, size = HEADER.unpack_from(self._head)
@@ -127,25 +127,25 @@ class Framer(Generic[Fd]):
         self._size = HEADER_SIZE + size
         self._streams = self._streams or self._size > self._bound
 
-    def _message(self, flags: FrameFlag) -> Message[Fd]:
+    def _message(self, flags: FrameFlag) -> FramedMessage[Fd]:
         cut = FrameFlag.CUT if self._seen > len(self._head) else FrameFlag.NONE
-        return Message(self._head, tuple(self._fds), self._flags | flags | cut, self._seen)
+        return FramedMessage(self._head, tuple(self._fds), self._flags | flags | cut, self._seen)
 
-    def release(self) -> list[Part[Fd]]:
+    def release(self) -> list[ForwardPart[Fd]]:
         """Hold nothing back any longer: the incomplete message is forwarded as far as it is here."""
         if not self.holds:
             return []
         self._streams = True
-        return [Part(self._head, tuple(self._fds), None)]
+        return [ForwardPart(self._head, tuple(self._fds), None)]
 
-    def finish(self) -> list[Part[Fd]]:
+    def finish(self) -> list[ForwardPart[Fd]]:
         """The sender closed: the rest to forward, with the message that it broke off."""
         if not self._seen:
             return []
         held = (b"", ()) if self._streams else (self._head, tuple(self._fds))
         message = self._message(FrameFlag.PARTIAL)
         self._begin()
-        return [Part(*held, message)]
+        return [ForwardPart(*held, message)]
 
 
 def doubts(wire: Wire, flags: int, size: int, bound: int) -> str:

@@ -26,7 +26,7 @@ EXPORT_TAGS = struct.pack(">HH12sHH", EXPORT_NAME_TAG, 12, EXPORT_NAME, 0, 0)
 # Ours are below Wireshark's 256 KiB a packet; others may put larger blocks of names or secrets in.
 MAX_BLOCK = 16 * 1024 * 1024
 
-_OTHER_FORMATS = {
+OTHER_FORMATS = {
     b"\xa1\xb2\xc3\xd4": "a pcap file; vutrace reads pcapng",
     b"\xd4\xc3\xb2\xa1": "a pcap file; vutrace reads pcapng",
     b"\xa1\xb2\x3c\x4d": "a pcap file; vutrace reads pcapng",
@@ -35,12 +35,12 @@ _OTHER_FORMATS = {
     b"\x28\xb5\x2f\xfd": "compressed: unzstd it first",
 }
 
-_SECTION_MAGIC = b"\n\r\r\n"
-_BYTE_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
-_SMALLEST = 12
+SECTION_MAGIC = b"\n\r\r\n"
+BYTE_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
+SMALLEST = 12
 
 Block = tuple[int, bytes, int, int]
-_Unpack = Callable[[bytes, int], tuple[int, int]]
+Unpack = Callable[[bytes, int], tuple[int, int]]
 
 
 def encode_block(kind: int, body: bytes) -> bytes:
@@ -81,8 +81,8 @@ class BlockStream:
         self.order = ""
         self.base = 0
         self.left = 0
-        self._unpack_head: _Unpack = struct.Struct("<II").unpack_from
-        self._used, self._needed = 0, _SMALLEST
+        self._unpack_head: Unpack = struct.Struct("<II").unpack_from
+        self._used, self._needed = 0, SMALLEST
 
     def __iter__(self) -> Iterator[Iterator[Block]]:
         pending = bytearray()
@@ -100,13 +100,13 @@ class BlockStream:
     def _split(self, data: bytes) -> Iterator[Block]:
         """The whole blocks in `data`; notes where they end, and how many bytes the next one needs."""
         start, available, unpack = 0, len(data), self._unpack_head
-        self._needed = _SMALLEST
-        while available - start >= _SMALLEST:
+        self._needed = SMALLEST
+        while available - start >= SMALLEST:
             kind, size = unpack(data, start)
             if kind == SECTION_HEADER or not self.order:
                 unpack = self._begin_section(data, start)
                 kind, size = unpack(data, start)
-            if size & 3 or not _SMALLEST <= size <= MAX_BLOCK:
+            if size & 3 or not SMALLEST <= size <= MAX_BLOCK:
                 raise damaged(self.base + start, f"a block length of {size}")
             end = start + size
             if end > available:
@@ -118,19 +118,19 @@ class BlockStream:
             start = end
         self._used = start
 
-    def _begin_section(self, data: bytes, start: int) -> _Unpack:
-        if data[start : start + 4] != _SECTION_MAGIC:
-            raise _not_pcapng(data)
-        if data[start + 8 : start + 12] not in _BYTE_ORDERS:
+    def _begin_section(self, data: bytes, start: int) -> Unpack:
+        if data[start : start + 4] != SECTION_MAGIC:
+            raise not_pcapng(data)
+        if data[start + 8 : start + 12] not in BYTE_ORDERS:
             raise damaged(self.base + start, "a section without byte order")
-        self.order = _BYTE_ORDERS[data[start + 8 : start + 12]]
+        self.order = BYTE_ORDERS[data[start + 8 : start + 12]]
         self._unpack_head = struct.Struct(self.order + "II").unpack_from
         return self._unpack_head
 
     def _finish(self, rest: bytes) -> None:
         self.left = len(rest)
-        if not self.order and not _SECTION_MAGIC.startswith(rest[:4]):
-            raise _not_pcapng(rest)
+        if not self.order and not SECTION_MAGIC.startswith(rest[:4]):
+            raise not_pcapng(rest)
 
 
 def damaged(position: int, what: str) -> CaptureError:
@@ -138,8 +138,8 @@ def damaged(position: int, what: str) -> CaptureError:
     return CaptureError(f"damaged at byte {position}: {what}; what stands before it can be used")
 
 
-def _not_pcapng(data: bytes) -> CaptureError:
-    for magic, what in _OTHER_FORMATS.items():
+def not_pcapng(data: bytes) -> CaptureError:
+    for magic, what in OTHER_FORMATS.items():
         if data.startswith(magic):
             return CaptureError(f"not a vutrace capture but {what}")
     return CaptureError("not a vutrace capture: it does not begin as a pcapng file does (at byte 0)")

@@ -59,7 +59,7 @@ def growing_chunks(path: str | os.PathLike[str], done: Done | None = None) -> It
     """The bytes of a growing file as they come; ends once `done` and everything was read."""
     signal = done or threading.Event()
     finished = False
-    with _open(path) as file:
+    with open_file(path) as file:
         while True:
             while chunk := file.read(CHUNK):
                 yield chunk
@@ -71,7 +71,7 @@ def growing_chunks(path: str | os.PathLike[str], done: Done | None = None) -> It
             finished = signal.wait(POLL_SECONDS)
 
 
-def _open(path: str | os.PathLike[str]) -> BinaryIO:
+def open_file(path: str | os.PathLike[str]) -> BinaryIO:
     try:
         return open(path, "rb", buffering=0)
     except OSError as error:

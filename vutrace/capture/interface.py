@@ -8,31 +8,31 @@ from vutrace.capture.blocks import WIRESHARK_UPPER_PDU, walk_options
 from vutrace.capture.errors import MalformedError
 from vutrace.records import Connection, connection_letter
 
-_IF_NAME, _IF_TSRESOL, _IF_TSOFFSET = 2, 9, 14
-_ARROW = "⇄"
+IF_NAME, IF_TSRESOL, IF_TSOFFSET = 2, 9, 14
+ARROW = "⇄"
 # Escaped, so that a name has exactly one arrow whatever the endpoints are called.
-_ESCAPES = (("%", "%25"), (_ARROW, "%E2%87%84"))
-_NAME = re.compile(rf"([A-Z]{{1,6}}) ([^{_ARROW}]*) {_ARROW} ([^{_ARROW}]*)", re.DOTALL)
+ESCAPES = (("%", "%25"), (ARROW, "%E2%87%84"))
+NAME = re.compile(rf"([A-Z]{{1,6}}) ([^{ARROW}]*) {ARROW} ([^{ARROW}]*)", re.DOTALL)
 # Two socket paths, each byte escaped, are shorter; bounds what a hostile file's names can fill.
-_LONGEST_NAME = 4096
-_MICROSECONDS = 6
-_LAST_TIME = 1 << 64
+LONGEST_NAME = 4096
+MICROSECONDS = 6
+LAST_TIME = 1 << 64
 
 
 def encode_name(connection: Connection) -> bytes:
     """The `if_name` of a connection."""
-    frontend, backend = _escape(connection.frontend), _escape(connection.backend)
-    name = f"{connection_letter(connection.number)} {frontend} {_ARROW} {backend}"
+    frontend, backend = escape(connection.frontend), escape(connection.backend)
+    name = f"{connection_letter(connection.number)} {frontend} {ARROW} {backend}"
     return name.encode("utf-8", "surrogateescape")
 
 
 def decode_name(name: bytes) -> Connection | None:
     """The connection that an `if_name` tells; None where it is not one of ours."""
-    match = _NAME.fullmatch(name[:_LONGEST_NAME].decode("utf-8", "surrogateescape"))
+    match = NAME.fullmatch(name[:LONGEST_NAME].decode("utf-8", "surrogateescape"))
     if match is None:
         return None
     letters, frontend, backend = match.groups()
-    return Connection(_letter_number(letters), _unescape(frontend), _unescape(backend))
+    return Connection(letter_number(letters), unescape(frontend), unescape(backend))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Interface:
         """Nanoseconds since the epoch; MalformedError beyond 64 bits."""
         multiple, divisor = self.tick_ns
         time = ticks * multiple // divisor + self.offset_ns
-        if not 0 <= time < _LAST_TIME:
+        if not 0 <= time < LAST_TIME:
             raise MalformedError("a time outside of 1970..2554")
         return time
 
@@ -62,41 +62,41 @@ def decode_interface(data: bytes, start: int, end: int, order: str) -> Interface
     if end - start < 8:
         raise MalformedError("an interface description of less than 8 bytes")
     options = dict(walk_options(data, start + 8, end, order))
-    resolution = options.get(_IF_TSRESOL, bytes([_MICROSECONDS]))
-    offset = options.get(_IF_TSOFFSET, bytes(8))
+    resolution = options.get(IF_TSRESOL, bytes([MICROSECONDS]))
+    offset = options.get(IF_TSOFFSET, bytes(8))
     if len(resolution) != 1 or len(offset) != 8:
         raise MalformedError("an interface with a time option of the wrong size")
-    tick_ns, seconds = _tick(resolution[0]), struct.unpack(order + "q", offset)[0]
+    tick_ns, seconds = tick(resolution[0]), struct.unpack(order + "q", offset)[0]
     return Interface(
         ours=struct.unpack_from(order + "H", data, start)[0] == WIRESHARK_UPPER_PDU,
         plain=tick_ns == (1, 1) and not seconds,
-        connection=decode_name(options.get(_IF_NAME, b"")),
+        connection=decode_name(options.get(IF_NAME, b"")),
         tick_ns=tick_ns,
         offset_ns=seconds * 1_000_000_000,
     )
 
 
-def _tick(resolution: int) -> tuple[int, int]:
+def tick(resolution: int) -> tuple[int, int]:
     """if_tsresol: a negative power of 10, or of 2 with the highest bit set."""
     second = 1_000_000_000
     ticks: int = 2 ** (resolution & 0x7F) if resolution & 0x80 else 10**resolution
     return (1, 1) if ticks == second else (second, ticks)
 
 
-def _letter_number(letters: str) -> int:
+def letter_number(letters: str) -> int:
     number = 0
     for letter in letters:
         number = number * 26 + ord(letter) - ord("A") + 1
     return number - 1
 
 
-def _escape(endpoint: str) -> str:
-    for plain, escaped in _ESCAPES:
+def escape(endpoint: str) -> str:
+    for plain, escaped in ESCAPES:
         endpoint = endpoint.replace(plain, escaped)
     return endpoint
 
 
-def _unescape(endpoint: str) -> str:
-    for plain, escaped in reversed(_ESCAPES):
+def unescape(endpoint: str) -> str:
+    for plain, escaped in reversed(ESCAPES):
         endpoint = endpoint.replace(escaped, plain)
     return endpoint

@@ -35,27 +35,27 @@ TLV_FD, TLV_TEXT, TLV_ATTRIBUTE = 1, 2, 3
 TEXT_LIMIT = 16 * 1024
 EVENT_LIMIT = 192 * 1024
 
-_START = MAGIC + bytes([VERSION])
-_KEY_LENGTH = struct.Struct("<H")
-_CHANNELS = {code: channel for channel, code in CHANNEL_CODES.items()}
-_SENDERS = {code: side for side, code in SIDE_CODES.items() if side is not None}
-_EVENTS = {code: kind for kind, code in EVENT_CODES.items()}
+START = MAGIC + bytes([VERSION])
+KEY_LENGTH = struct.Struct("<H")
+CHANNELS = {code: channel for channel, code in CHANNEL_CODES.items()}
+SENDERS = {code: side for side, code in SIDE_CODES.items() if side is not None}
+EVENTS = {code: kind for kind, code in EVENT_CODES.items()}
 
 
-class _Flags(dict[int, FrameFlag]):
+class Flags(dict[int, FrameFlag]):
     """The known combinations at once (making a FrameFlag is slow), any other when it comes."""
 
     def __missing__(self, bits: int) -> FrameFlag:
         return FrameFlag(bits)
 
 
-_new_frame = quick(Frame)
-_FLAGS = _Flags((bits, FrameFlag(bits)) for bits in range(16))
+new_frame = quick(Frame)
+FLAGS = Flags((bits, FrameFlag(bits)) for bits in range(16))
 
 
 def encode(record: Record) -> bytes:
     """The pseudo-header of `record`: a multiple of 4 bytes, to be followed by a frame's `data`."""
-    return _encode_event(record) if isinstance(record, Event) else encode_frame(record)
+    return encode_event(record) if isinstance(record, Event) else encode_frame(record)
 
 
 def encode_frame(frame: Frame) -> bytes:
@@ -63,7 +63,7 @@ def encode_frame(frame: Frame) -> bytes:
     fds = frame.fds
     tlvs = b"".join([encode_tlv(TLV_FD, encode_fd(info)) for info in fds]) if fds else b""
     fixed = FIXED.pack(
-        _START,
+        START,
         MESSAGE,
         CHANNEL_CODES[frame.channel],
         SIDE_CODES[frame.sender],
@@ -79,24 +79,24 @@ def encode_frame(frame: Frame) -> bytes:
     return fixed + tlvs
 
 
-def _encode_event(event: Event) -> bytes:
-    tlvs = b"".join(_within(EVENT_LIMIT, _event_tlvs(event)))
+def encode_event(event: Event) -> bytes:
+    tlvs = b"".join(within(EVENT_LIMIT, event_tlvs(event)))
     channel, sender = CHANNEL_CODES[event.channel], SIDE_CODES[event.sender]
     length, kind = FIXED.size + len(tlvs), EVENT_CODES[event.kind]
     fixed = FIXED.pack(
-        _START, EVENT, channel, sender, length, event.connection, event.session, 0, 0, kind, 0, 0
+        START, EVENT, channel, sender, length, event.connection, event.session, 0, 0, kind, 0, 0
     )
     return fixed + tlvs
 
 
-def _event_tlvs(event: Event) -> Iterator[bytes]:
+def event_tlvs(event: Event) -> Iterator[bytes]:
     yield encode_tlv(TLV_TEXT, encode_text(event.text, TEXT_LIMIT))
     for name, text in event.attributes.items():
         key = encode_text(name, TEXT_LIMIT)
-        yield encode_tlv(TLV_ATTRIBUTE, _KEY_LENGTH.pack(len(key)) + key + encode_text(text, TEXT_LIMIT))
+        yield encode_tlv(TLV_ATTRIBUTE, KEY_LENGTH.pack(len(key)) + key + encode_text(text, TEXT_LIMIT))
 
 
-def _within(limit: int, parts: Iterator[bytes]) -> Iterator[bytes]:
+def within(limit: int, parts: Iterator[bytes]) -> Iterator[bytes]:
     for part in parts:
         limit -= len(part)
         if limit < 0:
@@ -113,44 +113,44 @@ def decode(data: bytes, start: int, end: int, time_ns: int, numbers: Mapping[int
         raise MalformedError(f"a record of {end - start} bytes, its pseudo-header alone has {FIXED.size}")
     fixed = FIXED.unpack_from(data, start)
     magic, kind, channel, sender, length, connection, session, nfds, order, event, wire_size, flags = fixed
-    if magic != _START:
-        raise MalformedError(_not_ours(magic))
+    if magic != START:
+        raise MalformedError(not_ours(magic))
     if length < 36 or length > end - start:
         raise MalformedError(f"a pseudo-header of {length} bytes in a record of {end - start}")
-    if channel not in _CHANNELS:
+    if channel not in CHANNELS:
         raise MalformedError(f"unknown channel {channel}")
     body = start + length
     if kind == MESSAGE:
-        if sender not in _SENDERS:
+        if sender not in SENDERS:
             raise MalformedError(f"unknown sender {sender}")
-        return _new_frame(
+        return new_frame(
             time_ns,
             numbers[connection],
             session,
-            _CHANNELS[channel],
-            _SENDERS[sender],
+            CHANNELS[channel],
+            SENDERS[sender],
             data[body:end],
-            _decode_fds(data, start + 36, body, nfds) if nfds else (),
-            _FLAGS[flags],
+            decode_fds(data, start + 36, body, nfds) if nfds else (),
+            FLAGS[flags],
             wire_size,
             order == 1,
         )
     if kind == EVENT:
-        text, attributes = _decode_event(data, start + 36, body)
+        text, attributes = decode_event(data, start + 36, body)
         return Event(
             time_ns,
             numbers[connection],
             session,
-            _EVENTS.get(event, EventKind.NOTE),
+            EVENTS.get(event, EventKind.NOTE),
             text,
-            _CHANNELS[channel],
-            _SENDERS.get(sender),
+            CHANNELS[channel],
+            SENDERS.get(sender),
             attributes,
         )
     return None
 
 
-def _decode_fds(data: bytes, start: int, end: int, nfds: int) -> tuple[FdInfo, ...]:
+def decode_fds(data: bytes, start: int, end: int, nfds: int) -> tuple[FdInfo, ...]:
     tlvs = walk_tlvs(data, start, end)
     fds = tuple(decode_fd(data, first, last) for kind, first, last in tlvs if kind == TLV_FD)
     if len(fds) != nfds:
@@ -158,25 +158,25 @@ def _decode_fds(data: bytes, start: int, end: int, nfds: int) -> tuple[FdInfo, .
     return fds
 
 
-def _decode_event(data: bytes, start: int, end: int) -> tuple[str, dict[str, str]]:
+def decode_event(data: bytes, start: int, end: int) -> tuple[str, dict[str, str]]:
     text, attributes = "", {}
     for kind, first, last in walk_tlvs(data, start, end):
         if kind == TLV_TEXT:
             text = decode_text(data[first:last])
         elif kind == TLV_ATTRIBUTE:
-            name, value = _decode_attribute(data[first:last])
+            name, value = decode_attribute(data[first:last])
             attributes[name] = value
     return text, attributes
 
 
-def _decode_attribute(value: bytes) -> tuple[str, str]:
-    split = _KEY_LENGTH.size + _KEY_LENGTH.unpack_from(value)[0] if len(value) >= _KEY_LENGTH.size else 0
+def decode_attribute(value: bytes) -> tuple[str, str]:
+    split = KEY_LENGTH.size + KEY_LENGTH.unpack_from(value)[0] if len(value) >= KEY_LENGTH.size else 0
     if not 0 < split <= len(value):
         raise MalformedError("an attribute is shorter than its name")
-    return decode_text(value[_KEY_LENGTH.size : split]), decode_text(value[split:])
+    return decode_text(value[KEY_LENGTH.size : split]), decode_text(value[split:])
 
 
-def _not_ours(start: bytes) -> str:
+def not_ours(start: bytes) -> str:
     if start[:4] == MAGIC:
         return f"a pseudo-header of version {start[4]}, this vutrace reads {VERSION}: use a newer one"
     return "no vutrace pseudo-header where one belongs"

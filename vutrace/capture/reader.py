@@ -30,8 +30,8 @@ MAX_INTERFACES = 65536
 # A processor runs the same code on some records in a row a third faster than all code on each of them.
 AHEAD = 64
 
-_TAG = struct.Struct(">HH")
-_TAGS_SIZE = len(EXPORT_TAGS)
+TAG = struct.Struct(">HH")
+TAGS_SIZE = len(EXPORT_TAGS)
 
 Item = Connection | Record
 Source = str | os.PathLike[str] | BinaryIO
@@ -39,10 +39,10 @@ Source = str | os.PathLike[str] | BinaryIO
 
 def read(source: Source) -> "Reader":
     """The capture at a path, "-" for stdin, or in an open binary stream (which is not closed)."""
-    return Reader(_chunks(source))
+    return Reader(file_chunks(source))
 
 
-class _Numbers(dict[int, int]):
+class Numbers(dict[int, int]):
     """The connection numbers of one interface's pseudo-headers -> the reader's; new ones are allotted."""
 
     def __init__(self, allot: Callable[[int], int]) -> None:
@@ -65,7 +65,7 @@ class Reader:
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._stream = BlockStream(chunks)
-        self._interfaces: list[tuple[Interface, _Numbers]] = []
+        self._interfaces: list[tuple[Interface, Numbers]] = []
         self._packet = struct.Struct("<IIIII")
         self._taken: set[int] = set()
         self._next_free = 0
@@ -143,7 +143,7 @@ class Reader:
     def _take_interface(self, interface: Interface) -> None:
         if len(self._interfaces) >= MAX_INTERFACES:
             raise MalformedError(f"more than {MAX_INTERFACES} interfaces")
-        numbers = _Numbers(self._allot)
+        numbers = Numbers(self._allot)
         self._interfaces.append((interface, numbers))
         if interface.ours and interface.connection is not None:
             told = interface.connection
@@ -159,7 +159,7 @@ class Reader:
         if number >= len(self._interfaces):
             raise MalformedError(f"a packet of interface {number}, of {len(self._interfaces)}")
         interface, numbers = self._interfaces[number]
-        body = _after_tags(data, start, start + captured) if interface.ours else None
+        body = after_tags(data, start, start + captured) if interface.ours else None
         if body is None:
             self.skipped += 1
             return None
@@ -181,14 +181,14 @@ class Reader:
         return number
 
 
-def _after_tags(data: bytes, start: int, end: int) -> int | None:
+def after_tags(data: bytes, start: int, end: int) -> int | None:
     """Where the PDU of an exported packet starts; None when it is not for the dissector `vhost_user`."""
-    if data[start : start + _TAGS_SIZE] == EXPORT_TAGS:
-        return start + _TAGS_SIZE
+    if data[start : start + TAGS_SIZE] == EXPORT_TAGS:
+        return start + TAGS_SIZE
     ours = False
-    while end - start >= _TAG.size:
-        tag, length = _TAG.unpack_from(data, start)
-        start += _TAG.size
+    while end - start >= TAG.size:
+        tag, length = TAG.unpack_from(data, start)
+        start += TAG.size
         if tag == 0:
             return start if ours and start <= end else None
         value = data[start : min(start + length, end)]
@@ -197,19 +197,19 @@ def _after_tags(data: bytes, start: int, end: int) -> int | None:
     return None
 
 
-def _chunks(source: Source) -> Iterator[bytes]:
+def file_chunks(source: Source) -> Iterator[bytes]:
     try:
         if not isinstance(source, str | os.PathLike):
-            yield from _stream_chunks(source)
+            yield from stream_chunks(source)
         else:
             is_stdin = os.fspath(source) == "-"
             with open(0 if is_stdin else source, "rb", closefd=not is_stdin) as stream:
-                yield from _stream_chunks(stream)
+                yield from stream_chunks(stream)
     except OSError as error:
         raise CaptureError(f"{source}: {error.strerror or error}") from None
 
 
-def _stream_chunks(stream: BinaryIO) -> Iterator[bytes]:
+def stream_chunks(stream: BinaryIO) -> Iterator[bytes]:
     # read1: what a pipe holds now, not first a whole chunk of it.
     read_some = getattr(stream, "read1", stream.read)
     while chunk := read_some(CHUNK):

@@ -15,7 +15,7 @@ from collections.abc import Callable
 FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 MOVED = "it was moved or replaced; the recording goes on in the file, wherever it is now"
 REMOVED = "it was removed; it is put back at the end"
-_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
+NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 
 def open_target(path: str) -> int:
@@ -32,7 +32,7 @@ def open_target(path: str) -> int:
         raise
     os.set_blocking(fd, True)
     if stat.S_ISREG(os.fstat(fd).st_mode):
-        _own(fd, path)
+        own(fd, path)
     return fd
 
 
@@ -44,11 +44,11 @@ def is_regular(path: str) -> bool:
         return True  # it is yet to be made, or cannot be
 
 
-def _own(fd: int, path: str) -> None:
+def own(fd: int, path: str) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             os.close(fd)
             raise OSError(errno.EBUSY, "another vutrace writes to it", path) from None
     os.ftruncate(fd, 0)

@@ -9,21 +9,21 @@ from collections.abc import Iterator
 
 from vutrace.capture.errors import MalformedError
 
-_HEAD = struct.Struct("<II")
+HEAD = struct.Struct("<II")
 
 
 def encode_tlv(kind: int, value: bytes) -> bytes:
     """One TLV, padded."""
-    return _HEAD.pack(kind, len(value)) + value + bytes(-len(value) & 3)
+    return HEAD.pack(kind, len(value)) + value + bytes(-len(value) & 3)
 
 
 def walk_tlvs(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """(type, value start, value end) of every TLV in `data[start:end]`; MalformedError if one overruns."""
     while start < end:
-        if end - start < _HEAD.size:
+        if end - start < HEAD.size:
             raise MalformedError("the pseudo-header ends inside a TLV")
-        kind, length = _HEAD.unpack_from(data, start)
-        start += _HEAD.size
+        kind, length = HEAD.unpack_from(data, start)
+        start += HEAD.size
         if length > end - start:
             raise MalformedError(f"a TLV of {length} bytes where {end - start} are left")
         yield kind, start, start + length

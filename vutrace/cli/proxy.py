@@ -106,10 +106,10 @@ def proxy(
         # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
         sources = open_pairs(pairs, mode)
         with closed_unless_made(sources):
-            from vutrace.proxy.relay import Options, Relay, Show
+            from vutrace.proxy.relay import LiveView, Options, Relay
 
-            rows = Show.BOARD if board else Show.ROWS
-            show = Show.BYTES if write == "-" else Show.NOTHING if quiet else rows
+            rows = LiveView.BOARD if board else LiveView.ROWS
+            show = LiveView.BYTES if write == "-" else LiveView.NOTHING if quiet else rows
             file = "" if write == "-" else write
             options = Options(
                 pairs=pairs,

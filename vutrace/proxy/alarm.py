@@ -9,18 +9,18 @@ import ctypes
 import os
 import time
 
-_CLOCK_MONOTONIC = 1
-_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK  # TFD_CLOEXEC and TFD_NONBLOCK have these values
-_libc = ctypes.CDLL(None, use_errno=True)
+CLOCK_MONOTONIC = 1
+FLAGS = os.O_CLOEXEC | os.O_NONBLOCK  # TFD_CLOEXEC and TFD_NONBLOCK have these values
+libc = ctypes.CDLL(None, use_errno=True)
 # struct itimerspec: the interval and the first time, both in seconds and nanoseconds.
-_Setting = ctypes.c_long * 4
+Setting = ctypes.c_long * 4
 
 
 class Alarm:
     """`fd` becomes readable at the earliest of the times that were set since it last rang."""
 
     def __init__(self) -> None:
-        self.fd: int = _libc.timerfd_create(_CLOCK_MONOTONIC, _FLAGS)
+        self.fd: int = libc.timerfd_create(CLOCK_MONOTONIC, FLAGS)
         if self.fd < 0:
             raise OSError(ctypes.get_errno(), "no timerfd")
         self._at: float | None = None
@@ -31,7 +31,7 @@ class Alarm:
         if self._at is None or at < self._at:
             self._at = at
             whole, part = divmod(max(int(seconds * 1e9), 1), 1_000_000_000)
-            _libc.timerfd_settime(self.fd, 0, _Setting(0, 0, whole, part), None)
+            libc.timerfd_settime(self.fd, 0, Setting(0, 0, whole, part), None)
 
     def rang(self) -> None:
         """It rang: be silent until it is set again."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from vutrace.capture import connection_block, message_blocks, record_block, section_block
 from vutrace.proxy.gaps import gap_event
 from vutrace.proxy.pending import Item, Origin, What, ends_of, event_of, unpack_origin
-from vutrace.proxy.writer import Writer
+from vutrace.proxy.writer import BlockWriter
 from vutrace.records import Connection, Event, EventKind, FdInfo, Frame, FrameFlag, Record, Side
 
 BIG_ENDIAN = sys.byteorder == "big"
@@ -20,7 +20,7 @@ class Encoder:
     the user named is written into every opening.
     """
 
-    def __init__(self, writer: Writer, tell: Callable[[str], None], device: str = "") -> None:
+    def __init__(self, writer: BlockWriter, tell: Callable[[str], None], device: str = "") -> None:
         self._writer = writer
         self._tell = tell
         self._device = device
@@ -35,12 +35,12 @@ class Encoder:
         """Make the blocks of an item; `infos` are its descriptors, or those of the peers."""
         if item[0] >= 0:
             time_ns, origin, data, _ = item
-            self._put(_frame(time_ns, unpack_origin(origin), data, infos, FrameFlag.NONE, len(data)))
+            self._put(frame_of(time_ns, unpack_origin(origin), data, infos, FrameFlag.NONE, len(data)))
         elif item[0] == What.BURST:
             self._put_burst(*item[1:4])
         elif item[0] == What.SINGLE:
             _, time_ns, origin, data, _, _, flags, size = item
-            self._put(_frame(time_ns, unpack_origin(origin), data, infos, FrameFlag(flags), size))
+            self._put(frame_of(time_ns, unpack_origin(origin), data, infos, FrameFlag(flags), size))
         elif item[0] == What.EVENT:
             self._put(event_of(item))
         elif item[0] == What.GAP:
@@ -56,7 +56,7 @@ class Encoder:
             for side, known in zip(Side, facts, strict=True)
             for name, what in known.items()
         }
-        whom = " and ".join(_name(known) for known in facts)
+        whom = " and ".join(name_of(known) for known in facts)
         device = {"device": self._device} if self._device else {}
         self._put(
             Event(
@@ -76,7 +76,7 @@ class Encoder:
 
     def _put_burst(self, time_ns: int, origin: bytes, data: bytes) -> None:
         ends = list(ends_of(data))
-        frame = _frame(time_ns, unpack_origin(origin), b"", (), FrameFlag.NONE, 0)
+        frame = frame_of(time_ns, unpack_origin(origin), b"", (), FrameFlag.NONE, 0)
         self._blocks += message_blocks(frame, data, ends, self._interfaces[frame.connection])
         self._records += len(ends)
 
@@ -97,14 +97,14 @@ class Encoder:
         self._blocks, self._records = [], 0
 
 
-def _frame(
+def frame_of(
     time_ns: int, origin: Origin, data: bytes, fds: Sequence[FdInfo], flags: FrameFlag, size: int
 ) -> Frame:
     connection, session, channel, sender, *_ = origin
     return Frame(time_ns, connection, session, channel, sender, data, tuple(fds), flags, size, BIG_ENDIAN)
 
 
-def _name(known: dict[str, str]) -> str:
+def name_of(known: dict[str, str]) -> str:
     """The program; where /proc is hidden, what the socket tells of it."""
     pid, uid, name = (known.get(each, "") for each in ("pid", "uid", "name"))
     return name or (f"process {pid} of user {uid}" if pid else "unknown")

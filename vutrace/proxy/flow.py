@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from time import time_ns as _now
 
-from vutrace.framing import MAX_FDS, RECORD_BOUND, Framer, Message, Part
+from vutrace.framing import MAX_FDS, RECORD_BOUND, ForwardPart, FramedMessage, Framer
 from vutrace.protocol.wire import HEADER_SIZE
 from vutrace.proxy.outlet import SEND, Outlet, shut
 from vutrace.proxy.pending import Origin
@@ -132,7 +132,7 @@ class Flow:
         """Queue what did not go out."""
         fds = self._receive(ancillary)
         self.outlet.settle(data, fds, sent)
-        self._recorder.single(now, self._origin, Message(data, fds, FrameFlag.NONE, len(data)))
+        self._recorder.single(now, self._origin, FramedMessage(data, fds, FrameFlag.NONE, len(data)))
 
     def _one_by_one(self, ends: list[int]) -> None:
         """Whole messages, of which one has descriptors: which one, the kernel tells when it is read."""
@@ -175,7 +175,7 @@ class Flow:
         """Forward what is held of an incomplete message: its header may be why its receiver closes."""
         self._forward(self._framer.release())
 
-    def _forward(self, parts: list[Part[Passed]]) -> None:
+    def _forward(self, parts: list[ForwardPart[Passed]]) -> None:
         for part in parts:
             fds: Sequence[Passed] = part.fds
             message = part.message
@@ -186,7 +186,7 @@ class Flow:
             if message:
                 self._recorder.single(self._began_ns, self._origin, message)
 
-    def _is_replaced(self, data: bytes, message: Message[Passed]) -> bool:
+    def _is_replaced(self, data: bytes, message: FramedMessage[Passed]) -> bool:
         # Only what is here as a whole and in one piece: else its descriptors may have gone on already.
         whole = message.flags in _WHOLE and message.wire_size == len(data)
         return whole and data[:4] in self._replaced

@@ -13,9 +13,9 @@ from vutrace.sockets.passed import descriptors
 
 # Of a packet block: its length, the time; of the pseudo-header: kind, channel, sender, length, connection,
 # session. (A message of less than 4 bytes has what follows it for a request.)
-_BLOCK = struct.Struct("<4xI4xII8x20x5xBBBIII")
-_HEADER_AT = 48
-_REQUEST = struct.Struct("=I")
+BLOCK = struct.Struct("<4xI4xII8x20x5xBBBIII")
+HEADER_AT = 48
+REQUEST = struct.Struct("=I")
 MOST_KINDS = 32  # told one by one in a gap; a peer may make up any number of them
 MOST_GAPS = 4096  # sessions with one at a time
 OTHERS = ("", "", -1)
@@ -100,10 +100,10 @@ class Gaps:
         """Messages that are blocks of a capture already."""
         begin = 0
         while begin < len(blocks):
-            size, high, low, kind, channel, sender, length, *place = _BLOCK.unpack_from(blocks, begin)
+            size, high, low, kind, channel, sender, length, *place = BLOCK.unpack_from(blocks, begin)
             if kind == MESSAGE:
                 time_ns = high << 32 | low
-                (request,) = _REQUEST.unpack_from(blocks, begin + _HEADER_AT + length)
+                (request,) = REQUEST.unpack_from(blocks, begin + HEADER_AT + length)
                 told = str(CHANNELS[channel]), str(SENDERS[sender]), request
                 self._gap(place[0], place[1], time_ns).add(time_ns, told)
             begin += size
@@ -124,14 +124,14 @@ def gap_event(item: Item) -> Event:
     """The record that stands in the place of what is missing."""
     _, connection, session, why, first, last, messages, kinds = item
     most = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
-    told = ", ".join(f"{count} × {_words(kind)}" for kind, count in most[:4])
+    told = ", ".join(f"{count} × {words(kind)}" for kind, count in most[:4])
     more = f" and {len(most) - 4} kinds more" if len(most) > 4 else ""
     text = f"{messages} messages in {(last - first) / 1e9:.3f} s are not recorded, {why}: {told}{more}"
     attributes = {"messages": str(messages), "first_ns": str(first), "last_ns": str(last), "why": why}
-    attributes |= {f"missing {_words(kind)}": str(count) for kind, count in most}
+    attributes |= {f"missing {words(kind)}": str(count) for kind, count in most}
     return Event(first, connection, session, EventKind.GAP, text, attributes=attributes)
 
 
-def _words(kind: Kind) -> str:
+def words(kind: Kind) -> str:
     channel, sender, request = kind
     return f"{sender} {channel} request {request}" if sender else "others"

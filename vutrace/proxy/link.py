@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vutrace.proxy.flow import Flow, Substitution
-from vutrace.proxy.loop import BROKEN, GONE, READ, WRITE, Loop, Timer
+from vutrace.proxy.loop import BROKEN, GONE, READ, WRITE, EventLoop, Timer
 from vutrace.proxy.outlet import Outlet
 from vutrace.proxy.pending import Origin
 from vutrace.proxy.recorder import Recorder
@@ -41,7 +41,7 @@ class Link:
 
     def __init__(
         self,
-        loop: Loop,
+        loop: EventLoop,
         recorder: Recorder,
         place: Place,
         ends: Mapping[Side, socket.socket],

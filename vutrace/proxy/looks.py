@@ -17,8 +17,8 @@ from vutrace.sockets.inspect import describe, read_fdinfo
 from vutrace.sockets.process import describe_process, descriptors_readable
 
 UNKNOWN = FdInfo(FdKind.OTHER, name="(not known: its file system does not answer)")
-_SAFE = {FdKind.EVENTFD, FdKind.MEMFD, FdKind.SOCKET, FdKind.PIPE, FdKind.USERFAULTFD}
-_MOUNT = b"mnt_id:"
+SAFE = {FdKind.EVENTFD, FdKind.MEMFD, FdKind.SOCKET, FdKind.PIPE, FdKind.USERFAULTFD}
+MOUNT = b"mnt_id:"
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class Seen:
 
     def safe(self) -> list[int]:
         """Those whose close cannot hang."""
-        return [fd for fd, info in zip(self.fds, self.infos, strict=False) if info.kind in _SAFE]
+        return [fd for fd, info in zip(self.fds, self.infos, strict=False) if info.kind in SAFE]
 
     def closed(self) -> list[int]:
         """Those that are to be closed."""
@@ -83,7 +83,7 @@ class Mounts:
 
 def mount_of(fd: int) -> bytes:
     """The number of the mount that a descriptor of ours is on; asks no file system."""
-    return read_fdinfo(f"/proc/self/fdinfo/{fd}").partition(_MOUNT)[2].partition(b"\n")[0].strip()
+    return read_fdinfo(f"/proc/self/fdinfo/{fd}").partition(MOUNT)[2].partition(b"\n")[0].strip()
 
 
 class Look(Job[tuple[Seen, int], FdInfo]):

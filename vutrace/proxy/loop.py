@@ -60,7 +60,7 @@ class Readiness:
         return events
 
 
-class Loop:
+class EventLoop:
     """Calls handlers with the epoll mask of their descriptor, and timers.
 
     A handler that raises loses its descriptor, and nobody else loses anything; `tell` gets a line about it.

@@ -19,10 +19,10 @@ Key = tuple[int, int]
 MANY = 64  # descriptors at once from which on nobody looks for their numbers
 MOST = 1000  # descriptors of one process that are looked at; more would take too long
 REST = 20  # times as long as a look took, nobody looks again
-_EVENTFD = "anon_inode:[eventfd]"
-_ANONYMOUS = "anon_inode:"
-_PREFIXES = {FdKind.MEMFD: "/memfd:", FdKind.DMABUF: "/dmabuf:"}
-_DELETED = " (deleted)"
+EVENTFD = "anon_inode:[eventfd]"
+ANONYMOUS = "anon_inode:"
+PREFIXES = {FdKind.MEMFD: "/memfd:", FdKind.DMABUF: "/dmabuf:"}
+DELETED = " (deleted)"
 
 
 def key_of(info: FdInfo) -> Key | None:
@@ -54,8 +54,8 @@ class FdNumbers(Job[int, dict[Key, int]]):
         for each in self._seen:
             for info in each.infos:
                 if key := key_of(info):
-                    wanted.setdefault(each.origin.frontend_pid, {})[key] = _text(info)
-                    wanted.setdefault(each.origin.backend_pid, {})[key] = _text(info)
+                    wanted.setdefault(each.origin.frontend_pid, {})[key] = text(info)
+                    wanted.setdefault(each.origin.backend_pid, {})[key] = text(info)
         return wanted
 
     def do(self, step: int) -> dict[Key, int]:
@@ -79,33 +79,33 @@ class FdNumbers(Job[int, dict[Key, int]]):
         for each in self._seen:
             frontend = self._found.get(each.origin.frontend_pid, {})
             backend = self._found.get(each.origin.backend_pid, {})
-            each.infos[:] = [_named(info, frontend, backend) for info in each.infos]
+            each.infos[:] = [named(info, frontend, backend) for info in each.infos]
 
 
-def _named(info: FdInfo, frontend: dict[Key, int], backend: dict[Key, int]) -> FdInfo:
+def named(info: FdInfo, frontend: dict[Key, int], backend: dict[Key, int]) -> FdInfo:
     key = key_of(info)
     if key not in frontend and key not in backend:
         return info
     return replace(info, frontend_fd=frontend.get(key), backend_fd=backend.get(key))
 
 
-def _text(info: FdInfo) -> str:
+def text(info: FdInfo) -> str:
     """What a link in /proc/PID/fd to it says, or begins with."""
     if info.kind is FdKind.EVENTFD:
-        return _EVENTFD
+        return EVENTFD
     if info.kind is FdKind.SOCKET:
         return f"socket:[{info.inode}]"
     if info.kind is FdKind.PIPE:
         return f"pipe:[{info.inode}]"
-    return _PREFIXES.get(info.kind, "") + info.name
+    return PREFIXES.get(info.kind, "") + info.name
 
 
 def search(pid: int, wanted: dict[Key, str]) -> dict[Key, int]:
     """The numbers that process `pid` has for `wanted`."""
     found: dict[Key, int] = {}
     texts = frozenset(wanted.values())
-    for name in _numbers(pid):
-        key = _look(pid, name, texts)
+    for name in numbers(pid):
+        key = look(pid, name, texts)
         if key in wanted and key not in found:
             found[key] = int(name)
             if len(found) == len(wanted):
@@ -113,7 +113,7 @@ def search(pid: int, wanted: dict[Key, str]) -> dict[Key, int]:
     return found
 
 
-def _numbers(pid: int) -> list[str]:
+def numbers(pid: int) -> list[str]:
     try:
         names = os.listdir(f"/proc/{pid}/fd")
     except OSError:
@@ -122,13 +122,13 @@ def _numbers(pid: int) -> list[str]:
     return sorted(names, key=int, reverse=True)[:MOST]
 
 
-def _look(pid: int, name: str, texts: frozenset[str]) -> Key:
+def look(pid: int, name: str, texts: frozenset[str]) -> Key:
     path = f"/proc/{pid}/fd/{name}"
     try:
         link = os.readlink(path)
-        if link.removesuffix(_DELETED) not in texts:
+        if link.removesuffix(DELETED) not in texts:
             return -1, -1
-        if link == _EVENTFD:
+        if link == EVENTFD:
             return -1, eventfd_id(read_fdinfo(f"/proc/{pid}/fdinfo/{name}"))
         # Only what says the same is asked what it is: other files of the process may hang.
         status = os.stat(path)

@@ -10,7 +10,7 @@ from vutrace.sockets.passed import Ancillary, Passed, rights
 
 SEND = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 # Later, perhaps. ETOOMANYREFS: the receiver has too many descriptors waiting and has to read first.
-_LATER = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS}
+LATER = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS}
 
 
 class Outlet:
@@ -44,7 +44,7 @@ class Outlet:
 
     def failed(self, error: OSError) -> int:
         """What an attempt comes to that raised `error`: nothing sent, and refused if it is for good."""
-        if error.errno not in _LATER:
+        if error.errno not in LATER:
             self._refuse(error)
         return 0
 

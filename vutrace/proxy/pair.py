@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from vutrace.proxy.loop import READ, Loop
+from vutrace.proxy.loop import READ, EventLoop
 from vutrace.proxy.recorder import Recorder
-from vutrace.proxy.session import Session
+from vutrace.proxy.session import RelayedSession
 from vutrace.records import Connection, Event, EventKind, Side
 from vutrace.sockets.endpoints import Connecting, Source
 
@@ -20,7 +20,7 @@ GOODBYE_SECONDS, GOODBYES = 0.002, 25  # how long, and how often, a session that
 
 
 @dataclass(slots=True)
-class _Letter:
+class Letter:
     """A connection of the capture: one letter, and the sessions that it had."""
 
     number: int
@@ -37,7 +37,7 @@ class Pair:
 
     def __init__(
         self,
-        loop: Loop,
+        loop: EventLoop,
         recorder: Recorder,
         sources: dict[Side, Source],
         names: tuple[str, str],
@@ -55,8 +55,8 @@ class Pair:
         self._on_spent = on_spent
         self._tell = tell
         self._letters = [self._new_letter()]
-        self._sessions: list[Session] = []
-        self._half_closed: set[Session] = set()
+        self._sessions: list[RelayedSession] = []
+        self._half_closed: set[RelayedSession] = set()
         self._kept: dict[Side, socket.socket] = {}
         self._waiting_since: float | None = None
         self._trouble = ""
@@ -202,7 +202,7 @@ class Pair:
             self._sessions.remove(session)
             self._session_ended()
 
-        session = Session(self._loop, self._recorder, letter.number, letter.sessions, ends, closed)
+        session = RelayedSession(self._loop, self._recorder, letter.number, letter.sessions, ends, closed)
         self._sessions.append(session)
         session.start()
 
@@ -217,8 +217,8 @@ class Pair:
         if not self._sessions and any(source.spent for source in self._sources.values()):
             self._on_spent()
 
-    def _new_letter(self) -> _Letter:
-        letter = _Letter(next(self._numbers))
+    def _new_letter(self) -> Letter:
+        letter = Letter(next(self._numbers))
         self._recorder.connection(Connection(letter.number, *self._names))
         return letter
 

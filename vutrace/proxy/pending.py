@@ -14,7 +14,7 @@ from vutrace.protocol.wire import HEADER
 from vutrace.records import Channel, Event, EventKind, Side
 from vutrace.sockets.passed import Ancillary
 
-_ORIGIN = struct.Struct("<IIBBII")
+ORIGIN = struct.Struct("<IIBBII")
 CHANNELS = {code: channel for channel, code in CHANNEL_CODES.items()}
 SENDERS = {code: side for side, code in SIDE_CODES.items() if side}
 
@@ -50,13 +50,13 @@ class Origin(NamedTuple):
     def pack(self) -> bytes:
         """As it is sent with every message."""
         codes = CHANNEL_CODES[self.channel], SIDE_CODES[self.sender]
-        return _ORIGIN.pack(self.connection, self.session, *codes, self.frontend_pid, self.backend_pid)
+        return ORIGIN.pack(self.connection, self.session, *codes, self.frontend_pid, self.backend_pid)
 
 
 @lru_cache(1024)
 def unpack_origin(packed: bytes) -> Origin:
     """What `Origin.pack` made."""
-    connection, session, channel, sender, *pids = _ORIGIN.unpack(packed)
+    connection, session, channel, sender, *pids = ORIGIN.unpack(packed)
     return Origin(connection, session, CHANNELS[channel], SENDERS[sender], *pids)
 
 

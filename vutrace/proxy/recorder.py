@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import cast
 
-from vutrace.framing import MAX_FDS, Message
+from vutrace.framing import MAX_FDS, FramedMessage
 from vutrace.proxy.child import Child, PipeEnds
 from vutrace.proxy.counters import Count
 from vutrace.proxy.gaps import FULL, Gaps
-from vutrace.proxy.loop import READ, WRITE, Loop
+from vutrace.proxy.loop import READ, WRITE, EventLoop
 from vutrace.proxy.pending import Fresh, Item, What, ends_of, event_item
 from vutrace.records import Connection, Event
 from vutrace.sockets.passed import FD_SIZE, Ancillary, Passed
@@ -54,7 +54,7 @@ class Recorder:
     def __init__(
         self,
         record: Callable[[PipeEnds, bool], None],
-        loop: Loop,
+        loop: EventLoop,
         tell: Callable[[str], None],
         keeps: bool,
         bounds: Bounds,
@@ -115,7 +115,7 @@ class Recorder:
         self._bytes += len(data)
         self._queue((What.BURST.value, time_ns, origin, data, count))
 
-    def single(self, time_ns: int, origin: bytes, message: Message[Passed]) -> None:
+    def single(self, time_ns: int, origin: bytes, message: FramedMessage[Passed]) -> None:
         """One message, perhaps not all of it."""
         fds, gone = [], []
         for passed in message.fds:

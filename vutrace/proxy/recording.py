@@ -24,7 +24,7 @@ from vutrace.proxy.looks import Close, Look, Mounts, Peers, Seen
 from vutrace.proxy.names import FdNumbers
 from vutrace.proxy.pending import Item, What, unpack_origin
 from vutrace.proxy.spool import Spool
-from vutrace.proxy.writer import Writer
+from vutrace.proxy.writer import BlockWriter
 from vutrace.sockets.passed import descriptors
 
 CHUNK = 1 << 20
@@ -64,7 +64,7 @@ class Recording:
         self._gaps = Gaps()
         self._full = False
         self._lost = 0
-        self._writer: Writer | None = None
+        self._writer: BlockWriter | None = None
         self._encoder: Encoder | None = None
         self._spool: Spool | None = None
         self._told_spool = False
@@ -72,7 +72,7 @@ class Recording:
             if not plan.path:
                 self._spool = Spool(plan.fd, plan.spool, ends.parent)
             grown = self._spool.grown if self._spool else lambda size: None
-            self._writer = Writer(plan.fd, self._failed, self._target(plan), self._late, grown)
+            self._writer = BlockWriter(plan.fd, self._failed, self._target(plan), self._late, grown)
             self._encoder = Encoder(self._writer, self._say, plan.device)
 
     def run(self) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from vutrace.capture.target import open_target
 from vutrace.capture.temporary import nameless
 from vutrace.proxy.child import PipeEnds
-from vutrace.proxy.loop import Loop
+from vutrace.proxy.loop import EventLoop
 from vutrace.proxy.notes import Notes
 from vutrace.proxy.pair import Pair
 from vutrace.proxy.recorder import Bounds, Recorder
@@ -34,7 +34,7 @@ BUFFER, SPOOL = 256 << 20, 1 << 30  # bytes
 TO_DISK, TO_RECORD = 4, 8
 
 
-class Show(StrEnum):
+class LiveView(StrEnum):
     """What happens with the capture while it grows."""
 
     ROWS = "rows"  # shown on stdout by a child
@@ -54,7 +54,7 @@ class Options:
 
     pairs: Sequence[tuple[Endpoint, Endpoint]]
     write: str = ""
-    show: Show = Show.ROWS
+    show: LiveView = LiveView.ROWS
     wait: float = 0.0
     socket_mode: int = 0o600
     messages: int | None = None
@@ -85,11 +85,11 @@ class Relay:
 
     def _open(self, sources: Sequence[tuple[Source, Source]]) -> None:
         options = self._options
-        self._loop = Loop(self._tell)
+        self._loop = EventLoop(self._tell)
         bounds = Bounds(options.buffer // TO_RECORD, options.full_waits, options.messages, self._loop.stop)
         # First of all: there should be no thread yet when a process is made.
         self._recorder = Recorder(self._record, self._loop, self._tell, self._fd is not None, bounds)
-        self._notes = Notes(held=options.show is Show.BOARD and in_place() and os.isatty(2))
+        self._notes = Notes(held=options.show is LiveView.BOARD and in_place() and os.isatty(2))
         numbers = count()
         self._pairs = [
             Pair(
@@ -142,13 +142,13 @@ class Relay:
         return self._status()
 
     def _start_viewer(self) -> "Viewer | None":
-        if self._fd is None or self._options.show is Show.NOTHING:
+        if self._fd is None or self._options.show is LiveView.NOTHING:
             return None
         # Imported here, when it listens already: the child takes its time anyway.
         from vutrace.proxy.viewer import Viewer, board_command, copy_command, show_command
 
-        commands = {Show.ROWS: show_command, Show.BOARD: board_command, Show.BYTES: copy_command}
-        shows = self._options.show is not Show.BYTES
+        commands = {LiveView.ROWS: show_command, LiveView.BOARD: board_command, LiveView.BYTES: copy_command}
+        shows = self._options.show is not LiveView.BYTES
         words = [word for path in self._options.dissectors if shows for word in ("--dissector", path)]
         try:
             return Viewer(commands[self._options.show], self._fd, words)
@@ -218,6 +218,6 @@ def in_place() -> bool:
 def _open_capture(options: Options) -> int | None:
     if options.write:
         return open_target(options.write)
-    if options.show is Show.NOTHING:
+    if options.show is LiveView.NOTHING:
         return None
     return nameless()

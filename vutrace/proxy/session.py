@@ -11,7 +11,7 @@ from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.protocol.wire import HEADER, VHOST_USER
 from vutrace.proxy.flow import Substitution
 from vutrace.proxy.link import Link, Place
-from vutrace.proxy.loop import Loop
+from vutrace.proxy.loop import EventLoop
 from vutrace.proxy.recorder import Recorder
 from vutrace.records import Channel, EventKind, Side
 from vutrace.sockets.passed import PASSED_BY, Passed
@@ -19,12 +19,12 @@ from vutrace.sockets.process import credentials
 
 MOST_CHANNELS = 16  # that a session has besides the main one, at a time
 NO_SOCKET = "not a Unix stream socket"
-_PASSED_CHANNELS = {
+PASSED_CHANNELS = {
     number: (row.passes, PASSED_BY[row.passes]) for number, row in FRONTEND_MESSAGES.items() if row.passes
 }
 
 
-class Session:
+class RelayedSession:
     """Relays between two connected sockets, and between the ends of those that are passed over them.
 
     A passed socket is kept, and one end of a fresh pair goes on in its place. The channels of a session end
@@ -33,7 +33,7 @@ class Session:
 
     def __init__(
         self,
-        loop: Loop,
+        loop: EventLoop,
         recorder: Recorder,
         connection: int,
         session: int,
@@ -48,7 +48,7 @@ class Session:
         self._ends = ends
         self._on_close = on_close
         self._side_links: list[Link] = []
-        substitution = Substitution(_PASSED_CHANNELS, self._substitute)
+        substitution = Substitution(PASSED_CHANNELS, self._substitute)
         self._main = Link(loop, recorder, self._place, ends, self._closed, substitution)
 
     def start(self) -> None:
@@ -75,7 +75,7 @@ class Session:
 
     def _substitute(self, data: bytes, fds: Sequence[Passed]) -> Sequence[Passed]:
         request, flags, _ = HEADER.unpack_from(data)
-        channel, text = _PASSED_CHANNELS.get(request, (None, ""))
+        channel, text = PASSED_CHANNELS.get(request, (None, ""))
         if channel is None or flags & VHOST_USER.reply:
             return fds
         first = fds[0]
@@ -92,7 +92,7 @@ class Session:
         """Relay the socket `passed`; the descriptor to pass on instead. OSError where that cannot be."""
         if len(self._side_links) >= MOST_CHANNELS:
             raise OSError(errno.EUSERS, f"{MOST_CHANNELS} channels are open already")
-        original = _stream_socket(passed.fd)
+        original = stream_socket(passed.fd)
         try:
             ours, theirs = socket.socketpair()
         except OSError:
@@ -111,7 +111,7 @@ class Session:
         self._loop.later(0, lambda: link.start(text))  # the message that passes it is recorded first
 
 
-def _stream_socket(fd: int) -> socket.socket:
+def stream_socket(fd: int) -> socket.socket:
     """The socket that `fd` is, as a descriptor of its own; OSError where it is none, or of another kind."""
     copy = os.dup(fd)
     try:

@@ -14,11 +14,11 @@ import signal
 from collections.abc import Callable
 from typing import NoReturn
 
-_CLONE_FILES = 0x400
-_CLONE3 = 435  # the same number everywhere; containers may refuse it, hence the older call below
-_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "ppc64le": 120, "i686": 120}
-_Arguments = ctypes.c_uint64 * 8  # struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, ...
-_libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL: other threads of Python stand still meanwhile
+CLONE_FILES = 0x400
+CLONE3 = 435  # the same number everywhere; containers may refuse it, hence the older call below
+CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "ppc64le": 120, "i686": 120}
+Arguments = ctypes.c_uint64 * 8  # struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, ...
+libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL: other threads of Python stand still meanwhile
 
 
 def fork(run: Callable[[], None]) -> int:
@@ -29,10 +29,10 @@ def fork(run: Callable[[], None]) -> int:
     """
     gc.collect()
     ctypes.pythonapi.PyOS_BeforeFork()
-    pid = _clone()
+    pid = clone()
     if pid == 0:
         ctypes.pythonapi.PyOS_AfterFork_Child()
-        _live(run)
+        live(run)
     error = ctypes.get_errno()
     ctypes.pythonapi.PyOS_AfterFork_Parent()
     if pid < 0:
@@ -40,18 +40,18 @@ def fork(run: Callable[[], None]) -> int:
     return pid
 
 
-def _clone() -> int:
-    arguments = _Arguments(_CLONE_FILES, 0, 0, 0, signal.SIGCHLD)
-    pid: int = _libc.syscall(_CLONE3, ctypes.byref(arguments), ctypes.c_size_t(ctypes.sizeof(arguments)))
-    if pid >= 0 or platform.machine() not in _CLONE:
+def clone() -> int:
+    arguments = Arguments(CLONE_FILES, 0, 0, 0, signal.SIGCHLD)
+    pid: int = libc.syscall(CLONE3, ctypes.byref(arguments), ctypes.c_size_t(ctypes.sizeof(arguments)))
+    if pid >= 0 or platform.machine() not in CLONE:
         return pid
     nothing = ctypes.c_void_p(None)
-    flags = ctypes.c_ulong(_CLONE_FILES | signal.SIGCHLD)
-    older: int = _libc.syscall(_CLONE[platform.machine()], flags, nothing, nothing, nothing, nothing)
+    flags = ctypes.c_ulong(CLONE_FILES | signal.SIGCHLD)
+    older: int = libc.syscall(CLONE[platform.machine()], flags, nothing, nothing, nothing, nothing)
     return older
 
 
-def _live(run: Callable[[], None]) -> NoReturn:
+def live(run: Callable[[], None]) -> NoReturn:
     code = 1
     try:
         gc.freeze()

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Sequence
 
 # Whoever read the rows may have had enough (| head).
-_FINE = {0, -signal.SIGPIPE, 128 + signal.SIGPIPE}
+FINE = {0, -signal.SIGPIPE, 128 + signal.SIGPIPE}
 Command = Callable[[str, int], Sequence[str]]
 """(path of the capture, descriptor that ends with the writer) to a command line."""
 
 WAIT_SECONDS = 0.1  # between looks whether there is a hurry
-_COPIER = """
+COPIER = """
 import sys
 import time
 from vutrace.capture import WriterGone, copy
@@ -38,7 +38,7 @@ def board_command(path: str, done_fd: int) -> Sequence[str]:
 
 def copy_command(path: str, done_fd: int) -> Sequence[str]:
     """The bytes of the capture, on stdout."""
-    return [sys.executable, "-c", _COPIER, path, str(done_fd)]
+    return [sys.executable, "-c", COPIER, path, str(done_fd)]
 
 
 class Viewer:
@@ -55,7 +55,7 @@ class Viewer:
                 stdin=subprocess.DEVNULL,
                 pass_fds=(fd, done),
                 # ^C is for the relay; the viewer ends when there is nothing more to show.
-                preexec_fn=_ignore_interrupts,
+                preexec_fn=ignore_interrupts,
             )
         except OSError:
             os.close(self._alive)
@@ -72,8 +72,8 @@ class Viewer:
                 return "the viewer has not shown everything yet; it was left running"
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(WAIT_SECONDS)
-        return "" if code in _FINE else f"the viewer ended with status {code}"
+        return "" if code in FINE else f"the viewer ended with status {code}"
 
 
-def _ignore_interrupts() -> None:
+def ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)

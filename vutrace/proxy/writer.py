@@ -15,7 +15,7 @@ _HEAD = struct.Struct("<II")  # a block begins with its type and its length
 _RECORD = 6  # Enhanced Packet Block
 
 
-class Writer:
+class BlockWriter:
     """Appends batches of whole blocks to a file, in order, until the file system refuses.
 
     Then the file ends with its last whole block, `on_failure` is called once (in the writer's thread),

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from vutrace.errors import PEER, VutraceError
-from vutrace.framing import MAX_FDS, Framer, Message
+from vutrace.framing import MAX_FDS, FramedMessage, Framer
 from vutrace.records import Channel, Side
 from vutrace.sockets.passed import FD_SIZE, descriptors
 
@@ -57,7 +57,7 @@ class FramedSocket:
                 self.closed = True
                 raise PeerClosedError(f"the {self._name} closed the connection") from None
 
-    def read(self, most: int = AT_ONCE) -> Iterator[Message[int]]:
+    def read(self, most: int = AT_ONCE) -> Iterator[FramedMessage[int]]:
         """The messages that are here now, whose descriptors are the taker's to close; PeerError for none.
 
         So many at once: a peer that never pauses is not to keep us here. A message that the peer broke off
@@ -89,7 +89,7 @@ class FramedSocket:
         for part in self._framer.finish():
             close_all(part.message.fds if part.message else ())
 
-    def _receive(self) -> Message[int] | None:
+    def _receive(self) -> FramedMessage[int] | None:
         """The message that one read completes."""
         try:
             data, ancillary, flags, _ = self._end.recvmsg(
@@ -104,7 +104,7 @@ class FramedSocket:
         self.closed = not data
         return self._whole(data, fds)
 
-    def _whole(self, data: bytes, fds: Iterable[int]) -> Message[int] | None:
+    def _whole(self, data: bytes, fds: Iterable[int]) -> FramedMessage[int] | None:
         parts = self._framer.feed(data, fds) if data else self._framer.finish()
         message = next((part.message for part in parts if part.message), None)
         if message and self._framer.lost:

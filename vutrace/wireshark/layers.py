@@ -128,9 +128,9 @@ def meaning(show: Show) -> Entry:
 
 def bits(table: Mapping[int, str]) -> list[Value]:
     """A bit table in bit order: `{bit, name, part of the filter name}`."""
-    return list(_named(table))
+    return list(named_values(table))
 
 
-def _named(table: Mapping[int, str]) -> Iterator[Value]:
+def named_values(table: Mapping[int, str]) -> Iterator[Value]:
     for number, name in sorted(table.items()):
         yield [number, name, names.word(name)]

@@ -6,22 +6,20 @@ from typing import TypeAlias
 
 Value: TypeAlias = "bool | int | str | Sequence[Value] | Mapping[str, Value] | Mapping[int, Value] | None"
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLAIN = re.compile(r"[ !#-\[\]-~]")
-_KEYWORDS = frozenset(
-    {"and", "do", "else", "end", "for", "function", "if", "in", "local", "nil", "not", "or"}
-)
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PLAIN = re.compile(r"[ !#-\[\]-~]")
+KEYWORDS = frozenset({"and", "do", "else", "end", "for", "function", "if", "in", "local", "nil", "not", "or"})
 WIDTH = 100
 
 
 def literal(value: object, indent: str = "") -> str:
     """`value` as Lua: short tables on one line, longer ones an entry a line. TypeError for other types."""
     if isinstance(value, Mapping | list | tuple):
-        return _table(value, indent)
-    return _scalar(value)
+        return table(value, indent)
+    return scalar(value)
 
 
-def _scalar(value: object) -> str:
+def scalar(value: object) -> str:
     if value is None:
         return "nil"
     if isinstance(value, bool):
@@ -35,34 +33,34 @@ def _scalar(value: object) -> str:
 
 def quoted(text: str) -> str:
     """A Lua string; bytes beyond printable ASCII as decimal escapes."""
-    return '"' + "".join(map(_escaped, text)) + '"'
+    return '"' + "".join(map(escaped, text)) + '"'
 
 
-def _escaped(character: str) -> str:
-    if _PLAIN.match(character):
+def escaped(character: str) -> str:
+    if PLAIN.match(character):
         return character
     return "".join(f"\\{byte:03d}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
-def _table(value: object, indent: str) -> str:
+def table(value: object, indent: str) -> str:
     deeper = indent + "  "
-    entries = list(_entries(value, deeper))
+    entries = list(entry_lines(value, deeper))
     line = "{ " + ", ".join(entries) + " }" if entries else "{}"
     if len(line) + len(indent) <= WIDTH and "\n" not in line:
         return line
     return "{\n" + "".join(f"{deeper}{entry},\n" for entry in entries) + indent + "}"
 
 
-def _entries(value: object, indent: str) -> Iterator[str]:
+def entry_lines(value: object, indent: str) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             if item is not None:
-                yield f"{_key(key)} = {literal(item, indent)}"
+                yield f"{key_of(key)} = {literal(item, indent)}"
     elif isinstance(value, list | tuple):
         yield from (literal(item, indent) for item in value)
 
 
-def _key(key: object) -> str:
-    if isinstance(key, str) and _NAME.fullmatch(key) and key not in _KEYWORDS:
+def key_of(key: object) -> str:
+    if isinstance(key, str) and NAME.fullmatch(key) and key not in KEYWORDS:
         return key
     return f"[{literal(key)}]"

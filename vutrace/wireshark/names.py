@@ -11,18 +11,18 @@ from vutrace.protocol.layers import Layer
 
 PROTOCOL = "vhost_user"
 
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_FOREIGN = re.compile(r"[^a-z0-9_]+")
+HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+FOREIGN = re.compile(r"[^a-z0-9_]+")
 
 
 def word(text: str) -> str:
     """Any text as one part of a filter name: lower case letters, digits, underscores."""
-    return _FOREIGN.sub("_", text.lower()).strip("_") or "_"
+    return FOREIGN.sub("_", text.lower()).strip("_") or "_"
 
 
 def structure(layer: type[Layer]) -> str:
     """A layer's class name as a part of a filter name: MemoryRegion is memory_region."""
-    return word(_HUMP.sub("_", layer.__name__))
+    return word(HUMP.sub("_", layer.__name__))
 
 
 def prefix(layer: type[Layer], device: str = "") -> str:
