@@ -50,7 +50,7 @@ class Child:
         self._parent = os.pidfd_open(os.getpid())
         ends = PipeEnds(self._batches, self._lines, self.counters, os.getpid(), self._parent)
         try:
-            self._pid = fork(lambda: _run(record, ends))
+            self._pid = fork(lambda: run(record, ends))
             self.ended = os.pidfd_open(self._pid)
         except OSError:
             self._close_pipes()
@@ -132,7 +132,7 @@ class Child:
             os.close(end)
 
 
-def _run(record: Callable[[PipeEnds], None], ends: PipeEnds) -> None:
+def run(record: Callable[[PipeEnds], None], ends: PipeEnds) -> None:
     try:
         record(ends)
     except BaseException as error:

@@ -20,17 +20,17 @@ from vutrace.proxy.recorder import Recorder
 from vutrace.records import FrameFlag
 from vutrace.sockets.passed import Ancillary, Passed, descriptors
 
-_WORD = struct.Struct("=I")
-_SIZE = struct.Struct("=I").unpack_from
-_AHEAD = memoryview(bytearray(RECORD_BOUND))  # one for all: what was looked at is not kept
-_LOOK = [_AHEAD]
+WORD = struct.Struct("=I")
+SIZE = struct.Struct("=I").unpack_from
+AHEAD = memoryview(bytearray(RECORD_BOUND))  # one for all: what was looked at is not kept
+LOOK = [AHEAD]
 # int: the enum's operators cost as much as a system call.
-_PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
-_TAKE = int(socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
-_ROOM = socket.CMSG_SPACE(MAX_FDS * 4)
-_CUT = int(socket.MSG_CTRUNC)
-_TURN = 4096  # bytes of small messages that are taken at once: others wait meanwhile
-_WHOLE = (FrameFlag.NONE, FrameFlag.FDS_LOST)
+PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+TAKE = int(socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
+ROOM = socket.CMSG_SPACE(MAX_FDS * 4)
+CUT = int(socket.MSG_CTRUNC)
+TURN = 4096  # bytes of small messages that are taken at once: others wait meanwhile
+WHOLE = (FrameFlag.NONE, FrameFlag.FDS_LOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Flow:
         self._whole = recorder.whole
         self._on_change = on_change
         self._substitution = substitution
-        self._replaced = frozenset(map(_WORD.pack, substitution.requests))
+        self._replaced = frozenset(map(WORD.pack, substitution.requests))
         self._framer: Framer[Passed] = Framer(origin.channel)
         self._began_ns = 0
         self._origin = origin.pack()
@@ -95,11 +95,11 @@ class Flow:
         try:
             if self._queue or not self._framer.between or self._recorder.blocked:
                 return self._pump()
-            size = self._glance(_AHEAD, 0, _PEEK)
-            if size < HEADER_SIZE or _SIZE(_AHEAD, 8)[0] + HEADER_SIZE != size:
+            size = self._glance(AHEAD, 0, PEEK)
+            if size < HEADER_SIZE or SIZE(AHEAD, 8)[0] + HEADER_SIZE != size:
                 return self._pump()
-            data, ancillary, flags, _ = self._read(size, _ROOM, _TAKE)
-            if len(data) != size or flags & _CUT or (ancillary and data[:4] in self._replaced):
+            data, ancillary, flags, _ = self._read(size, ROOM, TAKE)
+            if len(data) != size or flags & CUT or (ancillary and data[:4] in self._replaced):
                 return self._take(data, ancillary, flags)
         except BlockingIOError:
             return None
@@ -122,11 +122,11 @@ class Flow:
             return None
         if not self._framer.between:
             return self._continue()
-        size, _, flags, _ = self._look(_LOOK, 0, _PEEK)
-        ends = self._framer.ends(_AHEAD, min(size, _TURN)) or self._framer.ends(_AHEAD, size)
+        size, _, flags, _ = self._look(LOOK, 0, PEEK)
+        ends = self._framer.ends(AHEAD, min(size, TURN)) or self._framer.ends(AHEAD, size)
         if not ends:
             return self._continue() if size else self._end()
-        return self._one_by_one(ends) if flags & _CUT else self._at_once(ends)
+        return self._one_by_one(ends) if flags & CUT else self._at_once(ends)
 
     def _partly(self, now: int, data: bytes, ancillary: Ancillary, sent: int) -> None:
         """Queue what did not go out."""
@@ -137,8 +137,8 @@ class Flow:
     def _one_by_one(self, ends: list[int]) -> None:
         """Whole messages, of which one has descriptors: which one, the kernel tells when it is read."""
         for begin, end in pairwise([0, *ends]):
-            data, ancillary, flags, _ = self._read(end - begin, _ROOM, _TAKE)
-            if len(data) < end - begin or flags & _CUT or (ancillary and data[:4] in self._replaced):
+            data, ancillary, flags, _ = self._read(end - begin, ROOM, TAKE)
+            if len(data) < end - begin or flags & CUT or (ancillary and data[:4] in self._replaced):
                 return self._take(data, ancillary, flags)
             sent = self.outlet.attempt(data, ancillary)
             if sent < len(data):
@@ -147,7 +147,7 @@ class Flow:
         return None
 
     def _at_once(self, ends: list[int]) -> None:
-        data = self._source.recv(ends[-1], _TAKE)
+        data = self._source.recv(ends[-1], TAKE)
         sent = self.outlet.attempt(data, ())
         self._recorder.burst(_now(), self._origin, data, len(ends))
         if sent < len(data):
@@ -155,16 +155,16 @@ class Flow:
 
     def _continue(self) -> None:
         """Read on in a message that is not here as a whole, or is long, or in what cannot be framed."""
-        data, ancillary, flags, _ = self._read(self._framer.wants(), _ROOM, _TAKE)
+        data, ancillary, flags, _ = self._read(self._framer.wants(), ROOM, TAKE)
         return self._take(data, ancillary, flags) if data else self._end()
 
     def _take(self, data: bytes, ancillary: Ancillary, flags: int) -> None:
         if self._framer.between or self._framer.lost:
             self._began_ns = _now()
-        if flags & _CUT:
+        if flags & CUT:
             self._recorder.descriptors_lost()
         lost = self._framer.lost
-        self._forward(self._framer.feed(data, self._receive(ancillary), bool(flags & _CUT)))
+        self._forward(self._framer.feed(data, self._receive(ancillary), bool(flags & CUT)))
         if self._framer.holds or self._framer.lost != lost:
             self._on_change()
 
@@ -188,7 +188,7 @@ class Flow:
 
     def _is_replaced(self, data: bytes, message: FramedMessage[Passed]) -> bool:
         # Only what is here as a whole and in one piece: else its descriptors may have gone on already.
-        whole = message.flags in _WHOLE and message.wire_size == len(data)
+        whole = message.flags in WHOLE and message.wire_size == len(data)
         return whole and data[:4] in self._replaced
 
     def _end(self, why: str = "") -> None:

@@ -184,8 +184,8 @@ class Recorder:
     def _fit(self, pending: list[Fresh | Item]) -> list[Fresh | Item]:
         """What is to be sent of it: all, or only what cannot be left out."""
         if not self._keeps or self._values[Count.STOPPED]:
-            self._unrecorded += sum(map(_records, pending)) if self._keeps else 0
-            return _needed(pending)
+            self._unrecorded += sum(map(records, pending)) if self._keeps else 0
+            return needed(pending)
         bound, queued = self._bounds.queue, self._child.queued
         self._full = not self._bounds.waits and queued > (bound // 2 if self._full else bound)
         if self._full:
@@ -210,7 +210,7 @@ class Recorder:
         """What of it is recorded until there are as many messages as are wanted."""
         kept: list[Fresh | Item] = []
         for item in pending:
-            count = _records(item) if item[0] not in (What.EVENT, What.OPEN) else 0
+            count = records(item) if item[0] not in (What.EVENT, What.OPEN) else 0
             taken = min(count, self._left or 0)
             self._left = (self._left or 0) - taken
             if taken == count:
@@ -219,7 +219,7 @@ class Recorder:
                 end = list(islice(ends_of(cast("bytes", item[3])), taken))[-1]
                 kept.append((*item[:3], item[3][:end], taken))
             else:
-                kept += _needed([item])
+                kept += needed([item])
         if self._left == 0:
             self._bounds.on_limit()
         return kept
@@ -237,7 +237,7 @@ class Recorder:
     @property
     def _room(self) -> int:
         """How many descriptors may wait to be closed, so that there is room for any message."""
-        return max(0, _limit() - self._in_use - MAX_FDS - SPARE)
+        return max(0, limit() - self._in_use - MAX_FDS - SPARE)
 
     def _count_descriptors(self) -> None:
         self._enough = self._values[Count.FREED] + self._room
@@ -269,7 +269,7 @@ class Recorder:
         if not self._told_lost:
             self._told_lost = True
             self._tell(
-                f"DESCRIPTORS WERE LOST: no more than {_limit()} may be open here, and the receiver gets"
+                f"DESCRIPTORS WERE LOST: no more than {limit()} may be open here, and the receiver gets"
                 " a message without all of its own; raise the limit (ulimit -n). Told once"
             )
 
@@ -324,17 +324,17 @@ class Recorder:
         return self._child.close()
 
 
-def _records(item: Fresh | Item) -> int:
+def records(item: Fresh | Item) -> int:
     """How many records it would be in the capture."""
     if item[0] == What.BURST:
         return cast("int", item[4])
     return int(item[0] >= 0 or item[0] in (What.SINGLE, What.EVENT, What.OPEN))
 
 
-def _limit() -> int:
+def limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def _needed(items: list[Fresh | Item]) -> list[Item]:
+def needed(items: list[Fresh | Item]) -> list[Item]:
     """What has to be sent of what is not recorded."""
     return [item for item in Gaps().count(items, FULL, False) if item[0] != What.GAP]

@@ -131,14 +131,14 @@ class Recording:
                 break
             yield os.read(self._ends.batches, CHUNK)
         # It was killed. Its peers have to see that, and our table of descriptors keeps its sockets open.
-        _close_sockets()
+        close_sockets()
         os.set_blocking(self._ends.batches, False)
         with contextlib.suppress(BlockingIOError):
             while True:
                 yield os.read(self._ends.batches, CHUNK)
 
     def _take(self, items: list[Item]) -> None:
-        seen = [_seen(item) for item in items]
+        seen = [seen_of(item) for item in items]
         stuck: set[int] = set()
         if self._encoder:
             stuck = self._look([each for each in seen if each])
@@ -248,7 +248,7 @@ class Recording:
         return whole
 
 
-def _seen(item: Item) -> Seen | None:
+def seen_of(item: Item) -> Seen | None:
     if item[0] >= 0:
         if not item[3]:
             return None
@@ -259,7 +259,7 @@ def _seen(item: Item) -> Seen | None:
     return None
 
 
-def _close_sockets() -> None:
+def close_sockets() -> None:
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):

@@ -76,7 +76,7 @@ class Relay:
         self._options = options
         sources = sources or open_pairs(options.pairs, options.socket_mode)
         try:
-            self._fd = _open_capture(options)
+            self._fd = open_capture(options)
             self._open(sources)
         except BaseException:
             for source in chain(*sources):
@@ -200,10 +200,10 @@ class Relay:
         self._loop.close()
         self._notes.close()
         if not left and self._owns_process:
-            _let_go_of_output()
+            let_go_of_output()
 
 
-def _let_go_of_output() -> None:
+def let_go_of_output() -> None:
     """Who reads our output should see its end, although a process that shares our descriptors hangs."""
     nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     for fd in (1, 2):
@@ -215,7 +215,7 @@ def in_place() -> bool:
     return os.isatty(1) and os.environ.get("TERM") != "dumb"
 
 
-def _open_capture(options: Options) -> int | None:
+def open_capture(options: Options) -> int | None:
     if options.write:
         return open_target(options.write)
     if options.show is LiveView.NOTHING:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vutrace.sockets.inspect import read_fdinfo
 
-_PUNCH_HOLE, _KEEP_SIZE = 2, 1
-_PAGE = 4096
+PUNCH_HOLE, KEEP_SIZE = 2, 1
+PAGE = 4096
 LOOKS = 16  # in the time in which it fills
 
 
@@ -40,11 +40,11 @@ class Spool:
         self._seen = self._seen or bool(places)
         if not self._seen:
             return  # the reader is yet to come
-        read = min(places, default=size) // _PAGE * _PAGE
+        read = min(places, default=size) // PAGE * PAGE
         libc = ctypes.CDLL(None)
         start, length = ctypes.c_int64(self._read), ctypes.c_int64(read - self._read)
         # Where the file system cannot, nothing is given back, and what does not fit is not recorded.
-        if length.value > 0 and not libc.fallocate64(self._fd, _PUNCH_HOLE | _KEEP_SIZE, start, length):
+        if length.value > 0 and not libc.fallocate64(self._fd, PUNCH_HOLE | KEEP_SIZE, start, length):
             self._read = read
 
     def _places(self) -> list[int]:
@@ -54,11 +54,11 @@ class Spool:
             with contextlib.suppress(OSError):
                 for fd in os.listdir(f"/proc/{pid}/fd"):
                     if os.readlink(f"/proc/{pid}/fd/{fd}") == ours:
-                        places += _position(read_fdinfo(f"/proc/{pid}/fdinfo/{fd}"))
+                        places += position(read_fdinfo(f"/proc/{pid}/fdinfo/{fd}"))
         return places
 
 
-def _position(fdinfo: bytes) -> list[int]:
+def position(fdinfo: bytes) -> list[int]:
     """Of one that only reads; the other is the writer's own, which a reader inherits."""
     told = dict(line.split(b":", 1) for line in fdinfo.splitlines() if b":" in line)
     reads = int(told.get(b"flags", b"1"), 8) & os.O_ACCMODE == os.O_RDONLY

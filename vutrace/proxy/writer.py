@@ -11,8 +11,8 @@ from queue import SimpleQueue
 from vutrace.capture.target import Target
 
 DRAIN_SECONDS = 0.002  # between looks whether all is written
-_HEAD = struct.Struct("<II")  # a block begins with its type and its length
-_RECORD = 6  # Enhanced Packet Block
+HEAD = struct.Struct("<II")  # a block begins with its type and its length
+RECORD = 6  # Enhanced Packet Block
 
 
 class BlockWriter:
@@ -109,7 +109,7 @@ class BlockWriter:
 
     def _fail(self, error: OSError, blocks: bytes, written: int, records: int) -> None:
         self.failed = True
-        kept, whole = _whole(blocks, written)
+        kept, whole = count_whole(blocks, written)
         self._size += whole
         with contextlib.suppress(OSError):  # not a regular file: its reader sees where it was cut
             os.ftruncate(self._fd, self._size)
@@ -117,13 +117,13 @@ class BlockWriter:
         self._on_failure(error)
 
 
-def _whole(blocks: bytes, written: int) -> tuple[int, int]:
+def count_whole(blocks: bytes, written: int) -> tuple[int, int]:
     """How many whole records there are in the first `written` bytes, and where its last whole block ends."""
     count = end = 0
-    while end + _HEAD.size <= written:
-        kind, size = _HEAD.unpack_from(blocks, end)
+    while end + HEAD.size <= written:
+        kind, size = HEAD.unpack_from(blocks, end)
         if end + size > written:
             break
         end += size
-        count += kind == _RECORD
+        count += kind == RECORD
     return count, end

@@ -31,8 +31,9 @@ class AnnotatedRow:
     """A row as it is shown.
 
     `device` is set on the row where it became known, `notes` are worth knowing, with nothing wrong,
-    `config` the fields of configuration space and `layout` their layer. `problems` are the row's and those of the
-    dissector. `names` are the two processes'. `since_previous_ns` is nanoseconds since the record before.
+    `config` the fields of configuration space and `layout` their layer. `problems` are the row's and those
+    of the dissector. `names` are the two processes'. `since_previous_ns` is nanoseconds since the record
+    before.
     """
 
     row: Row
