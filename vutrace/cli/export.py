@@ -81,7 +81,10 @@ def export(
     dissector: Dissectors = None,
     secrets: Secrets = False,
 ) -> None:
-    """Write a capture for other programs: Wireshark without a plug-in, JSON, CSV."""
+    """Write a capture for other programs: Wireshark without a plug-in, JSON, CSV.
+
+    It still has the peers' command lines and the paths of their files in it.
+    """
     from vutrace.cli.filtering import open_filtered
     from vutrace.cli.reading import choose_capture, load_dissectors, refuse_overwrite
     from vutrace.cli.show import row_filter
