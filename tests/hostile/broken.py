@@ -42,6 +42,8 @@ VERBS = (
     "diff {} {other}",
     "diff {} {} --json",
     "explain -r {}",
+    "check {}",
+    "check {} --sarif",
     "export {} -o {out}",
     "export {} --format csv",
     "export {} --format json",

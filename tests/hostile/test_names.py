@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +110,10 @@ TEXTS = {
         "-r",
         "{}",
     ),
+    "findings": ("check", "{}"),
+    "findings as JSON": ("check", "{}", "--json"),
+    "findings as SARIF": ("check", "{}", "--sarif"),
+    "findings as JUnit": ("check", "{}", "--junit"),
     "a table": ("export", "{}", "--format", "csv"),
     "an array": ("export", "{}", "--format", "json"),
     "lines": ("export", "{}", "--format", "jsonl"),
@@ -121,7 +126,9 @@ def test_no_text_output_has_a_control_character(run: Run, hostile: Path, words: 
     assert status in (0, 1), err
     assert controls(out.decode()) == set()
     assert controls(err) == set()
-    assert "evil" in out.decode() or "cmd" in out.decode() or words[0] in ("queues", "timeline", "diff")
+    assert (
+        "evil" in out.decode() or "cmd" in out.decode() or words[0] in ("queues", "timeline", "diff", "check")
+    )
 
 
 @pytest.mark.parametrize("verb", ["show", "timeline", "queues"])
@@ -186,6 +193,39 @@ def test_an_export_has_no_control_character_in_what_wireshark_shows_as_text(
     assert "evil" in texts
     assert controls(texts) == set()
     assert b"\x1b" not in shown.stdout
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Lua plug-in."""
+    path = tmp_path_factory.mktemp("plugin") / "vutrace.lua"
+    words = [sys.executable, "-m", "vutrace", "wireshark", "lua"]
+    path.write_bytes(subprocess.run(words, capture_output=True, check=True).stdout)
+    return path
+
+
+def tshark(plugin: Path, *words: str | Path) -> str:
+    """What it prints, with the plug-in."""
+    command = ["tshark", "-X", f"lua_script:{plugin}", *map(str, words)]
+    return subprocess.run(command, capture_output=True, check=True).stdout.decode()
+
+
+def test_the_info_column_has_no_control_character_and_is_a_row(run: Run, hostile: Path, plugin: Path) -> None:
+    info = tshark(plugin, "-r", hostile, "-T", "fields", "-e", "_ws.col.Info")
+    assert "evil" in info
+    assert controls(info) == set()
+    rows = [json.loads(line) for line in run("show", hostile, "--json")[1].decode().splitlines()]
+    assert len(info.splitlines()) == len(rows)
+    for line, row in zip(info.splitlines(), rows, strict=True):
+        if row["kind"] == "event":
+            shown = printable(row["text"]).partition("\\udc9b")[
+                0
+            ]  # which Wireshark takes for no letter at all
+            assert line.startswith(f"= {row['name']}: {shown}")
+
+
+def test_what_tshark_makes_of_a_hostile_capture_is_well_formed(hostile: Path, plugin: Path) -> None:
+    ElementTree.fromstring(tshark(plugin, "-r", hostile, "-T", "pdml"))
 
 
 def comments_of(data: bytes) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import Color, Device, Dissectors
+from vutrace.cli.output import columns, say
 from vutrace.problems import Rule, Severity
 from vutrace.views.colour import When, painter
 
@@ -89,8 +90,7 @@ def check(
         if junit
         else text_lines(reports(), color)
     )
-    for line in printed:
-        print(line)
+    say(printed)
     if found:
         raise typer.Exit(FOUND)
 
@@ -170,7 +170,6 @@ def junit_document(reports: "Reports") -> str:
 
 def text_lines(reports: "Reports", color: When) -> Iterator[str]:
     """Sessions with an empty line between them."""
-    from vutrace.cli.output import columns
     from vutrace.outgoing import page
     from vutrace.views.findings.text import ReportText
 

@@ -5,6 +5,31 @@ local UNITS = { "KiB", "MiB", "GiB", "TiB", "PiB" }
 local BYTES_SHOWN = 16
 local LONG = 100000 -- a size of so many units is told roughly
 
+local SHORT = { ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r" }
+
+local function escape_byte(byte)
+  return SHORT[byte] or format("\\x%02x", byte:byte())
+end
+
+local function escape_latin(byte)
+  return format("\\x%02x", byte:byte())
+end
+
+-- Three bytes of UTF-8 from U+2000, of which the last two are captured.
+local function escape_mark(second, third)
+  return format("\\u%04x", 8192 + (second:byte() - 128) * 64 + third:byte() - 128)
+end
+
+-- Text on one line: controls, blanks of other widths, and marks that turn a line round are escaped, as
+-- vutrace/outgoing.py does it. The columns of tshark are not escaped by anybody else.
+function printable(text)
+  if not text:find("[%c\127-\255]") then return text end
+  text = text:gsub("%c", escape_byte):gsub("\194([\128-\160\173])", escape_latin)
+  text = text:gsub("\226(\128)([\128-\143\168-\175])", escape_mark):gsub("\226(\129)([\159-\175])", escape_mark)
+  text = text:gsub("\227\128\128", "\\u3000"):gsub("\239\187\191", "\\ufeff")
+  return text
+end
+
 function decimal(value)
   return is_wide(value) and tostring(value) or format("%.0f", value)
 end

@@ -71,8 +71,8 @@ local function show(tree, packet, pinfo, record)
     packets[pinfo.number] = seen
   end
   if message then detail = detail_of(message, packet.raw, seen.context) end
-  if not seen.info and record.kind == EVENT then seen.info = event_text(record, seen) end
-  if not seen.info and message then seen.info = info_text(message, record, seen, detail) end
+  if not seen.info and record.kind == EVENT then seen.info = printable(event_text(record, seen)) end
+  if not seen.info and message then seen.info = printable(info_text(message, record, seen, detail)) end
   local letter = connection_letter(seen.connection)
   set_columns(pinfo, record, letter, seen.info)
   if wanted then
