@@ -16,6 +16,7 @@ from vutrace.dissection.registry import Plugin, Registry, load
 from vutrace.protocol.messages import TABLES
 from vutrace.protocol.wire import NEED_REPLY, REPLY, VERSION
 from vutrace.records import Event, EventKind, Record, Side
+from vutrace.rules.judge import Judge
 from vutrace.session.tracker import Tracker
 from vutrace.testing import frame
 from vutrace.views.explain.answer import Explainer
@@ -255,7 +256,8 @@ def records(*frames: Record) -> list[Record]:
 
 
 def told(*frames: Record, names: frozenset[str] = frozenset()) -> list[str]:
-    return list(report("x.pcapng", look(Tracker(REGISTRY).rows(records(*frames)), names), names))
+    rows = Judge().rows(Tracker(REGISTRY).rows(records(*frames)))
+    return list(report("x.pcapng", look(rows, names), names))
 
 
 def test_the_first_refusal_is_found_with_what_came_before() -> None:
@@ -264,14 +266,15 @@ def test_the_first_refusal_is_found_with_what_came_before() -> None:
     lines = told(asked, refused)
     assert lines[0] == "in x.pcapng: it first went wrong here"
     assert "SET_MEM_TABLE" in lines[2]
-    assert any("! the back-end refused SET_MEM_TABLE: error 1" in line for line in lines)
+    assert "It first went wrong at [3]: the back-end refused SET_MEM_TABLE [2]" in lines[-1]
+    assert any("! SET_MEM_TABLE [2] was refused: 1" in line for line in lines)
 
 
 def test_a_reply_that_never_came_is_found_and_the_message_that_was_asked_about() -> None:
     lines = told(frame(40, b""), names=frozenset({"GET_STATUS"}))
     assert lines[0] == "in x.pcapng: GET_STATUS once, [2]"
     assert any("GET_STATUS [2] was never answered" in line for line in lines)
-    assert lines[-1].endswith("closed by the back-end; the last message was the GET_STATUS [2]")
+    assert "connection A, session 1: The back-end left: never got past GET_STATUS [2]" in lines[-1]
 
 
 @pytest.mark.parametrize("capture", sorted(CAPTURES.glob("*.pcapng")), ids=lambda path: path.stem)
@@ -320,3 +323,22 @@ def test_a_device_by_its_name() -> None:
 @pytest.mark.parametrize("device", [device.name for device in REGISTRY.devices])
 def test_every_device_is_explained(device: str) -> None:
     assert EXPLAIN.answer(device.upper()).lines[0].startswith(f"{device}: virtio device ")
+
+
+def test_sessions_that_fail_alike_are_one_line() -> None:
+    sessions: list[Record] = []
+    for number in range(1, 11):
+        opened = Event(number * 10**9, 0, number, EventKind.OPEN, "open")
+        closed = Event(number * 10**9 + 1, 0, number, EventKind.CLOSE, "closed", sender=Side.FRONTEND)
+        sessions += [opened, closed]
+    lines = list(report("x", look(Judge().rows(Tracker(REGISTRY).rows(sessions)), frozenset()), frozenset()))
+    assert lines[-2].startswith("  connection A, session 1: The front-end left")
+    assert lines[-1] == "  sessions 2–10: the same, 1/s"
+
+
+def test_what_is_looked_for_after_an_orderly_end_did_not_go_wrong() -> None:
+    capture = CAPTURES / "virtio-user-server-testpmd-client.pcapng"
+    command = [sys.executable, "-m", "vutrace", "explain", "-r", str(capture)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "nothing went wrong in 56 rows" in ran.stdout
+    assert "session 1: Orderly: the front-end (dpdk-testpmd, pid 16379) left after 4 rings" in ran.stdout

@@ -187,17 +187,15 @@ HALFWAY = frozenset(
 
 def faults(row: Row) -> Iterable[Wrong]:
     """What is wrong with a row, as far as it may be the cause of what follows."""
-    for problem in row.problems:
-        if (
-            problem.severity is not Severity.INFO
-            and problem.rule is not UNANSWERED
-            and problem.rule.group != "end"
-        ):
-            yield Wrong(row.number, str(problem), problem.severity, problem.rule.advice)
     refused = row.changes.refused
-    if refused is not None and not any(problem.rule.name == "reply.refused" for problem in row.problems):
+    if refused is not None:  # the end comes of it, whatever a rule thinks of it
         text = f"the {refused.debtor.words} refused {refused.name} [{refused.number}]"
-        yield Wrong(row.number, text, Severity.ERROR)
+        yield Wrong(row.number, text, Severity.ERROR, "Look at the log of the side that refused it")
+        return
+    for problem in row.problems:
+        caused = problem.rule is UNANSWERED or problem.rule.group == "end"
+        if problem.severity is not Severity.INFO and not caused:
+            yield Wrong(row.number, str(problem), problem.severity, problem.rule.advice)
 
 
 def first_wrong(history: VerdictBuilder) -> Wrong | None:

@@ -1,17 +1,18 @@
-"""Where in a capture it first went wrong, and what became of one message in it."""
+"""Where in a capture it first went wrong, what became of its sessions, and of one message in it."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from vutrace.dissection.checks import CUT
-from vutrace.dissection.message import Message
-from vutrace.protocol.payloads import Ack
-from vutrace.records import Channel, Event, EventKind, Side, connection_letter
+from vutrace.problems import Severity
+from vutrace.records import Event, EventKind, connection_letter
+from vutrace.rules.folding import SameSessions, Verdicts
+from vutrace.rules.verdict import VerdictBuilder
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow, Annotator
 from vutrace.views.rows import Rows
-from vutrace.views.text import status
+from vutrace.views.text import printable
 
 BEFORE = 3
 MORE_SHOWN = 5
@@ -19,34 +20,31 @@ MORE_SHOWN = 5
 
 @dataclass(slots=True)
 class Findings:
-    """What was seen of a capture: the first rows that went wrong, and how its sessions ended."""
+    """What was seen of a capture: the first rows that went wrong, and what became of its sessions."""
 
     wrong: list[tuple[AnnotatedRow, tuple[str, ...]]] = field(default_factory=list)
     before: tuple[str, ...] = ()
     count: int = 0
-    ends: list[str] = field(default_factory=list)
+    sessions: list[SameSessions] = field(default_factory=list)
+    omitted: int = 0
     asked: list[int] = field(default_factory=list)
     rows: int = 0
 
 
 def look(rows: Iterable[Row], names: frozenset[str]) -> Findings:
-    """Read a capture once; `names` are the messages that the user asked about."""
+    """Read the judged rows of a capture once; `names` are the messages that the user asked about."""
     found, lines, recent = Findings(), Rows(), deque[str](maxlen=BEFORE)
-    last: dict[int, Row] = {}
+    verdicts = Verdicts()
     for shown in Annotator().annotate_all(rows):
         found.rows += 1
-        line, why = lines.line(shown), tuple(reasons(shown))
-        if why:
+        row = shown.row
+        session = verdicts.feed(row)
+        if why := tuple(reasons(shown, session)):
             note_wrong(found, shown, why, recent)
-        what = shown.row.what
-        if isinstance(what, Event):
-            if what.kind is EventKind.CLOSE and what.channel is Channel.MAIN:
-                found.ends.append(ending(what, last.pop(what.connection, None)))
-        else:
-            last[what.frame.connection] = shown.row
-            if what.name in names and not what.reply:
-                found.asked.append(shown.row.number)
-        recent.append(line)
+        if not isinstance(row.what, Event) and row.what.name in names and not row.what.reply:
+            found.asked.append(row.number)
+        recent.append(lines.line(shown))
+    found.sessions, found.omitted = list(verdicts.all()), verdicts.omitted
     return found
 
 
@@ -59,33 +57,14 @@ def note_wrong(found: Findings, shown: AnnotatedRow, why: tuple[str, ...], recen
         found.wrong.append((shown, why))
 
 
-def reasons(shown: AnnotatedRow) -> Iterator[str]:
-    """What is wrong with a row: problems, an error, an acknowledgement that is none."""
-    what = shown.row.what
-    yield from (problem.text for problem in shown.problems if problem.rule is not CUT)
-    if isinstance(what, Event):
-        if what.kind is EventKind.ERROR:
-            yield "an error on the connection"
-        elif what.kind is EventKind.CLOSE and what.channel is Channel.MAIN and what.sender is Side.BACKEND:
-            yield "the back-end closed the connection: it ended, or it failed"
-    elif refused(what):
-        code = what.number_in("status") or 0
-        yield f"the {what.frame.sender.words} refused {what.name}: {status(code)}"
-
-
-def refused(message: Message) -> bool:
-    """Whether a message is an acknowledgement with an error in it."""
-    return message.reply and message.layer is Ack and bool(message.number_in("status"))
-
-
-def ending(event: Event, last: Row | None) -> str:
-    """How a session ended: who closed, and what was the last message."""
-    who = f"closed by the {event.sender.words}" if event.sender else "closed"
-    text = f"connection {connection_letter(event.connection)}, session {event.session}: {who}"
-    if last is None or not isinstance(last.what, Message):
-        return text
-    kind = "reply to " if last.what.reply else ""
-    return f"{text}; the last message was the {kind}{last.what.name} [{last.number}]"
+def reasons(shown: AnnotatedRow, session: VerdictBuilder) -> Iterator[str]:
+    """What is wrong with a row: what rules say, and an error unless it is the search after an orderly end."""
+    event = shown.row.what
+    for problem in shown.problems:
+        if problem.rule is not CUT and problem.severity is not Severity.INFO:
+            yield problem.text
+    if isinstance(event, Event) and event.kind is EventKind.ERROR and not (session.close and session.orderly):
+        yield "an error on the connection"
 
 
 def report(name: str, found: Findings, names: frozenset[str]) -> Iterator[str]:
@@ -100,9 +79,20 @@ def report(name: str, found: Findings, names: frozenset[str]) -> Iterator[str]:
         yield from first_wrong(*found.wrong[0])
     rest = found.wrong[1:]
     if rest:
-        yield f"  and after it {found.count - 1} more, from"
+        yield f"  and after it {found.count - 1:,} more, from"
         yield f"  {Rows().line(rest[0][0])}"
-    yield from (f"  {end}" for end in found.ends)
+    for session in found.sessions:
+        yield from became(session)
+    if found.omitted:
+        yield f"  and {found.omitted:,} more sessions"
+
+
+def became(session: SameSessions) -> Iterator[str]:
+    """What became of a session, and of those that were like it."""
+    place = f"connection {connection_letter(session.connection)}, session {session.first}"
+    yield f"  {place}: {printable(session.verdict.text)}"
+    if repeated := session.repeated():
+        yield f"  {repeated}"
 
 
 def first_wrong(shown: AnnotatedRow, why: tuple[str, ...]) -> Iterator[str]:
