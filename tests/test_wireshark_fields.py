@@ -110,6 +110,7 @@ def check(capture: Path, lua: Path, *options: str) -> None:
         (compare_event if row["kind"] == "event" else compare_message)(row, packet)
     assert len(set(letters.values())) == len(letters)
     compare_words(capture, packets)
+    compare_rings(capture, packets)
 
 
 @needs_tshark
@@ -215,6 +216,14 @@ def compare_words(capture: Path, packets: list[Facts]) -> None:
     for shown, packet in zip(sights_of(capture), packets, strict=True):
         if isinstance(shown.row.what, Message) and not sums_beyond_64_bits(shown.row.what):
             assert packet.whole.get("detail", "") == words_of(shown, shown.row.what)
+
+
+def compare_rings(capture: Path, packets: list[Facts]) -> None:
+    """Every ring that a row is about is, before and after, what the session makes of it."""
+    for row, packet in zip(Tracker(REGISTRY).rows(read(capture)), packets, strict=True):
+        changes = sorted((change.after.index, change) for change in row.changes.rings)
+        expected = [(before and str(before.state), str(after.state)) for _, (before, after) in changes]
+        assert packet.rings == expected, row
 
 
 def sums_beyond_64_bits(message: Message) -> bool:

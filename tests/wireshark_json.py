@@ -24,12 +24,13 @@ needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark
 
 @dataclass
 class Facts:
-    """One packet: values by leaf name in order, names of set bits, and the rest by its own name."""
+    """One packet: values by leaf name, names of set bits, ring states, and the rest by its own name."""
 
     values: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     bits: dict[str, list[set[str]]] = field(default_factory=lambda: defaultdict(list))
     whole: dict[str, Any] = field(default_factory=dict)
     fds: list[dict[str, Any]] = field(default_factory=list)
+    rings: list[tuple[str | None, str]] = field(default_factory=list)
 
 
 def write_plugin(registry: Registry, folder: Path) -> Path:
@@ -107,6 +108,13 @@ def take(pairs: Pairs, kinds: dict[str, str], facts: Facts) -> None:
                 facts.bits[leaf(key)].append(names)
         elif name == "fd_tree":
             facts.fds.append({word(bit): text for bit, text in fd_of(value)})
+        elif name == "ring.state_after":
+            below = (
+                dict(pairs[number + 1][1])
+                if pairs[number + 1 :] and pairs[number + 1][0] == f"{key}_tree"
+                else {}
+            )
+            facts.rings.append((below.get("vhost_user.ring.state_before"), value))
         elif name == "problem":
             facts.whole["problems"].append(value)
         elif name in WHOLE:

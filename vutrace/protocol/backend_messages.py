@@ -64,7 +64,14 @@ BACKEND_MESSAGES: Table = table(
         aliases=("SLAVE_FS_MAP", "FS_MAP"),
         role="shared memory",
     ),
-    MessageSpec(10, "BACKEND_SHMEM_UNMAP", ("Mmap",), gate="SHMEM", aliases=("SLAVE_FS_UNMAP", "FS_UNMAP")),
+    MessageSpec(
+        10,
+        "BACKEND_SHMEM_UNMAP",
+        ("Mmap",),
+        gate="SHMEM",
+        aliases=("SLAVE_FS_UNMAP", "FS_UNMAP"),
+        words="shmid {shmid}: {len:size} at {shm_offset:address}",
+    ),
     MessageSpec(
         1002,
         "CROSVM_FS_MAP",

@@ -92,6 +92,7 @@ FRONTEND_MESSAGES: Table = table(
         since="2.1",
         purpose=Purpose.CONFIGURE,
         effect=RingEffect.SIZE,
+        words="ring {index}: {num} descriptors",
     ),
     MessageSpec(
         9,

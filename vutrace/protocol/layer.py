@@ -15,7 +15,8 @@ class Layer(Packet):
 
     `marks` tells a layout from others of the same size: the field of that name has one of these values.
     A configuration space that is a union lists what else its bytes may be in `variants`; `glance` names
-    the fields of one that are worth knowing first, for which a row has room.
+    the fields of one that are worth knowing first, for which a row has room. `words` is the template of what
+    matters in the layer (see templates.py); without it a row has field by field.
     """
 
     name = "payload"
@@ -23,6 +24,7 @@ class Layer(Packet):
     marks: ClassVar[tuple[str, frozenset[int]] | None] = None
     variants: ClassVar[tuple[type["Layer"], ...]] = ()
     glance: ClassVar[tuple[str, ...]] = ()
+    words: ClassVar[str] = ""
 
     def do_dissect(self, s: bytes) -> bytes:
         """Take the fields that are whole; what follows the last of them is left over."""

@@ -77,7 +77,8 @@ class MessageSpec:
     acknowledgement exists. `gate` is the protocol feature (or VIRTIO_… feature) without which it may not be
     sent. `once` is the QEMU version since which its vhost-user code sends the message once per device
     instead of once per queue pair. `ring` tells that the payload names a vring. `heading` is the section of
-    vhost-user.rst (or vhost-user-gpu.rst).
+    vhost-user.rst (or vhost-user-gpu.rst). `words` is the template of what matters in the request (see
+    templates.py) where its layers' own do not say it.
 
     What it does: `purpose` is its part in the course of a device, `effect` what it does to the ring that it
     names (or to all), `memory` what it does to the memory map. `learns` and `reply_learns` are what the
@@ -104,6 +105,7 @@ class MessageSpec:
     aliases: tuple[str, ...] = ()
     heading: str = ""
     note: str = ""
+    words: str = ""
     purpose: Purpose | None = None
     effect: RingEffect | None = None
     memory: MemoryEffect | None = None

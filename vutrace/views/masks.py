@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from vutrace.dissection.device import Device
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit_names
+from vutrace.protocol.shows import Show
 from vutrace.views.text import feature_names
 
 Names = Callable[[int], list[str]]
@@ -20,6 +21,11 @@ def virtio_names(device: Device) -> Names:
         return [name.partition("_F_")[2] or name for name in ordered]
 
     return names
+
+
+def flag_names(show: Show) -> Names:
+    """Names of the bits that a field shows."""
+    return lambda mask: bit_names(mask, show.table)
 
 
 def protocol_names(mask: int) -> list[str]:

@@ -87,6 +87,13 @@ def hex_of(data: bytes, limit: int = BYTES_SHOWN) -> str:
     return data.hex() if len(data) <= limit else f"{data[:limit].hex()}… ({len(data)} bytes)"
 
 
+def fourcc(code: int) -> str:
+    """A DRM format: XR24."""
+    letters = (code & 0xFFFFFFFF).to_bytes(4, "little")
+    printable = all(0x20 <= byte < 0x7F for byte in letters)
+    return letters.decode("ascii") if printable else f"{code & 0xFFFFFFFF:#x}"
+
+
 def feature_names(mask: int, device: Device = UNKNOWN_DEVICE) -> list[str]:
     """The names of virtio feature bits, the device's own among them."""
     return bit_names(mask, VIRTIO_FEATURES, device.features)

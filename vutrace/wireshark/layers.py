@@ -43,6 +43,14 @@ class Layers:
         self.tables[key] = self._describe(layer, key)
         return key
 
+    def key(self, layer: type[Layer]) -> str:
+        """The key of a layer that was added."""
+        return self._keys[layer]
+
+    def described(self) -> Iterator[tuple[type[Layer], Entry]]:
+        """Every layer with its table."""
+        return ((layer, self.tables[key]) for layer, key in self._keys.items())
+
     def _free(self, prefix: str) -> str:
         key, number = prefix, 1
         while key in self.tables:

@@ -12,6 +12,12 @@ KEYWORDS = frozenset({"and", "do", "else", "end", "for", "function", "if", "in",
 WIDTH = 100
 
 
+class Code(str):
+    """Lua that stands as it is where a value is expected."""
+
+    __slots__ = ()
+
+
 def literal(value: object, indent: str = "") -> str:
     """`value` as Lua: short tables on one line, longer ones an entry a line. TypeError for other types."""
     if isinstance(value, Mapping | list | tuple):
@@ -27,7 +33,7 @@ def scalar(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, str):
-        return quoted(value)
+        return str(value) if isinstance(value, Code) else quoted(value)
     raise TypeError(f"no Lua for a {type(value).__name__}")
 
 

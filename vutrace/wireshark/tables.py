@@ -8,18 +8,21 @@ from vutrace.dissection.device import Device
 from vutrace.dissection.layouts import layouts_of
 from vutrace.dissection.registry import Registry
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names, bit_numbers
-from vutrace.protocol.effects import Learns
+from vutrace.protocol.effects import OF_ALL_RINGS, Learns, RingEffect
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.messages import TABLES, layers_of
-from vutrace.protocol.payloads import Config
-from vutrace.protocol.spec import MessageSpec
-from vutrace.protocol.wire import sender_of
+from vutrace.protocol.payloads import Ack
+from vutrace.protocol.spec import FD_COUNTS, FdRule, MessageSpec
+from vutrace.protocol.templates import ALL_BITS
+from vutrace.protocol.wire import WIRES, sender_of
 from vutrace.records import Channel
-from vutrace.session import context, recognition
+from vutrace.session import context, recognition, rings
+from vutrace.session.ring_states import TRANSITIONS, TRIGGERS, RingState, Trigger
 from vutrace.views.descriptors import SEALS
 from vutrace.wireshark import export, names
 from vutrace.wireshark.layers import Entry, Layers, bits
 from vutrace.wireshark.lua import Value
+from vutrace.wireshark.phrases import function
 from vutrace.wireshark.ring_names import names_of
 
 
@@ -28,6 +31,9 @@ def tables(registry: Registry) -> dict[str, Value]:
     layers = Layers()
     messages = {str(channel): messages_of(channel, layers, registry) for channel in Channel}
     devices = [device_of(device, layers) for device in registry.devices]
+    for layer, entry in layers.described():
+        if layer.words:
+            entry["words"] = function(layer.words, layer, layers)
     return {
         "FEATURES": bits(VIRTIO_FEATURES),
         "DEVICES": devices,
@@ -35,9 +41,15 @@ def tables(registry: Registry) -> dict[str, Value]:
         "UNKNOWN": unknown(layers),
         "LAYERS": layers.tables,
         "CODES": codes(),
-        "PROTOCOL_BITS": {"reply_ack": context.REPLY_ACK, "log_shmfd": context.LOG_SHMFD},
+        "PROTOCOL_BITS": protocol_bits(),
         "RING_PACKED": context.RING_PACKED.bit_length() - 1,
         "SENDERS": senders(),
+        "WIRES": {str(channel): wire_of(channel) for channel in Channel},
+        "ACK": layers.key(Ack),
+        "TRANSITIONS": transitions(),
+        "STOPPED": str(RingState.STOPPED),
+        "ENDED": Trigger.END.name,
+        "RINGS_KEPT": rings.RINGS_KEPT,
         "WEIGHTS": weights(),
         "FRAME_PROBLEMS": {int(flag): problem.text for flag, problem in FRAME_PROBLEMS.items()},
         "SEALS": bits(SEALS),
@@ -57,16 +69,79 @@ def messages_of(channel: Channel, layers: Layers, registry: Registry) -> dict[in
 
 def message(spec: MessageSpec, owner: str, layers: Layers) -> Entry:
     """One row of a message table."""
+    request = payload(spec, False, owner, layers)
     return {
         "name": spec.name,
-        "request": payload(spec, False, owner, layers),
+        "request": request,
         "reply": payload(spec, True, owner, layers),
         "rule": spec.rule.name,
-        "fds": spec.fds.name,
-        "reply_fds": spec.reply_fds.name,
+        "fds": fd_count(spec.fds),
+        "reply_fds": fd_count(spec.reply_fds),
         "ring": spec.ring or None,
         "learns": learnt(spec.learns),
         "reply_learns": learnt(spec.reply_learns),
+        "effect": effect_of(spec),
+        "words": function(spec.words, layers_of(spec, False)[0], layers) if spec.words else None,
+    }
+
+
+def fd_count(rule: FdRule) -> Entry:
+    """How many descriptors may come along."""
+    known = FD_COUNTS[rule]
+    return {
+        "otherwise": known.otherwise,
+        "fields": known.fields or None,
+        "mask": None if known.mask == ALL_BITS else known.mask,
+        "where": known.then,
+        "per_region": known.per_region or None,
+    }
+
+
+def effect_of(spec: MessageSpec) -> Entry | None:
+    """What a message does to its ring, or to all: the trigger, and the other one of a switch that is off."""
+    if spec.effect is None:
+        return None
+    switch = spec.effect is RingEffect.ENABLE
+    trigger = TRIGGERS.get(spec.effect)
+    return {
+        "trigger": trigger.name if trigger else None,
+        "off": Trigger.DISABLE.name if switch else None,
+        "all": spec.effect in OF_ALL_RINGS or None,
+        "lasts": spec.effect is RingEffect.DEFAULT_ENABLE or None,
+        "answered": spec.effect is RingEffect.STOP or None,
+    }
+
+
+def transitions() -> Entry:
+    """The state of a ring after a trigger, by the state before."""
+    return {
+        str(before): {trigger.name: str(TRANSITIONS[before, trigger]) for trigger in Trigger}
+        for before in RingState
+    }
+
+
+def protocol_bits() -> Entry:
+    """The numbers of the bits that a session goes by."""
+    masks = {
+        "reply_ack": context.REPLY_ACK,
+        "log_shmfd": context.LOG_SHMFD,
+        "negotiated": rings.PROTOCOL_BIT,
+    }
+    return {name: mask.bit_length() - 1 for name, mask in masks.items()}
+
+
+def wire_of(channel: Channel) -> Entry:
+    """The header format of a channel."""
+    wire = WIRES[channel]
+    return {
+        "words": channel.words,
+        "marked": wire.marked or None,
+        "version_mask": wire.version_mask,
+        "version": wire.version,
+        "known": wire.known,
+        "reply": wire.reply,
+        "need_reply": wire.need_reply,
+        "replies": dict.fromkeys(sorted(wire.flags(reply=True)), True),
     }
 
 
@@ -144,6 +219,3 @@ def weights() -> Entry:
         "config_size": recognition.CONFIG_SIZE,
         "features": recognition.FEATURES,
     }
-
-
-CONFIG_LAYER = names.prefix(Config)

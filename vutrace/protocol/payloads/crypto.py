@@ -15,6 +15,10 @@ CRYPTO_OPERATIONS = {
     0x404: "AKCIPHER_CREATE_SESSION",
 }
 
+SESSION = (
+    "[reply?[session_id<0?{session_id:status}|session {session_id}]"
+    "|cipher {cipher_alg} with {key_len} bytes of key, hash {hash_alg}]"
+)
 
 SYMMETRIC: list[Field[Any, Any]] = [
     u32("cipher_alg"),
@@ -39,6 +43,7 @@ class CryptoSession(Layer):
     """A crypto session as QEMU 8.1 and later and DPDK lay it out (1072 bytes)."""
 
     name = "crypto session"
+    words = SESSION
     fields_desc = [
         u64("op_code", enum(CRYPTO_OPERATIONS)),
         *SYMMETRIC,
@@ -70,6 +75,7 @@ class OldCryptoSession(Layer):
     """A crypto session up to QEMU 8.0 (632 bytes)."""
 
     name = "crypto session (QEMU before 8.1)"
+    words = SESSION
     fields_desc = [i64("session_id"), *SYMMETRIC]
 
 
@@ -77,4 +83,5 @@ class CryptoSessionId(Layer):
     """CLOSE_CRYPTO_SESSION's payload."""
 
     name = "crypto session id"
+    words = "session {session_id}"
     fields_desc = [u64("session_id")]

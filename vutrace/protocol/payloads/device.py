@@ -8,6 +8,7 @@ class Config(Layer):
     """The spec's "Virtio device config space"; the device's dissector reads `data`."""
 
     name = "config space"
+    words = "{size:count byte} at {offset}"
     fields_desc = [
         u32("offset"),
         u32("size"),
@@ -20,6 +21,7 @@ class Inflight(Layer):
     """The spec's "Inflight description"; 24 bytes on every known wire, 4 of them tail padding."""
 
     name = "inflight"
+    words = "{num_queues:count queue} of {queue_size}[mmap_size?, {mmap_size:size}]"
     fields_desc = [
         u64("mmap_size", SIZE),
         u64("mmap_offset", HEX),
@@ -33,6 +35,7 @@ class Uuid(Layer):
     """The spec's "VhostUserShared": the UUID of a shared object."""
 
     name = "shared object"
+    words = "{uuid}"
     fields_desc = [Fixed("uuid", 16, UUID)]
 
 
@@ -50,4 +53,5 @@ class DeviceStateReply(Layer):
     """SET_DEVICE_STATE_FD's reply: an error number, and bit 8 when no descriptor comes along."""
 
     name = "device state reply"
+    words = "{u64&0xff:status}[u64&0x100? NOFD]"
     fields_desc = [u64("u64", parts(error=0xFF, nofd=0x100))]

@@ -8,6 +8,7 @@ class U64(Layer):
     """A u64 without a further meaning."""
 
     name = "u64"
+    words = "{u64:address}"
     fields_desc = [u64("u64")]
 
 
@@ -15,6 +16,7 @@ class Ack(Layer):
     """The generic acknowledgement: 0 for success ("VHOST_USER_PROTOCOL_F_REPLY_ACK")."""
 
     name = "acknowledgement"
+    words = "{status}"
     fields_desc = [u64("status", ACK)]
 
 
@@ -22,4 +24,5 @@ class Blob(Layer):
     """Bytes that no table describes."""
 
     name = "data"
+    words = "{data}"
     fields_desc = [Tail("data", BYTES)]

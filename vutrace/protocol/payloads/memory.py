@@ -3,6 +3,8 @@
 from vutrace.protocol.layers import Array, Layer, Listed, Nested, pad, u8, u32, u64
 from vutrace.protocol.shows import HEX, SIZE, enum, flags
 
+REGION = "{size:size} at gpa {guest_address:address}"
+SINGLE_REGION = "{region}, uva {region.user_address:address}"
 IOTLB_TYPES = {
     1: "miss",
     2: "update",
@@ -17,6 +19,7 @@ class MemoryRegion(Layer):
     """A region of guest memory ("Memory region description")."""
 
     name = "memory region"
+    words = REGION
     fields_desc = [
         u64("guest_address", HEX),
         u64("size", SIZE),
@@ -29,6 +32,7 @@ class XenMemoryRegion(Layer):
     """A region when XEN_MMAP is negotiated: 40 bytes."""
 
     name = "Xen memory region"
+    words = REGION
     fields_desc = [
         *MemoryRegion.fields_desc,
         u32("xen_mmap_flags", flags({0: "FOREIGN", 1: "GRANT", 8: "NO_ADVANCE_MAP"})),
@@ -40,6 +44,7 @@ class MemoryTable(Layer):
     """The spec's "Multiple memory regions description"; 8 bytes with no region end postcopy's exchange."""
 
     name = "memory table"
+    words = "{regions:table region size}"
     fields_desc = [u32("nregions"), u32("padding"), Listed("regions", MemoryRegion, "nregions")]
 
 
@@ -47,6 +52,7 @@ class XenMemoryTable(Layer):
     """The memory table when XEN_MMAP is negotiated."""
 
     name = "Xen memory table"
+    words = "{regions:table region size}"
     fields_desc = [u32("nregions"), u32("padding"), Listed("regions", XenMemoryRegion, "nregions")]
 
 
@@ -54,6 +60,7 @@ class SingleRegion(Layer):
     """The spec's "Single memory region description" (ADD_MEM_REG, REM_MEM_REG)."""
 
     name = "single memory region"
+    words = SINGLE_REGION
     fields_desc = [u64("padding"), Nested("region", MemoryRegion)]
 
 
@@ -61,6 +68,7 @@ class XenSingleRegion(Layer):
     """A single region when XEN_MMAP is negotiated."""
 
     name = "single Xen memory region"
+    words = SINGLE_REGION
     fields_desc = [u64("padding"), Nested("region", XenMemoryRegion)]
 
 
@@ -68,6 +76,7 @@ class Log(Layer):
     """The spec's "Log description": the area for dirty page logging."""
 
     name = "log"
+    words = "{mmap_size:size} at offset {mmap_offset:address}"
     fields_desc = [u64("mmap_size", SIZE), u64("mmap_offset", HEX)]
 
 
@@ -82,6 +91,11 @@ class Iotlb(Layer):
     """The spec's "An IOTLB message"."""
 
     name = "IOTLB message"
+    words = (
+        "{type} iova {iova:address}"
+        "[type=2? +{size:size} = uva {user_address:address} {permission}"
+        "|[type=3? +{size:size}| {permission}]]"
+    )
     fields_desc = [
         u64("iova", HEX),
         u64("size", SIZE),
@@ -96,6 +110,10 @@ class Mmap(Layer):
     """The spec's "MMAP request": a mapping in a shared memory region (SHMEM_MAP, SHMEM_UNMAP)."""
 
     name = "MMAP request"
+    words = (
+        "shmid {shmid}: {len:size} at {shm_offset:address}"
+        ", fd offset {fd_offset:address}, [flags&1?read-write|read-only]"
+    )
     fields_desc = [
         u8("shmid"),
         pad(7),
@@ -110,6 +128,7 @@ class ShmemConfig(Layer):
     """The spec's "Shared memory region configuration": a size for each of 256 ids."""
 
     name = "shared memory configuration"
+    words = "{memory_sizes:sizes shmid}"
     fields_desc = [u32("num_regions"), u32("padding"), Array("memory_sizes", "Q", 256, SIZE)]
 
 

@@ -42,6 +42,20 @@ function test_bit(value, bit)
   return has_bit(value:higher(), bit - 32)
 end
 
+-- The bits of a mask, which are side by side and among the lowest 32.
+function masked(value, mask)
+  local lowest = 1
+  while mask % (lowest * 2) == 0 do lowest = lowest * 2 end
+  return floor((is_wide(value) and value:lower() or value) / lowest) % floor(mask / lowest + 1) * lowest
+end
+
+-- Whether a value has one of the bits, any without a mask.
+function has_any(value, mask)
+  if value == nil or value == true or value == false then return value == true end
+  if mask then return masked(value, mask) ~= 0 end
+  return value ~= 0
+end
+
 function wide(value)
   return is_wide(value) and value or UInt64.new(value)
 end

@@ -68,7 +68,9 @@ local function text_reader(read)
 end
 
 for _, layer in pairs(LAYERS) do
+  layer.named = {}
   for _, field in ipairs(layer.fields) do
+    layer.named[field.name] = field
     field.read = READERS[field.type](field)
     if field.kind == "text" and not field.code then field.read = text_reader(field.read) end
     field.width = width_of(field)
@@ -180,11 +182,11 @@ local function parse(record, raw)
     at = at + HEADER, stop = #raw, on_wire = record.wire_size - HEADER,
   }
   message.request, message.flags, message.size = Struct.unpack(little and "<I4I4I4" or ">I4I4I4", raw, at + 1)
-  message.reply, message.need_reply = has_bit(message.flags, 2), has_bit(message.flags, 3)
-  if record.channel == "gpu" then
-    -- The sender tells: QEMU's vhost-user-gpu leaves the flags of its updates as they were in memory.
-    message.reply, message.need_reply = record.sender == "frontend", false
-  end
+  local wire = WIRES[record.channel]
+  message.reply = masked(message.flags, wire.reply) > 0
+  -- On the GPU channel the sender tells: QEMU's vhost-user-gpu leaves the flags of its updates as they were.
+  if not wire.marked then message.reply = record.sender ~= SENDERS[record.channel].request end
+  message.need_reply = wire.need_reply > 0 and masked(message.flags, wire.need_reply) > 0
   message.known = MESSAGES[record.channel][message.request]
   message.spec = message.known or UNKNOWN
   message.name = message.known and message.spec.name or format("UNKNOWN(%d)", message.request)

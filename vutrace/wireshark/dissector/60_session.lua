@@ -1,15 +1,13 @@
--- What a session knows: who answers whom, what was negotiated, which device it is. Built once, on the
--- first pass over the packets; what it said of each packet is kept for every later look at it.
+-- What a session knows: who answers whom, what was negotiated, which device it is, how its rings stand. Built
+-- once, on the first pass over the packets; what it said of each packet is kept for every later look at it.
 
 packets = {}
-local sessions = {}
-local taken, places = {}, {}
+local sessions, taken, places = {}, {}, {}
 local MOST_WAITING = 4096
 local interface_id = Field.new("frame.interface_id")
 
 function vhost_user.init()
-  sessions, packets = {}, {}
-  taken, places = {}, {}
+  sessions, packets, taken, places = {}, {}, {}, {}
 end
 
 local function allot(wanted)
@@ -36,39 +34,33 @@ local function connection_of(record)
   return place.number
 end
 
--- The device of an earlier session of the connection is still there in the next.
-local function new_session(earlier)
-  local session = { context = { weight = 0, ring_names = {} }, waiting = {} }
-  local said, guess = DEVICES[vhost_user.prefs.device], earlier and earlier.context
+-- One session at a time on a connection; the device of the one before is still there.
+local function session_of(connection, record)
+  local before = sessions[connection]
+  if before and before.number == record.session then return before end
+  local context, said, guess = { weight = 0, ring_names = {} }, DEVICES[vhost_user.prefs.device], before and before.context
   if said then
-    session.context = adopt(session.context, said, "named in the preferences", WEIGHTS.said)
+    context = adopt(context, said, "named in the preferences", WEIGHTS.said)
   elseif guess then
-    session.context = adopt(session.context, guess.device, guess.reason, guess.weight)
+    context = adopt(context, guess.device, guess.reason, guess.weight)
   end
-  return session
+  sessions[connection] = { number = record.session, context = context, waiting = {}, rings = {}, rings_kept = 0 }
+  return sessions[connection]
 end
 
--- One session at a time on a connection.
-local function session_of(connection, record)
-  local known = sessions[connection]
-  if not known or known.number ~= record.session then
-    known = new_session(known)
-    known.number = record.session
-    sessions[connection] = known
-  end
-  return known
+local function know(context, fact, value)
+  if context[fact] == value then return context end
+  local new = copy(context)
+  new[fact] = value
+  if fact == "features" then new.packed = value ~= nil and test_bit(value, RING_PACKED) end
+  return new
 end
 
 local function learn(context, message)
   local told = message.spec[message.reply and "reply_learns" or "learns"]
-  if not told then return context end
-  local fact, value = told.fact, told.value
-  if told.field then value = message.values[told.field] end
-  if value == nil or context[fact] == value then return context end
-  local new = copy(context)
-  new[fact] = value
-  if fact == "features" then new.packed = test_bit(value, RING_PACKED) end
-  return new
+  local value = told and told.value
+  if told and told.field then value = message.values[told.field] end
+  return value == nil and context or know(context, told.fact, value)
 end
 
 local function has_protocol(context, bit)
@@ -87,40 +79,33 @@ local function owed(message, record, context)
   return has_protocol(context, PROTOCOL_BITS.reply_ack) and "yes" or "maybe"
 end
 
--- Nanoseconds between packets, by their times since the first: absolute ones are too large for a Lua number.
-local function since(pinfo, earlier)
-  return floor((pinfo.rel_ts - earlier) * 1e9 + 0.5)
-end
-
 -- Pair a reply with the oldest request of its number.
 local function answer(session, message, pinfo, seen)
   local waiting, left, place = session.waiting[message.channel] or {}, {}, 1
-  while waiting[place] and waiting[place].number ~= message.request do place = place + 1 end
+  while waiting[place] and waiting[place].message.request ~= message.request do place = place + 1 end
   local found = waiting[place]
   if not found then return complain(seen, "sequence", "a reply that no request waits for") end
   for i, request in ipairs(waiting) do
     local passed = i < place and request.owed == "yes"
     if passed and not request.overtaken then
-      complain(seen, "sequence", "overtakes the reply that %s [%d] waits for", request.name, request.packet)
+      complain(seen, "sequence", "overtakes the reply that %s [%d] waits for", request.message.name, request.packet)
       request.overtaken = true
     end
     if passed or i > place then left[#left + 1] = request end
   end
   session.waiting[message.channel] = left
-  seen.response_to, seen.latency = found.packet, since(pinfo, found.time)
-  seen.ring = found.ring
+  -- By their times since the first packet: absolute ones are too large for a Lua number.
+  seen.response_to, seen.latency = found.packet, floor((pinfo.rel_ts - found.time) * 1e9 + 0.5)
   packets[found.packet].response_in = pinfo.number
+  return found
 end
 
-local function ask(session, message, record, pinfo)
-  local due = owed(message, record, session.context)
-  if not due then return end
+local function ask(session, message, due, pinfo, before, changes)
   local waiting = session.waiting[message.channel] or {}
   session.waiting[message.channel] = waiting
   if #waiting == MOST_WAITING then table.remove(waiting, 1) end
   waiting[#waiting + 1] = {
-    number = message.request, name = message.name, packet = pinfo.number, time = pinfo.rel_ts, owed = due,
-    ring = message.ring,
+    message = message, owed = due, packet = pinfo.number, time = pinfo.rel_ts, context = before, changes = changes,
   }
 end
 
@@ -144,9 +129,65 @@ local function name_ring(context, ring)
 end
 
 local function ring_name(context, ring)
-  local names = context.ring_names
-  names[ring] = names[ring] or name_ring(context, ring)
-  return names[ring]
+  context.ring_names[ring] = context.ring_names[ring] or name_ring(context, ring)
+  return context.ring_names[ring]
+end
+
+-- A ring is a value: `before` and `after` stand in a change, and a later message makes another one.
+local function change(session, index, before, state)
+  local after = { state = state }
+  session.rings[index] = after
+  return { index = index, before = before, after = after }
+end
+
+local function move_all(session, trigger)
+  local changes = {}
+  for index, ring in pairs(session.rings) do
+    local state = TRANSITIONS[ring.state][trigger]
+    if state ~= ring.state then changes[#changes + 1] = { index = index, before = ring, after = { state = state } } end
+  end
+  table.sort(changes, function(one, other) return one.index < other.index end)
+  return changes
+end
+
+-- What a message does to rings: its row's effect, by the table of transitions.
+local function act(session, message)
+  local effect, index = message.spec.effect, message.ring
+  if not effect or message.reply and not effect.answered then return NONE end
+  local before = session.rings[index]
+  if message.reply then return before and { change(session, index, before, before.state) } or NONE end
+  if effect.all then
+    if effect.lasts then
+      local plain = not (message.values.features and test_bit(message.values.features, PROTOCOL_BITS.negotiated))
+      session.default = plain and effect.trigger or nil
+      if not plain then return NONE end
+    end
+    local changes = move_all(session, effect.trigger)
+    for _, each in ipairs(changes) do session.rings[each.index] = each.after end
+    return changes
+  end
+  if not index or not before and session.rings_kept == RINGS_KEPT then return NONE end
+  local trigger, state = effect.trigger, before and before.state or STOPPED
+  if not before then
+    session.rings_kept = session.rings_kept + 1
+    if session.default then state = TRANSITIONS[state][session.default] end
+  end
+  if effect.off and is_zero(message.values.num) then trigger = effect.off end
+  return { change(session, index, before, trigger and TRANSITIONS[state][trigger] or state) }
+end
+
+-- A request was refused: what it did is undone, as far as nothing later has changed it.
+local function refuse(session, request)
+  local told, changes = request.message.spec.learns, {}
+  if told and session.context ~= request.context then
+    session.context = know(session.context, told.fact, request.context[told.fact])
+  end
+  for _, each in ipairs(request.changes) do
+    if session.rings[each.index] == each.after then
+      changes[#changes + 1] = change(session, each.index, each.after, each.before and each.before.state or STOPPED)
+    end
+  end
+  return changes
 end
 
 -- The replies that can come no more: of a closed channel, or of all when the main one closed.
@@ -155,30 +196,33 @@ local function unanswered(session, seen, closed)
     if closed == "main" or channel == closed then session.waiting[channel] = nil else waiting = {} end
     for _, request in ipairs(waiting) do
       if request.owed == "yes" then
-        complain(seen, "sequence", "%s [%d] was never answered", request.name, request.packet)
+        complain(seen, "sequence", "%s [%d] was never answered", request.message.name, request.packet)
       end
     end
   end
 end
 
 local function see_message(seen, session, record, message, pinfo)
-  local context = guess_from_message(session.context, message)
-  session.context, seen.context, seen.own = context, context, message.problems
-  if message.lawful then
-    if message.reply then
-      answer(session, message, pinfo, seen)
-    else
-      ask(session, message, record, pinfo)
-    end
+  local before = guess_from_message(session.context, message)
+  seen.context, seen.own, seen.ring = before, message.problems, message.ring
+  session.context = learn(before, message)
+  if not message.reply then
+    seen.changes = act(session, message)
+    local due = message.lawful and owed(message, record, before)
+    if due then ask(session, message, due, pinfo, before, seen.changes) end
+  else
+    local request = message.lawful and answer(session, message, pinfo, seen)
+    if request then seen.ring = seen.ring or request.message.ring end
+    local refused = request and message.layer == LAYERS[ACK] and not is_zero(message.values.status)
+    if seen.ring then seen.ring_name = ring_name(session.context, seen.ring) end
+    seen.changes = refused and refuse(session, request) or act(session, message)
   end
-  session.context = learn(context, message)
-  seen.ring = message.ring or seen.ring
-  if seen.ring then seen.ring_name = ring_name(session.context, seen.ring) end
+  if seen.ring then seen.ring_name = seen.ring_name or ring_name(session.context, seen.ring) end
 end
 
 -- What is known of a record, at its first sight; `own` are the problems of a message by itself.
 function see(pinfo, record, message)
-  local seen = { problems = NONE, own = NONE, connection = connection_of(record) }
+  local seen = { problems = NONE, own = NONE, changes = NONE, connection = connection_of(record) }
   local session = session_of(seen.connection, record)
   if message then
     see_message(seen, session, record, message, pinfo)
@@ -186,6 +230,8 @@ function see(pinfo, record, message)
     session.context = guess_from_event(session.context, record)
     seen.context = session.context
     if record.event == "close" then unanswered(session, seen, record.channel) end
+    if record.event == "close" and record.channel == "main" then seen.changes = move_all(session, ENDED) end
   end
+  for _, each in ipairs(seen.changes) do each.name = ring_name(session.context, each.index) end
   return seen
 end

@@ -146,11 +146,21 @@ function add_payload(tree, packet, context)
   if hidden then add(tree, range, format("%d more bytes, redacted", range:len())) else add(tree, F.rest, range) end
 end
 
+-- The state of each ring that a packet is about, before (unless nothing was known of it) and after.
+function add_changes(tree, changes)
+  for _, each in ipairs(changes) do
+    local item = add_generated(tree, F.state_after, each.after.state)
+    append_text(item, " (" .. each.name .. ")")
+    if each.before then add_generated(item, F.state_before, each.before.state) end
+  end
+end
+
 function add_meaning(tree, seen, detail)
   if seen.ring then
     add_generated(tree, F.ring, seen.ring)
     add_generated(tree, F.ring_name, seen.ring_name)
   end
+  add_changes(tree, seen.changes)
   if detail ~= "" then add_generated(tree, F.detail, detail) end
   if seen.response_in then add_generated(tree, F.response_in, seen.response_in) end
   if seen.response_to then

@@ -78,7 +78,10 @@ local function show(tree, packet, pinfo, record)
   if wanted then
     add_record(tree, packet.tvb, record, letter)
     if message then add_message(tree, packet, record, seen, detail) end
-    if record.kind == EVENT then add_event(tree, packet.tvb, record) end
+    if record.kind == EVENT then
+      add_event(tree, packet.tvb, record)
+      add_changes(tree, seen.changes)
+    end
   end
   add_problems(tree, seen.own)
   add_problems(tree, seen.problems)
