@@ -21,7 +21,7 @@ ALL_BITS = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class Placeholder:
     """A field, or the bits of `mask` of it, in a form with its arguments; the form "" is the field's own."""
 
     path: tuple[str, ...]
@@ -31,7 +31,7 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Condition:
     """Whether one of the fields has a bit of `mask`, or is `equal` to a number, or `negative`."""
 
     paths: tuple[tuple[str, ...], ...]
@@ -41,10 +41,10 @@ class Test:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Alternative:
     """Words under a condition, and those without it."""
 
-    test: Test
+    test: Condition
     then: "Template"
     otherwise: "Template"
 
@@ -57,7 +57,7 @@ class Joined:
     otherwise: "Template"
 
 
-Template: TypeAlias = "tuple[str | Value | Choice | Joined, ...]"
+Template: TypeAlias = "tuple[str | Placeholder | Alternative | Joined, ...]"
 
 
 @cache
@@ -71,7 +71,7 @@ def parse(text: str) -> Template:
 
 def read(text: str, at: int, ends: str) -> tuple[Template, int]:
     """What stands from `at` to the first of `ends`, and where that is."""
-    found: list[str | Value | Choice | Joined] = []
+    found: list[str | Placeholder | Alternative | Joined] = []
     while at < len(text) and text[at] not in ends:
         part, at = OPENING.get(text[at], read_literal)(text, at)
         last = found[-1] if found else None
@@ -89,23 +89,23 @@ def read_literal(text: str, at: int) -> tuple[str, int]:
     return text[at], at + 1
 
 
-def read_value(text: str, at: int) -> tuple[Value, int]:
+def read_value(text: str, at: int) -> tuple[Placeholder, int]:
     """A field in braces."""
     end = text.index("}", at)
     name, _, form = text[at + 1 : end].partition(":")
     path, _, mask = name.partition("&")
     word, *arguments = form.split(" ")
-    return Value(path_of(path), int(mask, 0) if mask else ALL_BITS, word, tuple(arguments)), end + 1
+    return Placeholder(path_of(path), int(mask, 0) if mask else ALL_BITS, word, tuple(arguments)), end + 1
 
 
-def read_choice(text: str, at: int) -> tuple[Choice, int]:
+def read_alternative(text: str, at: int) -> tuple[Alternative, int]:
     """Words under a condition in brackets."""
     end = text.index("?", at)
     then, at_end = read(text, end + 1, "|]")
     otherwise: Template = ()
     if text[at_end] == "|":
         otherwise, at_end = read(text, at_end + 1, "]")
-    return Choice(test_of(text[at + 1 : end]), then, otherwise), at_end + 1
+    return Alternative(test_of(text[at + 1 : end]), then, otherwise), at_end + 1
 
 
 def read_joined(text: str, at: int) -> tuple[Joined, int]:
@@ -118,23 +118,23 @@ def read_joined(text: str, at: int) -> tuple[Joined, int]:
     return Joined(tuple(parts), otherwise), at + 1
 
 
-Part: TypeAlias = str | Value | Choice | Joined
+Part: TypeAlias = str | Placeholder | Alternative | Joined
 OPENING: Mapping[str, Callable[[str, int], tuple[Part, int]]] = {
     "{": read_value,
-    "[": read_choice,
+    "[": read_alternative,
     "<": read_joined,
 }
 
 
-def test_of(text: str) -> Test:
+def test_of(text: str) -> Condition:
     """A condition."""
     if text.endswith("<0"):
-        return Test((path_of(text[:-2]),), negative=True)
+        return Condition((path_of(text[:-2]),), negative=True)
     name, equals, number = text.partition("=")
     if equals:
-        return Test((path_of(name),), equal=int(number, 0))
+        return Condition((path_of(name),), equal=int(number, 0))
     names, _, mask = text.partition("&")
-    return Test(tuple(map(path_of, names.split(","))), int(mask, 0) if mask else ALL_BITS)
+    return Condition(tuple(map(path_of, names.split(","))), int(mask, 0) if mask else ALL_BITS)
 
 
 def path_of(text: str) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ from vutrace.protocol.templates import (
     BEHIND,
     PAIRS,
     REPLY,
-    Choice,
+    Alternative,
+    Condition,
     Joined,
+    Placeholder,
     Template,
-    Test,
-    Value,
     parse,
 )
 from vutrace.session.context import Context
@@ -47,19 +47,19 @@ def phrase_of(template: Template, layer: type[Layer], outer: Path) -> Phrase:
     return lambda message, fields, context: "".join([part(message, fields, context) for part in parts])
 
 
-def part_of(part: str | Value | Choice | Joined, layer: type[Layer], outer: Path) -> Phrase:
+def part_of(part: str | Placeholder | Alternative | Joined, layer: type[Layer], outer: Path) -> Phrase:
     """The function of one part."""
     match part:
         case str():
             return lambda message, fields, context: part
-        case Value():
+        case Placeholder():
             return value_of(part, layer, outer)
-        case Choice():
-            return choice_of(part, layer, outer)
+        case Alternative():
+            return alternative_of(part, layer, outer)
     return joined_of(part, layer, outer)
 
 
-def choice_of(part: Choice, layer: type[Layer], outer: Path) -> Phrase:
+def alternative_of(part: Alternative, layer: type[Layer], outer: Path) -> Phrase:
     """Words under a condition."""
     test = test_of(part.test, layer, outer)
     then, otherwise = phrase_of(part.then, layer, outer), phrase_of(part.otherwise, layer, outer)
@@ -82,7 +82,7 @@ def joined_of(part: Joined, layer: type[Layer], outer: Path) -> Phrase:
     return words
 
 
-def test_of(test: Test, layer: type[Layer], outer: Path) -> Getter:
+def test_of(test: Condition, layer: type[Layer], outer: Path) -> Getter:
     """The function of a condition."""
     getters = [getter(layer, outer, path) for path in test.paths]
     if test.equal is not None:
@@ -113,7 +113,7 @@ SPECIAL: Mapping[Path, Callable[[type[Layer], Message, Fields, Context], Any]] =
 }
 
 
-def value_of(value: Value, layer: type[Layer], outer: Path) -> Phrase:
+def value_of(value: Placeholder, layer: type[Layer], outer: Path) -> Phrase:
     """A field in the form that is asked for."""
     get = getter(layer, outer, value.path)
     if value.form == "table":
@@ -145,7 +145,7 @@ def field_at(layer: type[Layer], path: Path) -> FieldShow:
     return field_at(field.inner, tuple(inner)) if inner and field.inner else field
 
 
-def table_of(value: Value, get: Getter, field: FieldShow) -> Phrase:
+def table_of(value: Placeholder, get: Getter, field: FieldShow) -> Phrase:
     """A list of structures: how many, the sum of a field, the first of them."""
     noun, summed = value.arguments
     assert field.inner is not None

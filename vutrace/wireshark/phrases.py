@@ -4,7 +4,7 @@ Each takes `v`, the values of the fields; `m`, the message; `c`, what is known o
 """
 
 from vutrace.protocol.layers import Layer
-from vutrace.protocol.templates import ALL_BITS, Choice, Joined, Template, Test, Value, parse
+from vutrace.protocol.templates import ALL_BITS, Alternative, Condition, Joined, Placeholder, Template, parse
 from vutrace.views.phrases import SPECIAL, field_at
 from vutrace.wireshark.layers import Layers
 from vutrace.wireshark.lua import Code, literal
@@ -22,14 +22,16 @@ def expression(template: Template, layer: type[Layer], outer: Path, layers: Laye
     return " .. ".join(part_of(part, layer, outer, layers) for part in template) or '""'
 
 
-def part_of(part: str | Value | Choice | Joined, layer: type[Layer], outer: Path, layers: Layers) -> str:
+def part_of(
+    part: str | Placeholder | Alternative | Joined, layer: type[Layer], outer: Path, layers: Layers
+) -> str:
     """A part of a text."""
     if isinstance(part, str):
         return literal(part)
-    if isinstance(part, Value):
+    if isinstance(part, Placeholder):
         return value_of(part, layer, outer, layers)
     otherwise = expression(part.otherwise, layer, outer, layers)
-    if isinstance(part, Choice):
+    if isinstance(part, Alternative):
         return (
             f"({test_of(part.test, outer)} and {expression(part.then, layer, outer, layers)} or {otherwise})"
         )
@@ -37,7 +39,7 @@ def part_of(part: str | Value | Choice | Joined, layer: type[Layer], outer: Path
     return f"join_said({{ {parts} }}, {otherwise})"
 
 
-def test_of(test: Test, outer: Path) -> str:
+def test_of(test: Condition, outer: Path) -> str:
     """A condition."""
     values = [place(outer, path) for path in test.paths]
     if test.equal is not None:
@@ -59,7 +61,7 @@ def bits(mask: int) -> str:
     return "nil" if mask == ALL_BITS else str(mask)
 
 
-def value_of(value: Value, layer: type[Layer], outer: Path, layers: Layers) -> str:
+def value_of(value: Placeholder, layer: type[Layer], outer: Path, layers: Layers) -> str:
     """A field in words."""
     here = place(outer, value.path)
     if value.mask != ALL_BITS:
@@ -83,6 +85,6 @@ def holder(layer: type[Layer], path: Path) -> type[Layer]:
     return field_at(layer, path[:-1]).inner or layer if len(path) > 1 else layer
 
 
-def arguments(value: Value) -> str:
+def arguments(value: Placeholder) -> str:
     """A form's arguments."""
     return ", ".join(map(literal, value.arguments))
