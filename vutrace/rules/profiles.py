@@ -29,7 +29,7 @@ class DeviationProfile:
     """`name` is an implementation, `strict` for none, or `auto` for those that are recognised."""
 
     name: str = AUTO
-    _lowered: dict[str, Rule] = field(default_factory=dict)
+    _lowered: dict[tuple[str, str], Rule] = field(default_factory=dict)
 
     def programs(self, recognised: Iterable[str]) -> set[str]:
         """Whose deviations are known, with what is inside them."""
@@ -44,7 +44,9 @@ class DeviationProfile:
         known = next((text for text in problem.rule.deviates if who(text) in programs), "")
         if not known:
             return problem
-        lowered = self._lowered.setdefault(problem.name, replace(problem.rule, severity=Severity.INFO))
+        advice = f"Nothing to do where it is {who(known)}."
+        lowered = replace(problem.rule, severity=Severity.INFO, advice=advice)
+        lowered = self._lowered.setdefault((problem.name, known), lowered)
         return replace(problem, rule=lowered, text=f"{problem.text}; known of {known}")
 
 

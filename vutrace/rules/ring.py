@@ -202,7 +202,7 @@ def call_replaced(row: Row, _seen: History) -> Iterator[str]:
 def never_enabled(row: Row, seen: History) -> Iterator[str | Breach]:
     """A ring is stopped, or the session over, and nobody ever enabled it."""
     rings = rings_before(row)
-    switched = any(ring.enable_sent for ring in rings.values())
+    switched = any(ring.enable_sent is not None for ring in rings.values())
     for ring in (ring_before(row),) if row.ring is not None else rings.values():
         if ring and ring.state.started and ring.enable_sent is None and waited(row, ring, seen, switched):
             yield Breach("started, and never enabled: the back-end did nothing with it", ring.index)
