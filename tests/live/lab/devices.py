@@ -139,11 +139,14 @@ TABLET = {
 }
 
 
+RINGS = 2  # events and status
+
+
 class InputBackEnd(BackEnd):
     """The model back-end with a configuration space that answers questions."""
 
     def __init__(self, journal: Journal) -> None:
-        super().__init__(Offer(GENERIC, MQ | REPLY_ACK | CONFIG, 1), journal.add)
+        super().__init__(Offer(GENERIC, MQ | REPLY_ACK | CONFIG, RINGS), journal.add)
         self.tablet = Tablet(TABLET)
 
     def handle(self, message: Message, fds: list[int]) -> bytes | None:
