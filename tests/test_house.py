@@ -1,6 +1,7 @@
 """The house stands as docs/architecture.md draws it: no upward imports, no circles, lazy where it must be."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -187,3 +188,25 @@ def is_table(node: ast.AST) -> bool:
 def is_name(node: ast.AST, known: set[str]) -> bool:
     """Whether a node is the name of a message."""
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in known
+
+
+# Words that say nothing beside a name.
+EMPTY = set(
+    re.findall(r"\w+", "a an the one of in its it is are and to what each with for from this that by as s")
+)
+
+
+def content(text: str) -> set[str]:
+    """The words of a text or of a name, in the singular, that say something."""
+    spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", text).replace("_", " ").lower()
+    return {word.removesuffix("s") for word in re.findall("[a-z]+", spaced) if word not in EMPTY}
+
+
+def test_no_docstring_only_repeats_the_name() -> None:
+    documented = (
+        (f"{path.relative_to(PACKAGE)}: {node.name}", node.name, ast.get_docstring(node) or "")
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and len(node.body) > 1
+    )
+    assert [where for where, name, text in documented if text and content(text) <= content(name)] == []

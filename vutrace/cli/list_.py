@@ -119,7 +119,6 @@ def cells(line: Mapping[str, Any], headers: Iterable[str]) -> list[str]:
 
 
 def cell(value: Any) -> str:
-    """One value."""
     if value is True:
         return "yes"
     if value is None or value is False:

@@ -110,7 +110,6 @@ def same(pairs: list[Pairing]) -> bool:
 
 
 def account_object(account: Account | None) -> dict[str, Any] | None:
-    """Which session."""
     if account is None:
         return None
     letter = connection_letter(account.connection)
@@ -138,5 +137,4 @@ def change_object(change: Change) -> dict[str, Any]:
 
 
 def value(fact: FactText) -> str | list[str]:
-    """A fact in JSON."""
     return fact if isinstance(fact, str) else sorted(fact)

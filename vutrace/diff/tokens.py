@@ -78,7 +78,6 @@ def key_of(message: Message) -> str:
 
 
 def facts_of(message: Message, device: Device) -> Iterator[tuple[str, FactText]]:
-    """The facts of one message."""
     if message.reply and message.flags != VERSION | REPLY:
         yield "flags", f"{message.flags:#x}"
     if message.frame.fds:

@@ -109,7 +109,6 @@ def all_pairs(device: GuestDevice, place: Position) -> Iterator[Position]:
 
 
 def first_pair(device: GuestDevice, place: Position) -> Iterator[Position]:
-    """The first pair."""
     return pairs(1)
 
 

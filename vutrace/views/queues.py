@@ -108,7 +108,6 @@ def change_lines(ring: Ring) -> str:
 
 
 def cells(lane: RingLane, fds: Fds) -> list[str]:
-    """A ring's row."""
     ring = lane.ring
     return [
         str(ring.index),

@@ -23,7 +23,6 @@ class Rows:
         self.clock, self.width, self.paint = clock, width, paint
 
     def heading(self) -> str:
-        """The line above the rows."""
         columns = (
             f"{'#':>6}   {'time':>{self.width}}  conn ring   {'message':<21} {'':<10} {'detail':<33}  fds"
         )
@@ -42,12 +41,10 @@ class Rows:
             )
 
     def line(self, shown: AnnotatedRow) -> str:
-        """The row in one line."""
         what = shown.row.what
         return self.event(shown, what) if isinstance(what, Event) else self.message(shown, what)
 
     def letter(self, shown: AnnotatedRow) -> str:
-        """The connection's letter."""
         what = shown.row.what
         return connection_letter(what.connection if isinstance(what, Event) else what.frame.connection)
 
@@ -59,7 +56,6 @@ class Rows:
         return f"{head}       {text}{self.problems(shown)}"
 
     def message(self, shown: AnnotatedRow, message: Message) -> str:
-        """A message."""
         row, frame = shown.row, message.frame
         glyph = DIRECTIONS[frame.sender] if frame.channel is Channel.MAIN else SIDE
         flag = "reply" if message.reply else "need-reply" if message.need_reply else ""

@@ -65,7 +65,6 @@ def answer(arguments: Sequence[str], registry: Registry) -> Iterator[str]:
 
 
 def interfaces() -> Iterator[str]:
-    """The one interface."""
     yield f"extcap {{version={__version__}}}{{display=vutrace}}"
     yield f"interface {{value={INTERFACE}}}{{display=vhost-user proxy}}"
 

@@ -8,7 +8,6 @@ from vutrace.views.listing import ring_names
 
 
 def device(about: Device) -> Iterator[str]:
-    """The device in lines."""
     yield f"{about.name}: virtio device {about.number}"
     yield from headed(sections(about))
 

@@ -42,7 +42,6 @@ def end(known: Any) -> Object | None:
 
 
 def verdict(told: Verdict) -> Object:
-    """The verdict."""
     return {
         "text": told.text,
         "orderly": told.orderly,

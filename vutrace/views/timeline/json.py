@@ -52,7 +52,6 @@ def timeline_json(timeline: Timeline) -> Json:
 
 
 def connection_json(connection: ConnectionTimeline) -> Json:
-    """One connection."""
     return {
         "connection": connection_letter(connection.number),
         "frontend": connection.frontend,
@@ -63,7 +62,6 @@ def connection_json(connection: ConnectionTimeline) -> Json:
 
 
 def session_json(session: SessionTimeline) -> Json:
-    """One session."""
     return {
         "session": session.number,
         "device": session.device,
@@ -126,7 +124,6 @@ def sequence_json(part: Sequence) -> Json:
 
 
 def loop_json(loop: Loop) -> Json:
-    """A loop."""
     return {
         "name": loop.name,
         "count": loop.count,
@@ -138,7 +135,6 @@ def loop_json(loop: Loop) -> Json:
 
 
 def iteration_json(iteration: Iteration) -> Json:
-    """A turn of a loop."""
     return {
         "queue_pair": iteration.pair,
         "ring": iteration.ring,
@@ -152,7 +148,6 @@ def iteration_json(iteration: Iteration) -> Json:
 
 
 def step_json(step: Step) -> Json:
-    """A message of a turn."""
     return {name: value for name, value in asdict(step).items() if value not in (None, False)}
 
 

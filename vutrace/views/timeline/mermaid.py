@@ -92,7 +92,6 @@ def block(opening: str, body: Iterable[str]) -> Iterator[str]:
 
 
 def indent(lines: Iterable[str]) -> Iterator[str]:
-    """Lines, further in."""
     return (f"    {line}" for line in lines)
 
 

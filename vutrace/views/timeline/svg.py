@@ -55,7 +55,6 @@ STYLE = (
 
 
 def render(timeline: Timeline, options: DrawingOptions) -> Iterator[str]:
-    """The picture."""
     body: list[str] = list(legend())
     top, width = 34.0, WIDTH
     for connection in timeline.connections:
@@ -157,7 +156,6 @@ class Drawing:
         self.bottom = self.lanes + sum(LANE + gap_before(lane) for lane in session.rings)
 
     def pieces(self) -> Iterator[str]:
-        """Everything."""
         yield text(8, self.top + 12, self.title, "t")
         for i, phase in enumerate(self.session.phases):
             yield from self.phase(i, phase)
@@ -214,13 +212,11 @@ def box(left: float, right: float, top: float, height: float, colour: str, about
 
 
 def text(x: float, y: float, words: str, kind: str = "") -> str:
-    """Words."""
     style = f' class="{kind}"' if kind else ""
     return f'<text x="{x:.1f}" y="{y:.1f}"{style} xml:space="preserve">{clean(words)}</text>\n'
 
 
 def letter(x: float, y: float, sign: str, mark: Mark) -> str:
-    """A message."""
     place = f'x="{x:.1f}" y="{y:.1f}" class="m" style="fill:{colour_of(mark)}"'
     return f"<text {place}>{sign}<title>{clean(about_mark(mark))}</title></text>\n"
 

@@ -94,7 +94,7 @@ def anomaly_lines(part: Part, options: DrawingOptions) -> Iterator[str]:
     odd = [item for item in items if item.anomalies]
     for item in odd[:ANOMALIES_SHOWN]:
         wrong = any(anomaly.row is not None for anomaly in item.anomalies)
-        line = f"{name_of(item)}{', '.join(map(str, item.anomalies))}"
+        line = ": ".join(filter(None, (name_of(item), ", ".join(map(str, item.anomalies)))))
         yield from wrap_text(line, options, INDENT + 2, "problem" if wrong else "=")
     if len(odd) > ANOMALIES_SHOWN:
         yield f"{' ' * INDENT}  … {len(odd) - ANOMALIES_SHOWN} more differ"

@@ -57,7 +57,6 @@ class PhaseColumns:
         self.starts = [first for first, _ in self.numbered]
 
     def cells(self, lane: RingLane) -> list[Cell]:
-        """A lane's cells."""
         marks: list[list[Mark]] = [[] for _ in self.phases]
         for mark in lane.marks:
             found = bisect_right(self.starts, mark.row) - 1
@@ -109,7 +108,6 @@ def blocks(sizes: Sequence[int], width: int) -> Iterator[list[int]]:
 
 
 def label(lane: RingLane) -> str:
-    """A lane's name."""
     return f"{lane.ring.index:>3} {lane.ring.name}"
 
 
@@ -149,8 +147,6 @@ def by_time(session: SessionTimeline, width: int) -> Iterator[str]:
 
 
 class TimeColumns:
-    """Times as columns."""
-
     def __init__(self, start_ns: int, end_ns: int, room: int) -> None:
         self.start_ns, self.room = start_ns, room
         self.length_ns = max(1, end_ns - start_ns)
@@ -160,7 +156,6 @@ class TimeColumns:
         return min(self.room - 1, max(0, (time_ns - self.start_ns) * self.room // self.length_ns))
 
     def line(self, lane: RingLane) -> str:
-        """A lane's characters."""
         drawn = [" "] * self.room
         for span in lane.spans:
             for column in range(self.column(span.start_ns), self.column(span.end_ns) + 1):

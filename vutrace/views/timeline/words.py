@@ -23,4 +23,4 @@ def name_of(item: Iteration | Sequence) -> str:
     """The iteration that something is said of."""
     if isinstance(item, Sequence):
         return ""
-    return f"ring {item.ring}: " if item.pair is None else f"pair {item.pair}: "
+    return f"ring {item.ring}" if item.pair is None else f"pair {item.pair}"

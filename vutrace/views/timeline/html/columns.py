@@ -107,7 +107,6 @@ class Columns:
         yield from self.tree.lines(shown)
 
     def data(self) -> dict[str, list[Any]]:
-        """The columns."""
         columns = zip(*self.lines, strict=True) if self.lines else [()] * len(COLUMNS)
         return {
             name: steps(column) if name in STEPS else list(column)

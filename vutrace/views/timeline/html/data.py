@@ -36,7 +36,6 @@ ROWS_KEPT = 60_000  # at each end of the capture; those between are counted
 
 
 def page_data(timeline: Timeline, rows: Iterable[Row]) -> Json:
-    """Everything."""
     texts = Texts()
     columns = {
         (connection.number, session.number): Columns(session, texts)
@@ -74,7 +73,6 @@ def place_of(shown: AnnotatedRow) -> Place:
 def connection_data(
     connection: ConnectionTimeline, columns: dict[Place, Columns], omitted: dict[Place, int]
 ) -> Json:
-    """One connection."""
     number = connection.number
     return {
         "letter": connection_letter(number),
@@ -139,8 +137,7 @@ def loop_data(loop: Loop) -> Json:
 
 
 def turn_data(turn: Iteration) -> list[Any]:
-    """A turn."""
-    return [name_of(turn).rstrip(": "), turn.first, turn.last, ", ".join(map(str, turn.anomalies))]
+    return [name_of(turn), turn.first, turn.last, ", ".join(map(str, turn.anomalies))]
 
 
 def ring_data(lane: RingLane, fds: Fds) -> Json:

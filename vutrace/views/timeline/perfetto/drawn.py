@@ -69,7 +69,7 @@ class Slices:
             for turn in loop.iterations:
                 facts = {"messages": turn.messages, "anomalies": list(map(str, turn.anomalies))}
                 start, end = self.times[turn.first], self.times[turn.last]
-                yield from self.slice(uuid, start, end, name_of(turn).rstrip(": "), facts)
+                yield from self.slice(uuid, start, end, name_of(turn), facts)
 
     def memory(self, uuid: int, session: SessionTimeline) -> Iterator[bytes]:
         """The memory map from each of its changes to the next."""
