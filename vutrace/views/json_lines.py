@@ -15,6 +15,7 @@ from vutrace.protocol.layers import has_secrets
 from vutrace.records import Event, FdInfo, connection_letter
 from vutrace.rules.findings import PlacedProblem, is_wrong
 from vutrace.session.context import RING_PACKED
+from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow
 from vutrace.views.findings.objects import finding
 from vutrace.views.objects import names, raw_fields
@@ -25,6 +26,7 @@ quoted = lru_cache(4096)(encode)  # names of messages, rings, phases: few, and o
 letter = lru_cache(4096)(connection_letter)
 FD_KEYS = tuple(each.name for each in fields(FdInfo))
 fd_values = attrgetter(*FD_KEYS)
+UNANSWERED = '"reply_to": null, "latency": null'
 BOOLEANS = {False: "false", True: "true"}
 
 
@@ -47,13 +49,12 @@ class JsonLines:
     def message_line(self, shown: AnnotatedRow, message: Message) -> str:
         """A message. Written key by key, since an encoder takes three times as long for the whole."""
         row, frame = shown.row, message.frame
-        latency = None if row.latency_ns is None else row.latency_ns / 1e9
         return (
             f'{{"number": {row.number}, "time": {row.since_first_ns / 1e9!r}, "time_ns": {frame.time_ns}, '
             f'"connection": "{letter(frame.connection)}", "session": {frame.session}, '
             f"{self.content(shown, message)}, "
             f'"fds": {fd_list(frame.fds) if frame.fds else "[]"}, '
-            f'"reply_to": {known(row.reply_to)}, "latency": {known(latency)}, '
+            f"{answered(row) if row.request else UNANSWERED}, "
             f'"phase": {quoted(row.phase)}, "loop": {quoted(row.loop)}, '
             f"{problems(shown) if shown.problems else NO_PROBLEMS}"
             f"{self.rest(message) if message.rest else ''}{added(shown)}}}"
@@ -145,10 +146,10 @@ def problems(shown: AnnotatedRow) -> str:
 
 def added(shown: AnnotatedRow) -> str:
     """The keys that only some rows have: the device where it became known, its dissector's notes."""
-    text, notes = "", [note.text for note in shown.notes]
+    text = ""
     if shown.device:
         text += f', "device": {encode({"name": shown.device.name, "reason": shown.row.context.reason})}'
-    return f'{text}, "notes": {encode(notes)}' if shown.notes else text
+    return f'{text}, "notes": {encode([note.text for note in shown.notes])}' if shown.notes else text
 
 
 def fd_list(infos: tuple[FdInfo, ...]) -> str:
@@ -165,6 +166,11 @@ def fd_text(info: FdInfo) -> str:
         if value is not None and value != ""
     ]
     return f"{{{', '.join(texts)}}}"
+
+
+def answered(row: Row) -> str:
+    """The request that a reply answers, and the seconds that it took."""
+    return f'"reply_to": {row.reply_to}, "latency": {(row.latency_ns or 0) / 1e9!r}'
 
 
 def known(number: float | None) -> str:
