@@ -171,7 +171,7 @@ def test_few_descriptors_are_one_line_and_no_socket(start: Start, count: int) ->
 
 
 def test_enough_descriptors_are_enough(start: Start) -> None:
-    child = start.run(before=nofile(64))
+    child = start.run("-q", "-w", str(start.capture), before=nofile(64))
     start.exchange(10)
     child.send_signal(signal.SIGTERM)
     assert ended(child) == (143, "")
@@ -236,3 +236,28 @@ def test_no_process_for_the_rows_is_a_note_and_the_relay_goes_on(
         "vutrace: nothing is shown: Resource temporarily unavailable (see ulimit -a)\n",
     )
     assert sum(isinstance(item, Frame) for item in read(start.capture)) == 20
+
+
+# Asks, instead of waiting for a signal that comes between the last look and the sleep, which is rare.
+HEARD = """
+import os, signal, sys
+from vutrace.proxy.relay import LiveView, Options, Relay
+from vutrace.sockets.endpoints import Endpoint, How
+ends = Endpoint(How.LISTEN, sys.argv[1]), Endpoint(How.CONNECT, "nobody")
+relay = Relay(Options([ends], show=LiveView.NOTHING))
+relay.own_process()
+told = signal.set_wakeup_fd(-1)
+assert told >= 0, "no descriptor tells the loop of signals"
+before = relay._loop._epoll.poll(0)
+signal.set_wakeup_fd(told)
+os.write(told, b"x")
+assert relay._loop._epoll.poll(0) != before
+os.kill(os.getpid(), signal.SIGTERM)
+sys.exit(relay.run())
+"""
+
+
+def test_a_signal_is_an_event_of_the_loop_and_is_never_slept_through(start: Start) -> None:
+    words = [sys.executable, "-c", HEARD, str(start.place / "front")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS)
+    assert (done.returncode, done.stderr) == (143, "")

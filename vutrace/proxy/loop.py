@@ -4,6 +4,7 @@ import heapq
 import itertools
 import os
 import select
+import signal
 import time
 from collections.abc import Callable
 
@@ -79,6 +80,7 @@ class EventLoop:
         self._stopped = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.watch(self._wake, READ, lambda: None, lambda _: None)
+        self._heard = -1
         self._alarm = Alarm()
         self.watch(self._alarm.fd, READ, self._rang, self._rang)
 
@@ -109,6 +111,15 @@ class EventLoop:
         self._stopped = True
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
+
+    def hear_signals(self) -> None:
+        """Be woken by a signal that comes right before the sleep, whose handler would run only after it."""
+        self._heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.watch(self._heard, READ, self._hear, lambda _: self._hear())
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+
+    def _hear(self) -> None:
+        os.read(self._heard, 64)
 
     def run(self) -> None:
         """Serve until `stop`."""
@@ -157,5 +168,8 @@ class EventLoop:
         """Close the epoll; what it watched stays open."""
         self._epoll.close()
         self._alarm.close()
+        if self._heard >= 0:
+            os.close(signal.set_wakeup_fd(-1))
+            os.close(self._heard)
         wake, self._wake = self._wake, -1
         os.close(wake)

@@ -116,6 +116,7 @@ class Relay:
     def own_process(self) -> None:
         """Have the process to itself: a signal stops `run`, which then returns 128 and its number."""
         self._owns_process = True
+        self._loop.hear_signals()
         # A full collection in the middle of a handshake would show in its latencies. What is here now stays;
         # messages leave no cycles, sessions do.
         gc.collect()
