@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vutrace.capture.target import open_target
 from vutrace.capture.temporary import nameless
+from vutrace.errors import PEER
 from vutrace.proxy.child import PipeEnds
 from vutrace.proxy.loop import EventLoop
 from vutrace.proxy.notes import Notes
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 VIEW_SECONDS, LEAST_VIEW_SECONDS = 2.0, 0.3  # for what is left to record and to show; for the latter at least
 GARBAGE = 5000  # objects between two collections: those of some tens of sessions
-OK, UNREACHABLE = 0, 4
+OK, UNREACHABLE = 0, PEER
 BUFFER, SPOOL = 256 << 20, 1 << 30  # bytes
 # What waits takes more room than its bytes, and so does what is at work: a quarter of the buffer on the way
 # to the disk, an eighth on the way to the recording process, the rest for Python.

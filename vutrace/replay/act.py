@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from vutrace.dissection.registry import Registry
+from vutrace.errors import PEER
 from vutrace.records import Connection, Record, Side
 from vutrace.replay.backend import BackendPlay
 from vutrace.replay.channel import LiveSession
@@ -24,11 +25,8 @@ from vutrace.sockets.process import raise_descriptor_limit
 
 Sink = Callable[[Connection | Record], None]
 Show = Callable[[Row], None]
-SAME, DIFFERENT, BROKE = (
-    0,
-    1,
-    4,
-)  # exit statuses: the live peer does as the recorded one, otherwise, or not at all
+# Exit statuses: the live peer does as the recorded one, otherwise, or not at all.
+SAME, DIFFERENT, BROKE = 0, 1, PEER
 
 
 @dataclass(frozen=True, slots=True)
