@@ -29,6 +29,7 @@ from transcript import Line, back, closed, eventfd, front, socket
 RUNS = [*started(), *end()]
 INBAND = USUAL | protocol("INBAND_NOTIFICATIONS")
 ENDIAN = USUAL | protocol("CROSS_ENDIAN")
+MQ = 1 << 22
 PACKED = features("VIRTIO_F_RING_PACKED")
 CHANNEL = front("SET_BACKEND_REQ_FD", fds=[socket(77)])
 
@@ -48,7 +49,54 @@ def driver_area(offset: int) -> list[Line]:
     return [*instead(ring(), "SET_VRING_ADDR", addresses(available=UVA + offset)), *enable(), *end()]
 
 
+def net(*lines: Line) -> list[Line]:
+    """Two pairs of a network device."""
+    taken = TAKEN | MQ
+    rings = (line for index in range(4) for line in ring(index))
+    return [*hello(offered=taken), *acknowledge(taken), *memory(), *rings, *lines, *end(0, 1, 2, 3)]
+
+
+def ready() -> list[Line]:
+    """A ring is set up by a driver that steps through the status."""
+    steps = [front("SET_STATUS", status=value) for value in (1, 3, 11)]
+    return [*hello(told=USUAL | protocol("STATUS")), *steps, *acknowledge(), *memory(), *ring()]
+
+
+def call(index: int, number: int | None = None) -> Line:
+    """A ring's call descriptor, or the word that there is none."""
+    if number is None:
+        return front("SET_VRING_CALL", u64=index | 0x100)
+    return front("SET_VRING_CALL", u64=index, fds=[eventfd(number)])
+
+
+# More rings than are kept: those that come then are nobody's.
+CROWD = [front("SET_VRING_NUM", index=1000 + index, num=256) for index in range(1024)]
 CASES = [
+    Case(
+        "ring.kick-before-base",
+        [*without(started(told=INBAND), "SET_VRING_BASE"), front("VRING_KICK", index=0, num=0), *end()],
+        RUNS,
+    ),
+    Case(
+        "ring.beyond-queue-num",
+        [*hello(queues=1), call(3), closed()],
+        [*hello(queues=1), call(2), closed()],
+        "net",
+    ),
+    Case(
+        "ring.never-enabled",
+        net(),
+        net(*enable(0), *enable(1)),
+        device="net",
+        breaches=2,
+        more=[[*hello(), *memory(), *ring(), *end()], [*hello(), *acknowledge(), call(0, 1), *end()]],
+    ),
+    Case(
+        "ring.never-enabled",
+        [*ready(), front("SET_STATUS", status=15), closed()],
+        [*ready(), front("SET_STATUS", status=11), closed()],
+        more=[[*hello(), *acknowledge(), *memory(), *later(ring(), 5), *later([closed()], 0.5)]],
+    ),
     Case("ring.kick-before-num", without(RUNS, "SET_VRING_NUM"), RUNS),
     Case("ring.kick-before-addr", without(RUNS, "SET_VRING_ADDR"), RUNS),
     Case(
@@ -107,7 +155,10 @@ CASES = [
         "ring.base-too-wide",
         [*hello(), *acknowledge(), *memory(), *ring(base=0x8000_8000), *enable(), *end()],
         [*hello(), *acknowledge(), *memory(), *ring(base=0xFFFF), *enable(), *end()],
-        more=[packed(*ring(base=0x8000_8000), *enable(), *end())],
+        more=[
+            packed(*ring(base=0x8000_8000), *enable(), *end()),
+            [*hello(), front("SET_VRING_BASE", index=0, num=0x8000_8000), closed()],
+        ],
     ),
     Case(
         "ring.base-too-wide", [*started(), *stop(base=0x1_0000), closed()], [*started(), *stop(base=0xFFFF)]
@@ -128,6 +179,7 @@ CASES = [
         "ring.size-invalid",
         [*hello(), *acknowledge(), *memory(), *ring(size=100), *enable(), *end()],
         packed(*ring(size=100), *enable(), *end()),
+        more=[[*hello(), front("SET_VRING_NUM", index=0, num=100), closed()]],
     ),
     Case(
         "ring.size-invalid",
@@ -161,16 +213,26 @@ CASES = [
         "ring.moved-while-running",
         [*started(), addresses(used=UVA + 0x3000), *end()],
         [*started(), addresses(log=0x1000), *end()],
+        more=[before(RUNS, "SET_VRING_ADDR", addresses(used=UVA + 0x3000))],
     ),
     Case(
         "ring.kick-replaced",
         [*started(), front("SET_VRING_KICK", u64=0, fds=[eventfd(300)]), *end()],
         [*started(), *stop(), *ring(), *end()],
+        more=[
+            [
+                *without(started(told=INBAND), "SET_VRING_KICK"),
+                front("VRING_KICK", index=0, num=0),
+                front("SET_VRING_KICK", u64=0, fds=[eventfd(300)]),
+                *end(),
+            ]
+        ],
     ),
     Case(
         "ring.call-replaced",
         [*started(), *(front("SET_VRING_CALL", u64=0, fds=[eventfd(n)]) for n in (300, 301)), *end()],
-        [*started(), front("SET_VRING_CALL", u64=0, fds=[eventfd(100)]), *end()],
+        [*started(), call(0, 100), *end()],
+        more=[before(RUNS, "SET_VRING_KICK", call(0, 300)), [*started(), call(0), call(0, 300), *end()]],
     ),
     Case(
         "ring.never-enabled",
@@ -187,12 +249,24 @@ CASES = [
         "ring.never-started",
         [*started(), *enable(1), *end()],
         [*hello(), *acknowledge(), *enable(1), closed()],
+        more=[[*started(), call(1, 300), *end()], [*started(), *enable(1, 0), *end()]],
     ),
     Case(
         "ring.no-call",
         [*without(started(), "SET_VRING_CALL"), *later([closed()], 1)],
         [*instead(started(), "SET_VRING_CALL", front("SET_VRING_CALL", u64=0x100)), *later([closed()], 1)],
+        more=[[*without(started(), "SET_VRING_CALL"), *enable(0, 0), *later([closed()], 1)]],
     ),
+]
+
+# What breaks several rules at once, or others than those here.
+BLUE = [*hello(), *acknowledge(), *memory(), front("SET_VRING_KICK", u64=0, fds=[eventfd(200)])]
+OTHERS = [
+    ([*BLUE, closed()], ""),
+    ([*hello(), front("SET_VRING_NUM", b"\0\0"), closed()], ""),
+    ([*hello(), back("GET_VRING_BASE", index=5, num=0), closed()], ""),
+    ([*instead(RUNS, "GET_VRING_BASE", back("GET_VRING_BASE", b"\0"), nth=1)], ""),
+    ([*hello(queues=0), *acknowledge(), *memory(), *CROWD, *ring(), *enable(), *stop(), closed()], ""),
 ]
 
 
@@ -205,3 +279,21 @@ def test_a_trace_breaks_its_rule_and_no_other(case: Case) -> None:
 def test_its_lawful_neighbours_break_none(case: Case) -> None:
     for lawful in (case.lawful, *case.more):
         assert broken_rules(lawful, case.device) == []
+
+
+def test_a_kick_out_of_the_blue_lacks_everything() -> None:
+    lacking = [f"ring.kick-before-{what}" for what in ("num", "addr", "base")]
+    assert broken_rules(OTHERS[0][0]) == lacking
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (1, ["frame.payload-size"]),
+        (2, ["reply.unasked"]),
+        (3, ["frame.payload-size"]),
+        (4, []),
+    ],
+)
+def test_what_names_no_ring_that_is_known_breaks_no_rule_about_one(other: int, told: list[str]) -> None:
+    assert broken_rules(OTHERS[other][0]) == told

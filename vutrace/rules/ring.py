@@ -41,14 +41,14 @@ ENABLES = asks(effect=RingEffect.ENABLE)
 def without_size(row: Row, _seen: History) -> Iterator[str]:
     """A start before SET_VRING_NUM."""
     ring = ring_after(row)
-    if ring and kicked(row) and ring.size is None:
+    if ring and ring.size is None:
         yield "started before its size was set"
 
 
 def without_addresses(row: Row, _seen: History) -> Iterator[str]:
     """A start before SET_VRING_ADDR."""
     ring = ring_after(row)
-    if ring and kicked(row) and ring.addresses is None:
+    if ring and ring.addresses is None:
         yield "started before its addresses were set"
 
 
@@ -139,8 +139,9 @@ def base_differs(row: Row, seen: History) -> Iterator[str]:
 def base_restarts(row: Row, seen: History) -> Iterator[str]:
     """A ring begins anew after a stop."""
     fetched = seen.fetched.get(row.ring)
-    if fetched is not None and number(row, "num") != fetched and number(row, "num") in FRESH_BASES:
-        yield f"begins anew at {number(row, 'num')}; when it was stopped the base was {fetched}"
+    base = number(row, "num")
+    if fetched is not None and has(row, "num") and base != fetched and base in FRESH_BASES:
+        yield f"begins anew at {base}; when it was stopped the base was {fetched}"
 
 
 def endian_value(row: Row, _seen: History) -> Iterator[str]:
@@ -152,6 +153,8 @@ def endian_value(row: Row, _seen: History) -> Iterator[str]:
 def size_invalid(row: Row, _seen: History) -> Iterator[str]:
     """A size that no ring has."""
     size = number(row, "num")
+    if not has(row, "num"):
+        return
     if not 0 < size <= LARGEST:
         yield f"size {size}: it is from 1 to {LARGEST}"
     elif size & (size - 1) and row.context.features is not None and not packed(row.context):
@@ -169,16 +172,14 @@ def misaligned(row: Row, _seen: History) -> Iterator[str]:
 def addresses_moved(row: Row, _seen: History) -> Iterator[str]:
     """A running ring's parts are put elsewhere."""
     before, after = ring_before(row), ring_after(row)
-    if not (before and after and before.state.started and before.addresses and after.addresses):
-        return
-    if place(before) != place(after):
+    if before and after and before.state.started and place(before) != place(after):
         yield "a started ring is put elsewhere, without being stopped"
 
 
-def place(ring: Ring) -> tuple[int, int, int]:
+def place(ring: Ring) -> tuple[int, int, int] | None:
     """Where the three parts of a ring lie."""
-    assert ring.addresses
-    return ring.addresses.descriptor, ring.addresses.used, ring.addresses.available
+    known = ring.addresses
+    return (known.descriptor, known.used, known.available) if known else None
 
 
 def kick_replaced(row: Row, _seen: History) -> Iterator[str]:
@@ -190,11 +191,9 @@ def kick_replaced(row: Row, _seen: History) -> Iterator[str]:
 
 def call_replaced(row: Row, _seen: History) -> Iterator[str]:
     """Another call descriptor for a ring that runs."""
-    filled = [each for each in row.changes.fds if each.slot.ring == row.ring and each.replaced]
-    after = ring_after(row)
-    if not (after and row.ring in row.state.rings.running):
+    if row.ring not in row.state.rings.running:
         return
-    for each in filled:
+    for each in row.changes.fds:
         if each.fd and each.replaced and each.fd.eventfd_id != each.replaced.eventfd_id:
             yield "a running ring gets another call descriptor"
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load
+from vutrace.problems import Severity
+from vutrace.rules.judge import Judge
 from vutrace.session.row import Row
 from vutrace.session.tracker import Tracker
 from vutrace.views.annotated import Annotator
 from vutrace.views.rows import Rows
-
-PROBLEMS_OF_SIZE = "larger than the record bound"
 
 
 def rows(capture: Path) -> list[Row]:
@@ -24,5 +24,8 @@ def shown(capture: Path) -> str:
 
 
 def problems(capture: Path) -> list[str]:
-    """What vutrace has to say against it, but for what it chose not to record."""
-    return [text for row in rows(capture) for text in row.problems if PROBLEMS_OF_SIZE not in text]
+    """What vutrace has to say against it: everything but what is only worth knowing."""
+    judge, tracker = Judge(), Tracker(load())
+    judged = [*judge.rows(tracker.rows(read(capture))), *judge.end()]
+    found = (problem for row in judged for problem in row.problems)
+    return [f"{each.name}: {each}" for each in found if each.severity is not Severity.INFO]
