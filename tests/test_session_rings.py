@@ -6,8 +6,8 @@ import pytest
 from sessions import QEMU_2_10, QEMU_7_2, Script, qemu_net, sessions_of, stranger
 
 from vutrace.records import Side
+from vutrace.session.ring import Ring
 from vutrace.session.ring_states import EFFECTS, TRANSITIONS, RingState, Trigger, diagram
-from vutrace.session.rings import Ring
 
 DOCS = Path(__file__).parent.parent / "docs" / "session-model.md"
 PLAIN = 1 << 32  # VERSION_1 alone: PROTOCOL_FEATURES is not acknowledged

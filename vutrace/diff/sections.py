@@ -12,7 +12,7 @@ from vutrace.records import Channel, Connection, Event
 from vutrace.replay.script import Exchange, Script, scripts
 from vutrace.session.memory import Region
 from vutrace.session.model import Loop, PhaseSpan, SessionTimeline
-from vutrace.session.rings import Ring
+from vutrace.session.ring import Ring
 from vutrace.session.row import Row
 from vutrace.session.timeline import TimelineBuilder
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from vutrace.rules.look import packed
 from vutrace.rules.seen import span
 from vutrace.session.context import Context
-from vutrace.session.rings import Ring
+from vutrace.session.ring import Ring
 
 DESCRIPTOR, USED_ITEM, AVAILABLE_ITEM = 16, 8, 2
 HEAD = 4  # flags and index

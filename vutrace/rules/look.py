@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit, bit_names
 from vutrace.session.context import Context
-from vutrace.session.rings import Ring
+from vutrace.session.ring import Ring
 from vutrace.session.row import Row
 
 PROTOCOL_BIT = bit("VHOST_USER_F_PROTOCOL_FEATURES", VIRTIO_FEATURES)

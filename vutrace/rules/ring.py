@@ -21,7 +21,7 @@ from vutrace.rules.look import (
 )
 from vutrace.rules.seen import History
 from vutrace.session.fd_ledger import Slot
-from vutrace.session.rings import Ring
+from vutrace.session.ring import Ring
 from vutrace.session.row import Row
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO

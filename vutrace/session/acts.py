@@ -11,7 +11,8 @@ from vutrace.protocol.bits import DEVICE_STATUS, VIRTIO_FEATURES, bit
 from vutrace.protocol.effects import MemoryEffect, Purpose
 from vutrace.session.context import Context
 from vutrace.session.phases import Act, Phase
-from vutrace.session.rings import PROTOCOL_BIT, Ring, Rings
+from vutrace.session.ring import Ring
+from vutrace.session.rings import PROTOCOL_BIT, Rings
 
 LOG_ALL = bit("VHOST_F_LOG_ALL", VIRTIO_FEATURES)
 DRIVER_OK = bit("DRIVER_OK", DEVICE_STATUS)

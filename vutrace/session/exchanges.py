@@ -13,7 +13,7 @@ from vutrace.protocol.spec import ReplyRule
 from vutrace.records import Side
 from vutrace.session.context import LOG_SHMFD, REPLY_ACK, Context
 from vutrace.session.memory import MemoryChange
-from vutrace.session.rings import RingChange
+from vutrace.session.ring import RingChange
 
 UNASKED = Rule(
     "reply.unasked",

@@ -11,7 +11,7 @@ from vutrace.dissection.message import Message
 from vutrace.protocol.effects import RingEffect
 from vutrace.quick import quick
 from vutrace.session.model import Mark, Span
-from vutrace.session.rings import Ring
+from vutrace.session.ring import Ring
 
 KEPT = 32_768
 

@@ -15,7 +15,7 @@ from vutrace.session.fd_ledger import Holding
 from vutrace.session.memory import MemoryChange, Region
 from vutrace.session.negotiation import Round
 from vutrace.session.phases import Phase
-from vutrace.session.rings import Ring
+from vutrace.session.ring import Ring
 
 
 @dataclass(frozen=True, slots=True)

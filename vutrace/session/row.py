@@ -10,7 +10,7 @@ from vutrace.session.exchanges import Request
 from vutrace.session.fd_ledger import Holding
 from vutrace.session.memory import MemoryChange
 from vutrace.session.phases import Phase
-from vutrace.session.rings import RingChange
+from vutrace.session.ring import RingChange
 from vutrace.session.state import SessionState
 
 

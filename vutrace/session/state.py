@@ -17,7 +17,8 @@ from vutrace.session.exchanges import Exchanges, Request
 from vutrace.session.fd_ledger import FdLedger, Holding
 from vutrace.session.memory import Memory, MemoryChange
 from vutrace.session.phases import Phase
-from vutrace.session.rings import RingChange, Rings
+from vutrace.session.ring import RingChange
+from vutrace.session.rings import Rings
 from vutrace.session.told import BOTH_UNTOLD
 
 UNPAID_KEPT = 64

@@ -12,7 +12,7 @@ from vutrace.session.memory import MemoryChange
 from vutrace.session.model import ConnectionTimeline, Omitted, Owing, RingLane, SessionTimeline, Timeline
 from vutrace.session.negotiation import Negotiation
 from vutrace.session.phase_spans import PhaseSpans
-from vutrace.session.rings import Ring
+from vutrace.session.ring import Ring
 from vutrace.session.row import Row
 
 SESSIONS_KEPT = 256

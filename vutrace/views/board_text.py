@@ -7,8 +7,8 @@ from typing import NamedTuple
 from vutrace.protocol.bits import DEVICE_STATUS, bit_names
 from vutrace.records import connection_letter
 from vutrace.session.exchanges import Request
+from vutrace.session.ring import Ring
 from vutrace.session.ring_states import RingState
-from vutrace.session.rings import Ring
 from vutrace.views.board import Board, Standing
 from vutrace.views.colour import Paint, bare
 from vutrace.views.masks import protocol_names, virtio_names

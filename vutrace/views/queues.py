@@ -8,7 +8,7 @@ from vutrace.outgoing import json_text
 from vutrace.records import connection_letter
 from vutrace.session.fd_ledger import Holding
 from vutrace.session.model import ConnectionTimeline, RingLane, SessionTimeline, Timeline
-from vutrace.session.rings import Ring
+from vutrace.session.ring import Ring
 from vutrace.views.colour import Paint, bare
 from vutrace.views.descriptors import identity
 from vutrace.views.tables import sentences

@@ -27,7 +27,7 @@ from vutrace.session.model import (
     Timeline,
 )
 from vutrace.session.negotiation import Round
-from vutrace.session.rings import Ring
+from vutrace.session.ring import Ring
 from vutrace.views.descriptors import identity
 from vutrace.views.timeline.formats import DrawingOptions
 
