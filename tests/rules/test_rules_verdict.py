@@ -142,6 +142,16 @@ def test_a_debt_at_the_end_was_owed() -> None:
     assert [owing.name for owing in told.owing] == ["GET_FEATURES"]
 
 
+def test_what_the_debtor_does_is_told() -> None:
+    facts = {"stall": "1.0", "request": "GET_FEATURES", "debtor": "backend", "process": "waits in futex_wait"}
+    note = Line(Event(0, 0, 1, EventKind.NOTE, "waiting for 1 s: …", attributes=facts))
+    told = of(net(), front("GET_FEATURES"), note, now_s=2.9)
+    assert "owes the reply to GET_FEATURES [2] since 2.9 s; its process waits in futex_wait." in told.text
+    stopped = closed(after_ms=4000, backend_process="stopped")
+    told = of(net(), front("GET_FEATURES"), note, stopped)
+    assert "owed the reply to GET_FEATURES [2] for 4.0 s; its process was stopped." in told.text
+
+
 def test_more_debts_than_anybody_reads_are_counted() -> None:
     told = of(net(), *[front("GET_FEATURES")] * 5)
     assert "2 more replies are owed." in told.text

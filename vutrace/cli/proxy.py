@@ -73,6 +73,10 @@ def proxy(
     socket_mode: Annotated[
         str, typer.Option(SOCKET_MODE.call, metavar=SOCKET_MODE.metavar, help=SOCKET_MODE.help)
     ] = SOCKET_MODE.default,
+    stall: Annotated[
+        str,
+        typer.Option(metavar="S", help="Seconds that a reply may take without a note; 0 for no notes."),
+    ] = "1",
     device: Device = "",
     dissector: Annotated[
         list[str] | None,
@@ -94,7 +98,7 @@ def proxy(
 
     pairs, mode = parse_pairs(endpoints, also + pair), parse_mode(socket_mode)
     messages, seconds = parse_count(count), parse_duration(autostop)
-    patience = parse_seconds("--wait", wait, wait)
+    patience, late = parse_seconds("--wait", wait, wait), parse_seconds("--stall", stall, stall)
     memory, disk = parse_size("--buffer", buffer, LEAST_BUFFER), parse_size("--spool", spool, LEAST_SPOOL)
     refuse_output(write, quiet, board)
     refuse_unfollowed(write, quiet)
@@ -124,6 +128,7 @@ def proxy(
                 buffer=memory,
                 spool=disk,
                 full_waits=when_full == WhenFull.WAIT,
+                stall=late,
             )
             relay = Relay(options, sources)
             relay.own_process()

@@ -8,12 +8,13 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vutrace.proxy.aside import Job
 from vutrace.proxy.pending import Origin
 from vutrace.records import FdInfo, FdKind
 from vutrace.sockets.inspect import describe, read_fdinfo
+from vutrace.sockets.mappings import mapped
 from vutrace.sockets.process import describe_process, descriptors_readable
 
 UNKNOWN = FdInfo(FdKind.OTHER, name="(not known: its file system does not answer)")
@@ -23,11 +24,15 @@ MOUNT = b"mnt_id:"
 
 @dataclass(slots=True)
 class Seen:
-    """The descriptors of one message; `closes` are to be closed after the look. `infos` come one by one."""
+    """The descriptors of one message; `closes` are to be closed after the look. `infos` come one by one.
+
+    `shares`: they are memory that the front-end shares.
+    """
 
     origin: Origin
     fds: Sequence[int]
     closes: Sequence[bool]
+    shares: bool = False
     infos: list[FdInfo] = field(default_factory=list)
 
     def safe(self) -> list[int]:
@@ -121,6 +126,18 @@ class Look(Job[tuple[Seen, int], FdInfo]):
         self._mounts.answers(mount)
         if seen.closes[index]:
             self._mounts.close(seen.fds[index], mount)
+
+
+class LookAtMappings(Job[Seen, dict[tuple[int, int], str]]):
+    """Finds out how front-ends have mapped the memory that they share."""
+
+    def do(self, step: Seen) -> dict[tuple[int, int], str]:
+        """See `Job`."""
+        return mapped(step.origin.frontend_pid, step.infos)
+
+    def keep(self, step: Seen, result: dict[tuple[int, int], str]) -> None:
+        """See `Job`."""
+        step.infos = [replace(info, mapped=result.get((info.device, info.inode), "")) for info in step.infos]
 
 
 class Close(Job[int, None]):

@@ -15,16 +15,21 @@ from dataclasses import dataclass
 
 from vutrace.capture.target import Target, is_regular
 from vutrace.capture.temporary import ELSEWHERE
+from vutrace.protocol.effects import MemoryEffect
+from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
+from vutrace.protocol.wire import HEADER, HEADER_SIZE
 from vutrace.proxy.aside import Aside
 from vutrace.proxy.child import LENGTH, PipeEnds
 from vutrace.proxy.counters import NOT_WHOLE, WHOLE, Count
 from vutrace.proxy.encoder import Encoder
 from vutrace.proxy.gaps import FULL, LATE, Gaps
-from vutrace.proxy.looks import Close, Look, Mounts, Peers, Seen
+from vutrace.proxy.looks import Close, Look, LookAtMappings, Mounts, Peers, Seen
 from vutrace.proxy.names import FdNumbers
-from vutrace.proxy.pending import Item, What, unpack_origin
+from vutrace.proxy.peer_watch import PeerWatch
+from vutrace.proxy.pending import Item, What, event_item, event_of, unpack_origin
 from vutrace.proxy.spool import Spool
 from vutrace.proxy.writer import BlockWriter
+from vutrace.records import Channel, Side
 from vutrace.sockets.passed import descriptors
 
 CHUNK = 1 << 20
@@ -32,6 +37,9 @@ NICE = 5  # peers and the relay first; but it has to get on where all processors
 ROOM_SECONDS = 0.01  # between looks whether the disk has caught up
 END_SECONDS = 2.0  # for what is queued, where the relay is gone and nobody waits
 LAST_SECONDS = 0.1  # for the last block
+SHARES = {
+    row.number for row in FRONTEND_MESSAGES.values() if row.memory in (MemoryEffect.TABLE, MemoryEffect.ADD)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,8 @@ class Plan:
     """The capture to fill, at `path` or nameless.
 
     `queue`: bytes that may wait for its disk, `spool` those that may wait for the readers of a nameless one;
-    beyond it the relay waits (`waits`) or messages are counted only.
+    beyond it the relay waits (`waits`) or messages are counted only. `stall`: seconds that a reply may take
+    until there is a note of it.
     """
 
     fd: int
@@ -48,6 +57,7 @@ class Plan:
     queue: int
     spool: int
     waits: bool
+    stall: float
 
 
 class Recording:
@@ -68,6 +78,7 @@ class Recording:
         self._encoder: Encoder | None = None
         self._spool: Spool | None = None
         self._told_spool = False
+        self._watch = PeerWatch(plan.stall if plan else 0)
         if plan:
             if not plan.path:
                 self._spool = Spool(plan.fd, plan.spool, ends.parent)
@@ -125,8 +136,11 @@ class Recording:
         poll.register(relay, select.POLLIN)
         while True:
             self._values[Count.BUSY] = 0
-            ready = [fd for fd, _ in poll.poll()]
+            ready = [fd for fd, _ in poll.poll(self._watch.wait_ms())]
             self._values[Count.BUSY] = 1
+            if not ready:
+                self._tell_stalls()
+                continue
             if relay in ready:
                 break
             yield os.read(self._ends.batches, CHUNK)
@@ -160,6 +174,8 @@ class Recording:
         names = FdNumbers(seen, self._rests)
         self._aside.run(names)
         names.put()
+        if sharing := [each for each in seen if each.shares]:
+            self._aside.run(LookAtMappings(sharing))
         return set(look.stuck)
 
     def _record(self, encoder: Encoder, items: list[Item], seen: Sequence[Seen | None]) -> None:
@@ -175,9 +191,21 @@ class Recording:
                 peers = Peers(item[5])
                 self._aside.run(peers)
                 encoder.opening(item, peers.facts)
+                self._watch.opened(item, peers.facts)
+            elif item[0] == What.EVENT:
+                encoder.encode(event_item(self._watch.closing(event_of(item))), ())
             else:
                 encoder.encode(item, each.infos if each else ())
+                for note in self._watch.messages(item):
+                    encoder.encode(event_item(note), ())
         encoder.flush(needed=late)
+
+    def _tell_stalls(self) -> None:
+        for note in self._watch.due():
+            if self._encoder:
+                self._encoder.encode(event_item(note), ())
+        if self._encoder:
+            self._encoder.flush()
 
     def _tell_gaps(self, encoder: Encoder, why: str) -> None:
         for gap in self._gaps.take(why):
@@ -253,10 +281,17 @@ def seen_of(item: Item) -> Seen | None:
         if not item[3]:
             return None
         fds = descriptors(item[3])
-        return Seen(unpack_origin(item[1]), fds, [True] * len(fds))
+        return Seen(unpack_origin(item[1]), fds, [True] * len(fds), shares_memory(item[1], item[2]))
     if item[0] == What.SINGLE and item[4]:
-        return Seen(unpack_origin(item[2]), item[4], item[5])
+        return Seen(unpack_origin(item[2]), item[4], item[5], shares_memory(item[2], item[3]))
     return None
+
+
+def shares_memory(origin: bytes, data: bytes) -> bool:
+    """Whether a message hands over guest memory."""
+    place = unpack_origin(origin)
+    ours = place.channel is Channel.MAIN and place.sender is Side.FRONTEND and len(data) >= HEADER_SIZE
+    return ours and HEADER.unpack_from(data)[0] in SHARES
 
 
 def close_sockets() -> None:

@@ -30,6 +30,7 @@ VIEW_SECONDS, LEAST_VIEW_SECONDS = 2.0, 0.3  # for what is left to record and to
 GARBAGE = 5000  # objects between two collections: those of some tens of sessions
 OK, UNREACHABLE = 0, PEER
 BUFFER, SPOOL = 256 << 20, 1 << 30  # bytes
+STALL = 1.0  # seconds that a reply may take without a note
 # What waits takes more room than its bytes, and so does what is at work: a quarter of the buffer on the way
 # to the disk, an eighth on the way to the recording process, the rest for Python.
 TO_DISK, TO_RECORD = 4, 8
@@ -50,7 +51,7 @@ class Options:
 
     `device` is what the user says is traced, `dissectors` are files for who shows it. `buffer` is bytes of
     memory, `spool` of disk where there is no file to write; when it is full, messages are counted instead of
-    recorded, or (`full_waits`) their senders wait.
+    recorded, or (`full_waits`) their senders wait. A reply that takes `stall` seconds makes a note (0: none).
     """
 
     pairs: Sequence[tuple[Endpoint, Endpoint]]
@@ -65,6 +66,7 @@ class Options:
     buffer: int = BUFFER
     spool: int = SPOOL
     full_waits: bool = False
+    stall: float = STALL
 
 
 class Relay:
@@ -173,7 +175,7 @@ class Relay:
         if keeps and self._fd is not None:
             options = self._options
             bounds = options.buffer // TO_DISK, options.spool, options.full_waits
-            plan = Plan(self._fd, options.write, options.device, *bounds)
+            plan = Plan(self._fd, options.write, options.device, *bounds, options.stall)
         Recording(ends, plan).run()
 
     def _pair_spent(self) -> None:

@@ -123,7 +123,7 @@ class Stalls:
         seconds = (now_ns - debt.since_ns) / 1e9
         debt.told = max(1, (now_ns - debt.since_ns) // AGAIN_NS + 1)
         who, does = self._doing(place, debt.debtor)
-        text = f"waiting for {seconds:.0f} s: {who} owes the reply to {debt.spec.name}"
+        text = f"waiting for {seconds:.{int(seconds < 1)}f} s: {who} owes the reply to {debt.spec.name}"
         return note(now_ns, place, debt, f"{text}; its process {does}" if does else text, seconds, does)
 
     def wait_ns(self, now_ns: int) -> int | None:

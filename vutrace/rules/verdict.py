@@ -76,6 +76,7 @@ class VerdictBuilder:
     misses: int = 0
     miss: Event | None = None
     resumed: dict[int, int] = field(default_factory=dict)
+    stall: Event | None = None
     lost_ns: int = 0
     lost_session: int = 0
 
@@ -109,6 +110,8 @@ class VerdictBuilder:
             self.close = row
             self.running_at_end = len(row.state.rings.running)
             self.unpaid = tuple(row.state.unpaid)
+        elif event.kind is EventKind.NOTE and "stall" in event.attributes:
+            self.stall = event
         elif event.kind is EventKind.ERROR and (self.close or not self.opened):
             self.miss, self.misses = (
                 event,

@@ -119,10 +119,23 @@ def debts(history: VerdictBuilder, owing: tuple[OwedReply, ...]) -> Iterator[str
     owes = "owed" if history.close else "owes"
     for each in owing[:OWING_NAMED]:
         since = f"for {each.since_ns / 1e9:.1f} s" if history.close else f"since {each.since_ns / 1e9:.1f} s"
-        yield f"{who(history, each.debtor)} {owes} the reply to {each.name} [{each.row}] {since}"
+        reply = f"the reply to {each.name} [{each.row}] {since}{doing(history, each)}"
+        yield f"{who(history, each.debtor)} {owes} {reply}"
     if len(owing) > OWING_NAMED:
         were = "were" if history.close else "are"
         yield f"{len(owing) - OWING_NAMED} more replies {were} owed"
+
+
+def doing(history: VerdictBuilder, owed: OwedReply) -> str:
+    """What the debtor's process did when it was looked at the last time."""
+    event = history.close.what if history.close else None
+    told = event.attributes.get(f"{owed.debtor}_process", "") if isinstance(event, Event) else ""
+    if told == "stopped":
+        return "; its process was stopped"
+    stall = history.stall
+    if stall and stall.attributes.get("request") == owed.name and "process" in stall.attributes:
+        return f"; its process {stall.attributes['process']}"
+    return ""
 
 
 def last_words(history: VerdictBuilder) -> Iterator[str]:
