@@ -24,6 +24,7 @@ from broken import CAPTURES, VERBS, Ran, damaged, load, record_file, run
 
 BATCH = 5000  # mutated records in one capture
 LOADING = 0.6  # seconds within which a start is interrupted
+PATIENCE = 20  # seconds for an end
 VUTRACE = [sys.executable, "-m", "vutrace"]
 INSTALLED = [str(Path(sys.executable).with_name("vutrace"))]
 
@@ -96,7 +97,12 @@ def interrupted(random: Random, place: str) -> str:
     child = subprocess.Popen(words, cwd=place, stderr=subprocess.PIPE)
     time.sleep(random.uniform(0, LOADING))
     child.send_signal(signal.SIGINT)
-    said = child.communicate()[1].decode()
+    try:
+        said = child.communicate(timeout=PATIENCE)[1].decode()
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+        return "never ended"
     if left := os.listdir(place):
         return f"left {left}"
     if child.returncode == -signal.SIGINT or "<frozen site>" in said or "init_import_site" in said:

@@ -390,6 +390,13 @@ def fuzzed(count: int, seed: int) -> list[Connection | Record]:
     return [Connection(0, "a", "b"), *script.records]
 
 
+def test_a_session_that_seems_to_begin_again_and_again_is_compared_once() -> None:
+    items = kept()
+    other = [replace(item, session=2) for item in items[-9:] if not isinstance(item, Connection)]
+    mixed = items + [item for pair in zip(items[-9:], other, strict=True) for item in pair]
+    assert [each.session for each in accounts_of(mixed)] == [1, 2]
+
+
 @pytest.mark.parametrize("other", [1, 2])
 def test_a_fuzzers_session_is_compared_in_time_and_room_of_its_length(other: int) -> None:
     """15,000 messages took 97 s and 2.6 GB: every ring had a step for each of the device's."""

@@ -66,7 +66,8 @@ def accounts(rows: Iterable[Row], connections: Mapping[int, Connection]) -> list
         account(session, script, latencies[key], kept)
         for connection in builder.value(connections).connections
         for session in connection.sessions
-        if (script := found.get(key := (connection.number, session.number)))
+        # Each once: in a broken capture a session may seem to begin thousands of times.
+        if (script := found.pop(key := (connection.number, session.number), None))
     ]
 
 
