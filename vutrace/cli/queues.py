@@ -46,7 +46,7 @@ def queues(
     from vutrace.views.queues import objects, sessions_of, text
 
     wanted = which(session)
-    timeline = read_timeline(choose_capture(file, read), load_dissectors(dissector), device)
+    timeline = read_timeline(choose_capture(file, read), load_dissectors(dissector), device, judge=False)
     if wanted and not any(sessions_of(connection, wanted) for connection in timeline.connections):
         note(f"there is no session {wanted}")
     if json:

@@ -120,8 +120,13 @@ def rows(path: str, registry: "Registry", device: str, frames: "Frames") -> "Ite
     return filter_rows(reader, frames, judged(track(reader, Tracker(registry, device))))
 
 
-def read_timeline(path: str, registry: "Registry", device: str, frames: "Frames" = None) -> "Timeline":
-    """The capture's timeline, of the frames that are wanted; a note on stderr when the capture is cut."""
+def read_timeline(
+    path: str, registry: "Registry", device: str, frames: "Frames" = None, judge: bool = True
+) -> "Timeline":
+    """The capture's timeline, of the frames that are wanted; a note on stderr when the capture is cut.
+
+    Without `judge` it has no problems but the rows' own.
+    """
     from vutrace.capture import read
     from vutrace.cli.filtering import filter_of
     from vutrace.cli.reading import judged, noting, track
@@ -130,7 +135,8 @@ def read_timeline(path: str, registry: "Registry", device: str, frames: "Frames"
     from vutrace.views.timeline.part import with_rows
 
     reader, tracker = read(path), Tracker(registry, device)
-    rows = judged(noting(path, reader, track(reader, tracker)))
+    rows = noting(path, reader, track(reader, tracker))
+    rows = judged(rows) if judge else rows
     if frames is None:
         return build(rows, tracker.connections)
     through, numbers = filter_of(reader, frames), list[int]()

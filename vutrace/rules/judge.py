@@ -41,10 +41,9 @@ class Judged:
     recogniser: Recogniser = field(default_factory=Recogniser)
     over: bool = False
 
-    @property
-    def programs(self) -> frozenset[str]:
-        """The implementations at both ends, by name."""
-        return frozenset(found.name for side in Side if (found := self.recogniser.who(side)))
+    def programs(self) -> Iterator[str]:
+        """The implementations at both ends, by name; nothing is looked for until one is asked for."""
+        return (found.name for side in Side if (found := self.recogniser.who(side)))
 
 
 class Judge:
@@ -97,8 +96,7 @@ class Judge:
         return known
 
     def _weighed(self, problems: Iterable[Problem], session: Judged) -> tuple[Problem, ...]:
-        programs = session.programs
-        return tuple(self.profile.weigh(problem, programs) for problem in problems)
+        return tuple(self.profile.weigh(problem, session.programs()) for problem in problems)
 
     def _counting(self, problems: Iterable[Problem], session: Judged) -> Iterator[Problem]:
         found = self._weighed(problems, session)
@@ -108,7 +106,7 @@ class Judge:
         if event.channel is not Channel.MAIN or session.over:
             return []
         if event.kind is not EventKind.CLOSE:
-            return list(broken(session.row, session.seen, EVENT_CHECKS.get(event.kind, ())))
+            return broken(session.row, session.seen, EVENT_CHECKS.get(event.kind, ()))
         session.over = True
         return self._ended(session)
 
@@ -123,7 +121,7 @@ class Judge:
         device = row.context.device
         key = message.channel, message.name, message.reply, seen.whole, device.name
         asked = self._asked.get(key) or self._asked.keep(key, self._ask(message, seen.whole, device))
-        found = list(broken(row, seen, asked.checks)) if asked.checks else []
+        found = broken(row, seen, asked.checks)
         if asked.theirs:
             found += broken_theirs(row, seen, asked.theirs, device)
         for take in asked.notes:
@@ -141,19 +139,21 @@ class Judge:
         return Asked(wanted(self.checks), theirs, tuple(note.take for note in NOTES if note.when(*about)))
 
 
-def broken(row: Row, seen: History, checks: Iterable[Check]) -> Iterator[Problem]:
+def broken(row: Row, seen: History, checks: Iterable[Check]) -> list[Problem]:
     """The rules that are broken, each time that it is news."""
+    found = []
     for check in checks:
         for told in check.find(row, seen):
             problem = check.problem(told, row.ring)
             if check.once is None or seen.is_news(problem.name, ring_of(check, problem)):
-                yield problem
+                found.append(problem)
+    return found
 
 
 def broken_theirs(row: Row, seen: History, checks: Iterable[Check], device: Device) -> list[Problem]:
     """The same of a plug-in's rules, which may raise anything; the trace goes on."""
     try:
-        return list(broken(row, seen, checks))
+        return broken(row, seen, checks)
     except Exception as error:
         return [dissector_failed(device, error)]
 
