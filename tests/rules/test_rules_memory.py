@@ -25,9 +25,15 @@ from traces import (
     ring,
     started,
 )
-from transcript import Line, back, closed, eventfd, front, memfd, socket
+from transcript import Line, back, closed, eventfd, front, memfd, socket, table
 
-from vutrace.protocol.payloads import MemoryRegion, SingleRegion, XenMemoryRegion, XenMemoryTable
+from vutrace.protocol.payloads import (
+    MemoryRegion,
+    SingleRegion,
+    XenMemoryRegion,
+    XenMemoryTable,
+    XenSingleRegion,
+)
 from vutrace.records import FdInfo, FdKind
 
 PLATFORM = features("VIRTIO_F_ACCESS_PLATFORM")
@@ -42,9 +48,9 @@ def shared(*table: Line, **how: object) -> list[Line]:
     return [*hello(**how), *acknowledge(), *table, closed()]  # type: ignore[arg-type]
 
 
-def slots(number: int = 8) -> list[Line]:
+def slots(number: int = 8, told: int = 0) -> list[Line]:
     """Two ends that tell memory region by region."""
-    return [*hello(told=SLOTS), *ask("GET_MAX_MEM_SLOTS", {"max_mem_slots": number}), *acknowledge()]
+    return [*hello(told=SLOTS | told), *ask("GET_MAX_MEM_SLOTS", {"max_mem_slots": number}), *acknowledge()]
 
 
 def single(guest: int, size: int, user: int, offset: int = 0) -> SingleRegion:
@@ -66,6 +72,12 @@ def xen(kind: int) -> Line:
     """A table of one region that Xen maps."""
     region = XenMemoryRegion(guest_address=0, size=RAM, user_address=UVA, xen_mmap_flags=kind)
     return front("SET_MEM_TABLE", XenMemoryTable(nregions=1, regions=[region]), fds=[memfd(RAM)])
+
+
+def xen_add(kind: int) -> Line:
+    """A region by itself that Xen maps."""
+    region = XenMemoryRegion(guest_address=0, size=RAM, user_address=UVA, xen_mmap_flags=kind)
+    return front("ADD_MEM_REG", XenSingleRegion(region=region), fds=[memfd(RAM)])
 
 
 def update(iova: int, size: int, user: int, kind: int = 2) -> list[Line]:
@@ -90,6 +102,14 @@ HUGE = FdInfo(FdKind.HUGETLBFS, 1, 2)
 NINE = [(each * MIB, MIB, UVA + each * MIB) for each in range(9)]
 END = UVA + RAM
 
+POSTCOPY = [
+    front("POSTCOPY_ADVISE"),
+    back("POSTCOPY_ADVISE", fds=[FdInfo(FdKind.USERFAULTFD, 14, 6)]),
+    *ask("POSTCOPY_LISTEN", {"status": 0}, need_reply=True),
+    *memory((0, 2 * RAM, UVA)),
+    back("SET_MEM_TABLE", table((0, 2 * RAM, 1 << 40))),
+    *ask("POSTCOPY_END", {"status": 0}),
+]
 CASES = [
     Case(
         "memory.guest-overlap",
@@ -139,6 +159,11 @@ CASES = [
         placed(used=END - 4096 + 2048),
         placed(used=END - 4096),
     ),
+    Case(
+        "memory.ring-outside",
+        [*hello(), *acknowledge(), *memory((GPA, 4096, UVA)), *ring(size=512), *enable(), *end()],
+        [*hello(), *ring(), closed()],
+    ),
     Case("memory.ring-outside", placed(descriptor=UVA - 4096), placed(descriptor=END - 4096)),
     Case("memory.ring-outside", placed(available=END - 512), placed(available=END - 516)),
     Case(
@@ -169,16 +194,28 @@ CASES = [
         "memory.ring-partly-translated",
         translated(*update(0x10000, 0x800, UVA), *update(0x11000, 0x3000, UVA + 0x1000)),
         translated(*update(0x10000, 0x1000, UVA), *update(0x11000, 0x3000, UVA + 0x1000)),
+        more=[
+            translated(*update(0x10000, 0x2000, UVA)),
+            translated(*update(0x10000, 0x3000, UVA), *update(0x11000, 0x3000, UVA + 0x1000)),
+            [*hello(), *acknowledge(), front("SET_VRING_NUM", index=0, num=256), closed()],
+        ],
+    ),
+    Case(
+        "memory.ring-partly-translated",
+        translated(*update(0x11000, 0x3000, UVA), *update(0x10000, 0x400, UVA), *update(0x10200, 0x600, UVA)),
+        translated(*update(0x11000, 0x3000, UVA), *update(0x10000, 0x400, UVA), *update(0x10400, 0xC00, UVA)),
     ),
     Case(
         "memory.table-while-running",
         [*started(), *memory((0, RAM, UVA), (1 << 32, MIB, UVA - MIB)), *end()],
         [*started(), *end()[:-1], *memory((0, RAM, UVA), (1 << 32, MIB, UVA - MIB)), closed()],
+        more=[[*started(told=USUAL | protocol("PAGEFAULT")), *POSTCOPY, *end()]],
     ),
     Case(
         "memory.same-table",
         shared(*memory(), *memory()),
         shared(*memory(), *memory((0, 2 * RAM, UVA))),
+        more=[shared(*memory((0, RAM, UVA), (1 << 32, MIB, UVA - MIB)), *memory())],
     ),
     Case(
         "memory.mixed-messages",
@@ -186,6 +223,9 @@ CASES = [
         [*slots(), *memory(), add(1 << 32, MIB, UVA - MIB), closed()],
     ),
     Case("memory.xen-flags", shared(xen(3), told=XEN), shared(xen(2), told=XEN)),
+    Case(
+        "memory.xen-flags", [*slots(told=XEN), xen_add(0), closed()], [*slots(told=XEN), xen_add(1), closed()]
+    ),
     Case("memory.xen-flags", shared(xen(0x100), told=XEN), shared(xen(0x101), told=XEN)),
     Case("memory.beyond-file", shared(*memory(file_size=RAM - 4096)), shared(*memory(file_size=RAM))),
     Case(
@@ -214,6 +254,12 @@ CASES = [
     ),
 ]
 
+OTHERS = [
+    ([*started(), addresses(base=END), front("SET_VRING_KICK", u64=0, fds=[eventfd(9)]), *end()], ""),
+    (shared(front("SET_MEM_TABLE", table((0, RAM, UVA)))), ""),
+    ([*slots(), front("REM_MEM_REG", b"\0"), closed()], ""),
+]
+
 
 @pytest.mark.parametrize("case", CASES, ids=ids(CASES))
 def test_a_trace_breaks_its_rule_and_no_other(case: Case) -> None:
@@ -224,3 +270,15 @@ def test_a_trace_breaks_its_rule_and_no_other(case: Case) -> None:
 def test_its_lawful_neighbours_break_none(case: Case) -> None:
     for lawful in (case.lawful, *case.more):
         assert broken_rules(lawful, case.device) == []
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (0, ["ring.moved-while-running", "ring.kick-replaced"]),
+        (1, ["frame.descriptor-count"]),
+        (2, ["frame.payload-size"]),
+    ],
+)
+def test_what_is_told_once_is_not_told_again_in_other_words(other: int, told: list[str]) -> None:
+    assert broken_rules(OTHERS[other][0]) == told

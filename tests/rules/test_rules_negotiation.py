@@ -21,14 +21,16 @@ from traces import (
     protocol,
     ring,
     started,
+    stop,
     without,
 )
-from transcript import back, closed, front, opened, socket
+from transcript import Line, back, closed, front, opened, socket
 
 from vutrace.problems import Severity
 
 PLATFORM = features("VIRTIO_F_ACCESS_PLATFORM")
 PACKED = features("VIRTIO_F_RING_PACKED")
+INBAND = USUAL | protocol("INBAND_NOTIFICATIONS")
 RUNS = [*started(), *end()]
 CHANNEL = front("SET_BACKEND_REQ_FD", fds=[socket(77)])
 UPDATE = {"iova": 0x1000, "size": 0x1000, "user_address": 0x7F00_0000_0000, "permission": 3, "type": 2}
@@ -39,7 +41,52 @@ TRANSLATES = [
 ]
 ACKNOWLEDGED = ask("SET_VRING_ENABLE", {"status": 0}, index=0, num=1, need_reply=True)
 
+OTHER = 1 << 35  # IN_ORDER
+RARP = front("SEND_RARP", mac=bytes.fromhex("525400123456"))
+
+
+def without_ack(lines: list[Line]) -> list[Line]:
+    """The same by a front-end that never acknowledges protocol features."""
+    return without(lines, "SET_PROTOCOL_FEATURES")
+
+
 CASES = [
+    Case(  # for the number of queues, too; not for the status
+        "negotiation.gate-closed",
+        without_ack([*hello(told=USUAL | protocol("STATUS")), *ask("GET_STATUS", {"status": 0}), closed()]),
+        without_ack([*hello(told=USUAL), closed()]),
+    ),
+    Case(
+        "negotiation.gate-closed",
+        [*hello(told=USUAL), RARP, closed()],
+        [*hello(told=USUAL | protocol("RARP"), taken=USUAL), RARP, closed()],
+    ),
+    Case(
+        "negotiation.not-offered",
+        [*hello(offered=1 << 30), *acknowledge(TAKEN), closed()],
+        [opened(), *acknowledge(TAKEN), closed()],
+    ),
+    Case(
+        "negotiation.iommu-alone",
+        [
+            opened(),
+            *ask("GET_FEATURES", {"features": OFFERED | PLATFORM}),
+            *acknowledge(TAKEN | PLATFORM),
+            closed(),
+        ],
+        [opened(), *ask("GET_FEATURES", {"features": OFFERED | PLATFORM}), closed()],
+    ),
+    Case(
+        "negotiation.features-while-running",
+        [*started(offered=OFFERED | OTHER), *acknowledge(TAKEN | OTHER), *end()],
+        [*started(offered=OFFERED | OTHER), *stop(), *acknowledge(TAKEN | OTHER), closed()],
+        more=[[*hello(), *memory(), *ring(), *acknowledge(), *enable(), *end()]],
+    ),
+    Case(
+        "negotiation.no-owner",
+        without([*started(told=INBAND), *ring(1), *enable(1), *end(0, 1)], "SET_OWNER"),
+        [*started(), *ring(1), *enable(1), *end(0, 1)],
+    ),
     Case(
         "negotiation.gate-closed",
         [*started(), *ask("GET_STATUS", {"status": 15}), *end()],

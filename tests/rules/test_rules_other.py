@@ -22,7 +22,7 @@ from traces import (
     started,
     stop,
 )
-from transcript import Line, back, closed, eventfd, front, memfd, socket, table
+from transcript import Line, back, closed, eventfd, front, memfd, opened, socket, table
 
 from vutrace.protocol.payloads import Config, CryptoSession, ShmemConfig
 from vutrace.records import FdInfo, FdKind
@@ -45,6 +45,7 @@ CRYPTO = USUAL | protocol("CRYPTO_SESSION")
 NOTIFIER = USUAL | protocol("HOST_NOTIFIER")
 RESETS = front("RESET_DEVICE")
 CHANNEL = front("SET_BACKEND_REQ_FD", fds=[socket(77)])
+NO_LOG = USUAL & ~protocol("LOG_SHMFD")
 LOGGING = OFFERED
 
 
@@ -163,10 +164,17 @@ CASES = [
         "migration.log-not-offered",
         [*hello(offered=TAKEN), *acknowledge(LOGGING), closed()],
         [*hello(), *acknowledge(LOGGING), closed()],
+        more=[[*hello(offered=TAKEN), *acknowledge(), closed()], [opened(), *acknowledge(LOGGING), closed()]],
     ),
     Case(
         "migration.log-layout",
         [*started(), *ask("SET_LOG_BASE", {"log_size": LOGGED}, mmap_size=LOGGED), *end()],
+        [*started(), *log(), *end()],
+        more=[[*started(told=NO_LOG), front("SET_LOG_BASE", u64=0), *end()]],
+    ),
+    Case(
+        "migration.log-layout",
+        [*started(), *ask("SET_LOG_BASE", {"log_size": LOGGED}, u64=LOGGED, fds=[memfd(LOGGED)]), *end()],
         [*started(), *log(), *end()],
     ),
     Case(
@@ -176,11 +184,21 @@ CASES = [
         "migration.log-without-base",
         [*started(), *acknowledge(LOGGING), *end()],
         [*started(), *log(), *acknowledge(LOGGING), *end()],
+        more=[
+            [*hello(), *acknowledge(LOGGING), *memory(), *ring(), *enable(), *end()],
+            [*started(acknowledged=LOGGING), *acknowledge(LOGGING), *end()],
+            [*started(), *acknowledge(), *end()],
+        ],
     ),
     Case(
         "migration.log-address-outside",
         [*started(), *log(), addresses(flags=1, log=RAM - 2048), *end()],
         [*started(), *log(), addresses(flags=1, log=RAM - 2052), *end()],
+        more=[
+            [*started(), *log(), addresses(flags=0, log=RAM), *end()],
+            [*started(), addresses(flags=1, log=RAM), *end()],
+            [*started(), *log(), addresses(1, flags=1, log=RAM), *end()],
+        ],
     ),
     Case(
         "migration.rarp-address",

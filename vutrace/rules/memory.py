@@ -13,7 +13,7 @@ from vutrace.protocol.check import Breach, Check, Once, any_of, asks
 from vutrace.protocol.effects import MemoryEffect, RingEffect
 from vutrace.records import Channel, FdKind
 from vutrace.rules.extents import extents
-from vutrace.rules.look import ACCESS_PLATFORM, has, message_of, number, ring_after, span_text, starts
+from vutrace.rules.look import ACCESS_PLATFORM, message_of, number, ring_after, span_text, starts
 from vutrace.rules.seen import History, inside, overlapping, span
 from vutrace.session.memory import Region
 from vutrace.session.row import Row
@@ -21,6 +21,8 @@ from vutrace.session.row import Row
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 GPA_ADDRESSES = bit("GPA_ADDRESSES", PROTOCOL_FEATURES)
 MOST = 8  # regions of a table
+COMPARED = 16  # a hostile table has more
+READ_OR_WRITE = frozenset({1, 2, 3})
 PAGE = 4096
 HUGE_PAGE = 2 << 20
 MISS, UPDATE = 1, 2
@@ -58,12 +60,12 @@ def overlap_in(regions: list[Region], where: str) -> Iterator[str]:
 
 def guest_overlap(row: Row, _seen: History) -> Iterator[str]:
     """A table whose regions overlap in the guest."""
-    yield from overlap_in(row.state.memory.regions[: 2 * MOST], "guest")
+    yield from overlap_in(row.state.memory.regions[:COMPARED], "guest")
 
 
 def user_overlap(row: Row, _seen: History) -> Iterator[str]:
     """A table whose regions overlap in the front-end."""
-    yield from overlap_in(row.state.memory.regions[: 2 * MOST], "user")
+    yield from overlap_in(row.state.memory.regions[:COMPARED], "user")
 
 
 def overlaps_existing(row: Row, _seen: History) -> Iterator[str]:
@@ -91,7 +93,7 @@ def beyond_slots(row: Row, _seen: History) -> Iterator[str]:
 def unknown_region(row: Row, _seen: History) -> Iterator[str]:
     """A removal of what is not there."""
     change = row.changes.memory
-    if has(row, "region") and not (change and change.removed):
+    if change and not change.removed:
         yield "no region has this guest address, user address and size"
 
 
@@ -127,7 +129,7 @@ def ring_outside(row: Row, _seen: History) -> Iterator[str]:
     regions = [kind(region) for region in row.state.memory.regions]
     for name, start, end in extents(ring, context):
         if not inside((start, end), regions):
-            begins = inside((start, start + 1), regions)
+            begins = any(whole[0] <= start < whole[1] for whole in regions)
             how = "reaches beyond its memory region" if begins else "lies in no memory region"
             yield f"{name} {span_text(start, end)} {how}"
             return
@@ -142,20 +144,18 @@ def translation_outside(row: Row, _seen: History) -> Iterator[str]:
 
 def translation_permission(row: Row, _seen: History) -> Iterator[str]:
     """A miss for nothing, or for what does not exist."""
-    if number(row, "type") == MISS and not 1 <= number(row, "permission") <= 3:
+    if number(row, "type") == MISS and number(row, "permission") not in READ_OR_WRITE:
         yield f"permission {number(row, 'permission')}: a miss is for reading, writing or both"
 
 
 def partly_translated(row: Row, seen: History) -> Iterator[Breach]:
     """A ring of which a part was translated, and a part never."""
-    if not row.context.has_feature(ACCESS_PLATFORM) or not seen.translated:
-        return
     for ring in row.state.rings.by_index.values():
-        if ring.index not in seen.started_ns or not (ring.addresses and ring.size):
+        if not (ring.addresses and ring.size):
             continue
         for name, start, end in extents(ring, row.context):
             covered = covered_bytes((start, end), seen.translated)
-            if 0 < covered < end - start:
+            if covered and covered < end - start:
                 yield Breach(
                     f"of {name} {span_text(start, end)} only {covered} bytes were translated", ring.index
                 )
@@ -166,8 +166,7 @@ def covered_bytes(part: tuple[int, int], ranges: list[tuple[int, int]]) -> int:
     covered, reached = 0, part[0]
     for start, end in sorted(ranges):
         start, end = max(start, reached), min(end, part[1])
-        if end > start:
-            covered, reached = covered + end - start, end
+        covered, reached = covered + max(end - start, 0), max(end, reached)
     return covered
 
 
@@ -180,7 +179,7 @@ def table_while_running(row: Row, _seen: History) -> Iterator[str]:
 def same_table(row: Row, _seen: History) -> Iterator[str]:
     """A table that changes nothing."""
     change = row.changes.memory
-    if change and row.state.memory.regions and not change.added and not change.removed:
+    if change and not (change.added or change.removed):
         yield "the same table as before"
 
 
@@ -206,7 +205,7 @@ def beyond_file(row: Row, _seen: History) -> Iterator[str | Breach]:
     for place, region in enumerate(added(row)):
         size = region.fd.size if region.fd else None
         end = region.mmap_offset + region.size
-        if size is not None and size and end > size:
+        if size and end > size:
             yield Breach(f"the region ends at {end:#x} of a file of {size:#x} bytes", descriptor=place)
             return
 

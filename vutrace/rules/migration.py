@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from vutrace.problems import Rule, Severity
 from vutrace.protocol.bits import PROTOCOL_FEATURES, bit
 from vutrace.protocol.check import Breach, Check, Once, answers, any_of, asks
-from vutrace.protocol.effects import Fact, MemoryEffect, Purpose, RingEffect
+from vutrace.protocol.effects import Fact, Learns, MemoryEffect, Purpose, RingEffect
 from vutrace.protocol.spec import NOTHING, MessageSpec
 from vutrace.records import Channel
 from vutrace.rules.extents import extents
@@ -32,26 +32,14 @@ TRANSFERS = asks(request="DeviceState")
 CHECKS_STATE = asks(gate="DEVICE_STATE", request=NOTHING)
 
 
-def listens(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
+def listens(spec: MessageSpec, _channel: Channel, reply: bool) -> bool:
     """The message that begins postcopy."""
-    known = spec.learns
-    return (
-        channel is Channel.MAIN
-        and not reply
-        and spec.tells(Fact.POSTCOPY, False)
-        and bool(known and known.value)
-    )
+    return not reply and spec.learns == Learns(Fact.POSTCOPY, value=1)
 
 
-def ends(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
+def ends(spec: MessageSpec, _channel: Channel, reply: bool) -> bool:
     """The message that ends it."""
-    known = spec.learns
-    return (
-        channel is Channel.MAIN
-        and not reply
-        and spec.tells(Fact.POSTCOPY, False)
-        and not (known and known.value)
-    )
+    return not reply and spec.learns == Learns(Fact.POSTCOPY, value=0)
 
 
 def log_not_offered(row: Row, _seen: History) -> Iterator[str]:

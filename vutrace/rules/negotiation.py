@@ -36,12 +36,12 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 
 def learns(fact: Fact) -> When:
     """Requests that tell a fact."""
-    return lambda spec, channel, reply: channel is Channel.MAIN and not reply and spec.tells(fact, False)
+    return lambda spec, _channel, reply: not reply and spec.tells(fact, False)
 
 
 def told(fact: Fact) -> When:
     """Replies that tell a fact."""
-    return lambda spec, channel, reply: channel is Channel.MAIN and reply and spec.tells(fact, True)
+    return lambda spec, _channel, reply: reply and spec.tells(fact, True)
 
 
 ACKNOWLEDGES = learns(Fact.FEATURES)
@@ -50,29 +50,28 @@ OFFERS_PROTOCOL = told(Fact.PROTOCOL_OFFERED)
 OWNS = asks(purpose=Purpose.GREET, request=NOTHING, reply=(), learns=None)
 
 
-def gated(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
+def gated(spec: MessageSpec, _channel: Channel, reply: bool) -> bool:
     """Requests that need a protocol feature."""
-    return not reply and spec.gate in PROTOCOL_BITS and channel is not Channel.GPU
+    return not reply and spec.gate in PROTOCOL_BITS
 
 
 def gate_closed(row: Row, _seen: History) -> Iterator[str]:
     """A message without its protocol feature."""
     message, context = message_of(row), row.context
     gate = message.spec.gate
-    if context.protocol_features is not None and context.has_protocol(PROTOCOL_BITS[gate]):
+    if context.has_protocol(PROTOCOL_BITS[gate]) or asked_for(message.spec, context.protocol_offered or 0):
         return
-    if context.protocol_offered is None and context.protocol_features is None:
-        yield f"needs the protocol feature {gate}; no protocol features were negotiated"
-    elif message.spec.effect is None and asked_for(message.spec, context.protocol_offered or 0):
-        return
+    if context.protocol_features is None:
+        yield f"needs the protocol feature {gate}; no protocol features were acknowledged"
     else:
         yield f"needs the protocol feature {gate}, which was not acknowledged"
 
 
 def asked_for(spec: MessageSpec, offered: int) -> bool:
-    """Whether the spec asks only that the feature is offered: for what finds out more, or is net's."""
-    lenient = spec.purpose is Purpose.GREET or spec.passes is Channel.BACKEND or spec.gate in ("RARP", "MTU")
-    return lenient and bool(offered & PROTOCOL_BITS[spec.gate])
+    """Whether the spec asks only that the feature is offered: for the number of queues, and what is net's."""
+    counts = spec.tells(Fact.QUEUE_NUM, True)
+    lenient = counts or spec.passes is Channel.BACKEND or spec.gate in ("RARP", "MTU")
+    return bool(lenient and offered & PROTOCOL_BITS[spec.gate])
 
 
 def iommu_closed(row: Row, _seen: History) -> Iterator[str]:
@@ -84,16 +83,17 @@ def iommu_closed(row: Row, _seen: History) -> Iterator[str]:
 def beyond_offer(row: Row, _seen: History) -> Iterator[str]:
     """Features that nobody offered; LOG_ALL is a matter of migration."""
     offered = row.context.offered
-    extra = number(row, "features") & ~(offered or 0) & ~LOG_ALL
-    if offered is not None and extra:
+    if offered is None:
+        return
+    if extra := number(row, "features") & ~offered & ~LOG_ALL:
         yield f"acknowledges what was not offered: {feature_names(extra, row.context)}"
 
 
 def beyond_protocol_offer(row: Row, _seen: History) -> Iterator[str]:
     """Protocol features that nobody offered."""
     offered = row.context.protocol_offered
-    extra = number(row, "protocol_features") & ~(offered or 0)
-    if offered is not None and extra:
+    extra = 0 if offered is None else number(row, "protocol_features") & ~offered
+    if extra:
         yield f"acknowledges what was not offered: {protocol_names(extra)}"
 
 
