@@ -55,6 +55,11 @@ class Program:
         return self.log.read_text(errors="replace")
 
     @property
+    def pid(self) -> int:
+        """Its process: setpriv has become the program."""
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """Whether it has not ended."""
         return self._process.poll() is None
