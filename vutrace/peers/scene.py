@@ -51,8 +51,10 @@ def record(play: Play, directory: str, capture: str) -> None:
         with Server(back) as backend:
             boot(frontend, front, play.enabled)
             settle(frontend, backend)
-        frontend.wait_lost(TIMEOUT)
+            if not play.restart:
+                frontend.disconnect()
         if play.restart:
+            frontend.wait_lost(TIMEOUT)
             with Server(back) as backend:
                 frontend.reconnect(front)
                 settle(frontend, backend)
