@@ -23,7 +23,7 @@ from vutrace.rules.judge import Judge  # noqa: E402
 from vutrace.rules.profiles import DeviationProfile  # noqa: E402
 from vutrace.session.tracker import Tracker  # noqa: E402
 
-Found = list[tuple[str, int | None, str]]
+Found = list[tuple[int, str, int | None, str]]
 MODULES = (
     "ring",
     "negotiation",
@@ -133,10 +133,10 @@ def cases() -> list[Case]:
 
 
 def found(checks: tuple[Check, ...], lines: Lines, device: str) -> Found:
-    """What the checks find in a trace: rule, ring, text."""
+    """What the checks find in a trace: row, rule, ring, text."""
     judge, tracker = Judge(DeviationProfile("strict"), checks), Tracker(REGISTRY, device)
     rows = [*judge.rows(tracker.rows([connection(), *script(*lines)])), *judge.end()]
-    return [(problem.name, problem.ring, problem.text) for row in rows for problem in row.problems]
+    return [(row.number, each.name, each.ring, each.text) for row in rows for each in row.problems]
 
 
 def main(modules: list[str]) -> None:
@@ -148,7 +148,7 @@ def main(modules: list[str]) -> None:
     for name in modules:
         module = import_module(f"vutrace.rules.{name}")
         mine = {check.rule.name for check in module.CHECKS}
-        close = [each for each in traces if any(told[0] in mine for told in found(module.CHECKS, *each))]
+        close = [each for each in traces if any(told[1] in mine for told in found(module.CHECKS, *each))]
         own = [(case.lawful, case.device) for case in cases() if case.rule in mine]
         own += [(lines, case.device) for case in cases() if case.rule in mine for lines in case.more]
         watched = [*close, *own, *others]

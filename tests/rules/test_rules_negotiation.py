@@ -42,6 +42,7 @@ TRANSLATES = [
 ACKNOWLEDGED = ask("SET_VRING_ENABLE", {"status": 0}, index=0, num=1, need_reply=True)
 
 OTHER = 1 << 35  # IN_ORDER
+OFFERED_ONLY = [opened(), *ask("GET_FEATURES", {"features": OFFERED})]
 RARP = front("SEND_RARP", mac=bytes.fromhex("525400123456"))
 
 
@@ -181,6 +182,12 @@ CASES = [
         "negotiation.protocol-bit-dropped",
         [*hello(), *acknowledge(features("VIRTIO_F_VERSION_1")), *memory(), *ring(), *end()],
         [*hello(), *acknowledge(), *memory(), *ring(), *enable(), *end()],
+        more=[[*OFFERED_ONLY, *acknowledge(features("VIRTIO_F_VERSION_1")), closed()]],
+    ),
+    Case(
+        "negotiation.gate-closed",
+        [*OFFERED_ONLY, *ask("GET_QUEUE_NUM", {"queue_num": 1}), closed()],
+        [*OFFERED_ONLY, closed()],
     ),
     Case(
         "ring.enable-needless",
@@ -238,6 +245,15 @@ CASES = [
         [*started(), *ask("SET_VRING_ENABLE", {"status": 0}, index=0, num=0, need_reply=True), *end()],
     ),
     Case(
+        "reply.refused",
+        [
+            *started(),
+            *ask("SET_VRING_ENABLE", {"status": 2**64 - 22}, index=0, num=0, need_reply=True),
+            *end(),
+        ],
+        [*started(), *(line for line in ACKNOWLEDGED for _ in range(2)), *end()],
+    ),
+    Case(
         "reply.several-owed",
         [
             *started(),
@@ -255,6 +271,8 @@ CASES = [
         ],
     ),
 ]
+
+OTHERS = [([*hello(), back("SET_VRING_ENABLE", status=1), closed()], "")]
 
 
 @pytest.mark.parametrize("case", CASES, ids=ids(CASES))

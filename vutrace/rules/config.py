@@ -40,9 +40,9 @@ def space_of(row: Row) -> Fields:
     return compile_layer(layer, message.frame.big_endian)(data[: number(row, "size")])[0]
 
 
-def sets_status(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
+def sets_status(spec: MessageSpec, _channel: Channel, reply: bool) -> bool:
     """The front-end's word on the status."""
-    return channel is Channel.MAIN and not reply and spec.tells(Fact.STATUS, False)
+    return not reply and spec.tells(Fact.STATUS, False)
 
 
 def beyond_space(row: Row, _seen: History) -> Iterator[str]:

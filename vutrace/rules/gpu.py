@@ -14,9 +14,9 @@ from vutrace.session.row import Row
 BITS = {name: 1 << number for number, name in GPU_PROTOCOL_FEATURES.items()}
 
 
-def gated(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
+def gated(spec: MessageSpec, _channel: Channel, reply: bool) -> bool:
     """Requests that need a feature of the GPU channel."""
-    return channel is Channel.GPU and not reply and spec.gate in BITS
+    return not reply and spec.gate in BITS
 
 
 def gate_closed(row: Row, seen: History) -> Iterator[str]:

@@ -22,7 +22,7 @@ MEM_SLOTS = bit("CONFIGURE_MEM_SLOTS", PROTOCOL_FEATURES)
 PAGE = 4096
 BYTE_COVERS = 8 * PAGE
 LOGGED = 1  # VHOST_VRING_F_LOG
-MULTICAST = 1
+MULTICAST, MAC_LENGTH = 1, 6
 ERROR_BITS, NOFD = 0xFF, 0x100
 SAVE, LOAD = 0, 1
 FEATURES = asks(purpose=Purpose.FEATURES)
@@ -78,7 +78,7 @@ def log_without_base(row: Row, seen: History) -> Iterator[str]:
 def log_address_outside(row: Row, seen: History) -> Iterator[str]:
     """A ring whose used part is logged behind the log's end."""
     ring = ring_after(row)
-    if not (number(row, "flags") & LOGGED and seen.log_size and ring and ring.size and ring.addresses):
+    if not (number(row, "flags") & LOGGED and seen.log_size and ring and ring.size):
         return
     used = max(end - start for name, start, end in extents(ring, row.context) if name.startswith("the used"))
     end = number(row, "log") + used
@@ -95,7 +95,7 @@ def rarp_address(row: Row, _seen: History) -> Iterator[str]:
 
 def rarp_padding(row: Row, _seen: History) -> Iterator[str]:
     """More than an address."""
-    if any(message_of(row).payload[6:8]):
+    if any(message_of(row).payload[MAC_LENGTH:]):
         yield "the last two bytes are not 0"
 
 

@@ -20,14 +20,14 @@ ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 REPLY_ACK = bit("REPLY_ACK", PROTOCOL_FEATURES)
 
 
-def requests(_spec: MessageSpec, channel: Channel, reply: bool) -> bool:
-    """Every request where a reply can be asked for."""
-    return not reply and channel is not Channel.GPU
+def requests(_spec: MessageSpec, _channel: Channel, reply: bool) -> bool:
+    """Every request."""
+    return not reply
 
 
-def replies(_spec: MessageSpec, channel: Channel, reply: bool) -> bool:
-    """Every reply where one can be asked for."""
-    return reply and channel is not Channel.GPU
+def replies(_spec: MessageSpec, _channel: Channel, reply: bool) -> bool:
+    """Every reply."""
+    return reply
 
 
 def main_requests(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
@@ -59,7 +59,7 @@ def refused(row: Row, _seen: History) -> Iterator[str | Breach]:
 
 def words(status: int) -> str:
     """A status; those of C programs are negative numbers in 64 bits."""
-    return str(status - (1 << 64) if status >> 63 else status)
+    return str(int.from_bytes(status.to_bytes(8, "big"), "big", signed=True))
 
 
 def several(row: Row, _seen: History) -> Iterator[Breach]:
