@@ -304,3 +304,20 @@ def test_memory_and_descriptors_do_not_grow(process: Process) -> None:
     assert after[0] <= before[0]
     assert after[1] - before[1] < 1024  # KiB
     process.stop(child)
+
+
+def test_it_says_where_it_listens_and_in_the_end_what_there_is(process: Process, tmp_path: Path) -> None:
+    child = process.start("-w", str(tmp_path / "kept.pcapng"))
+    front, back = process.session()
+    front.close()
+    back.close()
+    first, second, last = process.stop(child).splitlines()
+    assert first.startswith(f"vutrace: front-end: listening on {process.place / 'front'}, mode 0600: only ")
+    assert second == f"vutrace: back-end: {process.place / 'back'}: there, and listening"
+    kept = tmp_path / "kept.pcapng"
+    assert last == f"vutrace: 1 session in {kept}; what became of it: vutrace check {kept}"
+
+
+def test_who_only_records_is_told_nothing(process: Process, tmp_path: Path) -> None:
+    child = process.start("-q", "-w", str(tmp_path / "kept.pcapng"))
+    assert process.stop(child) == ""

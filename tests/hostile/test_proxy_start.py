@@ -15,6 +15,8 @@ from proxy_lab import SECONDS, message, receive_message, send, wait_for
 
 from vutrace.capture import read
 from vutrace.records import Frame
+from vutrace.sockets.endpoints import How, parse_endpoint
+from vutrace.sockets.presence import place
 
 PROXY = [sys.executable, "-m", "vutrace", "proxy"]
 Limits = Callable[[], None]
@@ -231,9 +233,13 @@ def test_no_process_for_the_rows_is_a_note_and_the_relay_goes_on(
     child = start.run("-w", str(start.capture))
     start.exchange(10)
     child.send_signal(signal.SIGTERM)
+    back = start.place / "back"
     assert ended(child) == (
         143,
-        "vutrace: nothing is shown: Resource temporarily unavailable (see ulimit -a)\n",
+        f"vutrace: front-end: {place(parse_endpoint(str(start.place / 'front'), How.LISTEN), 0o600)}\n"
+        f"vutrace: back-end: {back}: there, and listening\n"
+        "vutrace: nothing is shown: Resource temporarily unavailable (see ulimit -a)\n"
+        f"vutrace: 1 session in {start.capture}; what became of it: vutrace check {start.capture}\n",
     )
     assert sum(isinstance(item, Frame) for item in read(start.capture)) == 20
 

@@ -132,10 +132,32 @@ def proxy(
             )
             relay = Relay(options, sources)
             relay.own_process()
-    raise typer.Exit(relay.run())
+            if show is LiveView.ROWS:
+                note_places(pairs, mode)
+    status = relay.run()
+    if show is LiveView.ROWS and relay.sessions:
+        note(kept_words(relay.sessions, write))
+    raise typer.Exit(status)
 
 
 proxy.__doc__ = f"{proxy.__doc__}\n\n{EXAMPLES}"
+
+
+def note_places(pairs: "list[tuple[Endpoint, Endpoint]]", mode: int) -> None:
+    """Say where both ends of each pair are, and whether somebody is there."""
+    from vutrace.sockets.presence import place
+
+    for front, back in pairs:
+        note(f"front-end: {place(front, mode)}")
+        note(f"back-end: {place(back, mode)}")
+
+
+def kept_words(sessions: int, path: str) -> str:
+    """What there is now, and how to read it."""
+    count = f"{sessions} session{'' if sessions == 1 else 's'}"
+    if not path:
+        return f"{count}, not kept (-w FILE keeps them)"
+    return f"{count} in {path}; what became of {'it' if sessions == 1 else 'them'}: vutrace check {path}"
 
 
 @contextmanager

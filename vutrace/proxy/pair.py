@@ -63,6 +63,11 @@ class Pair:
         self._closed = False
         self.reached = False
 
+    @property
+    def sessions(self) -> int:
+        """How many there were."""
+        return sum(letter.sessions for letter in self._letters)
+
     def start(self) -> None:
         """Wait for the sides, or reach for them."""
         for source in self._sources.values():

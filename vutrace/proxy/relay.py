@@ -112,6 +112,11 @@ class Relay:
         self._signals = 0
         self._owns_process = False
 
+    @property
+    def sessions(self) -> int:
+        """How many there were."""
+        return sum(pair.sessions for pair in self._pairs)
+
     def stop(self) -> None:
         """Make `run` return; from any thread."""
         self._loop.stop()
