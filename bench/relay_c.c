@@ -4,9 +4,13 @@
  *   relay_c back PATH            answer every message that asks for a reply
  *   relay_c trips PATH N         round trips of a message with NEED_REPLY and one fd; ns of each on stdout
  *   relay_c burst PATH N         N messages without replies, then one with; ns of the whole on stdout
+ *   relay_c paced PATH N US M    as trips, with so many microseconds between and M files open
+ *   relay_c flood PATH MS        messages without payload, for so long, as fast as they are taken
+ *   relay_c pass PATH MS         messages with 253 descriptors each, likewise
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sys/resource.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,11 +168,55 @@ static void burst(const char *path, int times)
     printf("%llu\n", (unsigned long long)(now() - begin));
 }
 
+static void paced(const char *path, int times, int pause, int files)
+{
+    static struct message message = { SET_VRING_CALL, 9, 8, { 0 } };
+    struct rlimit most;
+    getrlimit(RLIMIT_NOFILE, &most);
+    most.rlim_cur = most.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &most);
+    int peer = connected(path), fd = eventfd(0, 0);
+    for (int i = 0; i < files; i++) if (dup(0) < 0) die("dup");
+    for (int i = 0; i < times; i++) {
+        uint64_t begin = now();
+        trip(peer, &message, &fd, 1);
+        printf("%llu\n", (unsigned long long)(now() - begin));
+        usleep(pause);
+    }
+}
+
+static void flood(const char *path, int milliseconds)
+{
+    static uint32_t headers[4096 * 3];
+    int peer = connected(path);
+    for (int i = 0; i < 4096; i++) headers[3 * i] = SET_VRING_NUM, headers[3 * i + 1] = 1;
+    for (uint64_t end = now() + milliseconds * 1000000ull; now() < end;)
+        for (size_t done = 0; done < sizeof headers;) {
+            ssize_t sent = send(peer, (char *)headers + done, sizeof headers - done, MSG_NOSIGNAL);
+            if (sent < 0) die("send");
+            done += sent;
+        }
+}
+
+static void pass(const char *path, int milliseconds)
+{
+    static struct message message = { SET_VRING_CALL, 1, 8, { 0 } };
+    int peer = connected(path), fd = eventfd(0, 0), fds[FDS];
+    for (uint64_t end = now() + milliseconds * 1000000ull; now() < end;) {
+        for (int i = 0; i < FDS; i++) fds[i] = dup(fd);
+        forward(peer, &message, fds, FDS);
+    }
+}
+
 int main(int count, char **words)
 {
     if (count == 4 && !strcmp(words[1], "relay")) relay(words[2], words[3]);
     else if (count == 3 && !strcmp(words[1], "back")) back(words[2]);
     else if (count == 4 && !strcmp(words[1], "trips")) trips(words[2], atoi(words[3]));
+    else if (count == 6 && !strcmp(words[1], "paced"))
+        paced(words[2], atoi(words[3]), atoi(words[4]), atoi(words[5]));
+    else if (count == 4 && !strcmp(words[1], "flood")) flood(words[2], atoi(words[3]));
+    else if (count == 4 && !strcmp(words[1], "pass")) pass(words[2], atoi(words[3]));
     else if (count == 4 && !strcmp(words[1], "burst")) burst(words[2], atoi(words[3]));
     else return 2;
     return 0;

@@ -1,10 +1,11 @@
 """Calls that may hang in the system: made on a thread that is left to itself when they do."""
 
+import os
+import signal
 import threading
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NoReturn, TypeVar
 
 PATIENCE_SECONDS = 0.5
 Step = TypeVar("Step")
@@ -53,59 +54,68 @@ class Job(ABC, Generic[Step, Result]):
             self.late(step)
             return
 
-    def skip(self) -> None:
-        """Give up the step at hand."""
+    def skip(self) -> bool:
+        """Give up the step at hand; False if there is none."""
         with self._lock:
-            if self._at < len(self._steps):
-                self.missed(self._steps[self._at])
-                self._at += 1
-                self._turn += 1
+            if self._at == len(self._steps):
+                return False
+            self.missed(self._steps[self._at])
+            self._at += 1
+            self._turn += 1
+            return True
+
+
+class ReplacedError(Exception):
+    """The thread hung for too long, and another goes on with its work."""
 
 
 class Aside:
-    """A thread that does jobs in order, and its successors where it hangs."""
+    """Work on a thread that is replaced when a job hangs in it; in a process that does nothing else.
+
+    `work` goes on from where it stands, whichever thread calls it, and calls `run`. The main thread only
+    waits for a timer: where nothing hangs, nobody is woken up.
+    """
 
     def __init__(self) -> None:
-        self._jobs: deque[Job[Any, Any]] = deque()  # the first is being done
-        self._change = threading.Condition()
-        self._generation = 0
-        self._start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})  # before any thread is there
+        self._thread = 0
+        self._job: Job[Any, Any] | None = None
+        self._seen: tuple[Job[Any, Any] | None, int] = None, 0
 
-    def post(self, job: Job[Any, Any]) -> None:
-        """Have it done some time."""
-        with self._change:
-            self._jobs.append(job)
-            self._change.notify_all()
+    def serve(self, work: Callable[[], None]) -> NoReturn:
+        """Have it done, then end the process."""
+        self._start(work)
+        while True:
+            signal.sigwait({signal.SIGALRM})
+            job = self._job
+            now = job, job.position if job else 0
+            if job and now == self._seen and job.skip():
+                self._start(work)
+            self._seen = now
+
+    def _start(self, work: Callable[[], None]) -> None:
+        self._thread += 1
+
+        def do(number: int) -> None:
+            code = 1
+            try:
+                work()
+                code = 0
+            except ReplacedError:
+                return
+            finally:
+                if number == self._thread:
+                    os._exit(code)
+
+        threading.Thread(target=do, args=(self._thread,), name="records", daemon=True).start()
 
     def run(self, job: Job[Any, Any]) -> None:
-        """Have it done after those that were posted, and wait for it; not for long for any step."""
-        with self._change:
-            self._jobs.append(job)
-            self._change.notify_all()
-            while job in self._jobs:
-                at = self._where()
-                if not self._change.wait(PATIENCE_SECONDS) and at == self._where():
-                    self._jobs[0].skip()
-                    self._start()
-
-    def _where(self) -> tuple[int, int]:
-        return id(self._jobs[0]), self._jobs[0].position
-
-    def _start(self) -> None:
-        self._generation += 1
-        threading.Thread(target=self._work, args=(self._generation,), name="looks", daemon=True).start()
-
-    def _work(self, generation: int) -> None:
-        while True:
-            with self._change:
-                while generation == self._generation and not self._jobs:
-                    self._change.wait()
-                if generation != self._generation:
-                    return
-                job = self._jobs[0]
-            job.go()
-            with self._change:
-                if generation != self._generation:
-                    return
-                self._jobs.popleft()
-                self._change.notify_all()
+        """Do a job; not for long any step that hangs. Raises ReplacedError if it came back from one."""
+        thread = self._thread
+        self._job, self._seen = job, (job, job.position)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS, PATIENCE_SECONDS)
+        job.go()
+        if thread != self._thread:
+            raise ReplacedError
+        self._job = None
+        signal.setitimer(signal.ITIMER_REAL, 0)

@@ -23,7 +23,7 @@ from vutrace.proxy.pending import Fresh, Item, What, ends_of, event_item
 from vutrace.records import Connection, Event
 from vutrace.sockets.passed import FD_SIZE, Ancillary, Passed
 
-SEND_SECONDS = 0.004  # from the first message to the batch that it goes in
+SEND_SECONDS = 0.006  # from the first message to the batch that it goes in
 SEND_BYTES = 256 << 10  # of bursts in one batch
 ROOM_SECONDS = 0.001  # between looks whether there is room again
 FORMAT = 2  # of marshal: the last one that does not look for what occurs twice

@@ -10,15 +10,16 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 from vutrace.capture.target import Target, is_regular
 from vutrace.capture.temporary import ELSEWHERE
 from vutrace.protocol.effects import MemoryEffect
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.protocol.wire import HEADER, HEADER_SIZE
-from vutrace.proxy.aside import Aside
+from vutrace.proxy.aside import Aside, Job
 from vutrace.proxy.child import LENGTH, PipeEnds
 from vutrace.proxy.counters import NOT_WHOLE, WHOLE, Count
 from vutrace.proxy.encoder import Encoder
@@ -32,7 +33,7 @@ from vutrace.proxy.writer import BlockWriter
 from vutrace.records import Channel, Side
 from vutrace.sockets.passed import descriptors
 
-CHUNK = 1 << 20
+CHUNKS = 1 << 16, 1 << 20  # bytes that are read at once: mostly, and while there is more
 NICE = 5  # peers and the relay first; but it has to get on where all processors are taken
 ROOM_SECONDS = 0.01  # between looks whether the disk has caught up
 END_SECONDS = 2.0  # for what is queued, where the relay is gone and nobody waits
@@ -69,6 +70,8 @@ class Recording:
         self._lock = threading.Lock()
         self._mounts = Mounts(self._freed)
         self._aside = Aside()
+        self._jobs = self._all()
+        self._job: Job[Any, Any] | None = None
         self._rests: dict[int, float] = {}
         self._plan = plan
         self._gaps = Gaps()
@@ -86,21 +89,32 @@ class Recording:
             self._writer = BlockWriter(plan.fd, self._failed, self._target(plan), self._late, grown)
             self._encoder = Encoder(self._writer, self._say, plan.device)
 
-    def run(self) -> None:
-        """Until the relay has sent everything, or is gone."""
+    def run(self) -> NoReturn:
+        """Until the relay has sent everything, or is gone; then the process ends."""
         os.nice(NICE)
+        self._aside.serve(self._work)
+
+    def _work(self) -> None:
+        while job := self._job or next(self._jobs, None):
+            self._job = job
+            self._aside.run(job)
+            self._job = None
+
+    def _all(self) -> Iterator[Job[Any, Any]]:
+        """All that there is to do. What may hang is left to who runs this, as a job."""
         for items in self._batches():
+            seen = [seen_of(item) for item in items]
+            stuck: set[int] = set()
             try:
-                self._take(items)
+                stuck = yield from self._keep(items, seen)
             except Exception as error:  # as MemoryError
                 self._lost += len(items)
                 self._say(f"records are lost: {error!r}")
+            yield from self._close(items, [each for each in seen if each], stuck)
             if items and items[-1][0] == What.END:
                 break
         whole = self._finish() and self._close_capture()
         self._values[Count.DONE] = WHOLE if whole else NOT_WHOLE
-        # Whoever lets go of the table last closes what is left in it, and that should not be the relay.
-        self._aside.run(Close((), self._mounts, set()))
 
     def _close_capture(self) -> bool:
         """Here, because this may hang as well, or tell of writes that failed."""
@@ -134,6 +148,7 @@ class Recording:
         poll = select.poll()
         poll.register(self._ends.batches, select.POLLIN)
         poll.register(relay, select.POLLIN)
+        chunk = b""
         while True:
             self._values[Count.BUSY] = 0
             ready = [fd for fd, _ in poll.poll(self._watch.wait_ms())]
@@ -143,42 +158,48 @@ class Recording:
                 continue
             if relay in ready:
                 break
-            yield os.read(self._ends.batches, CHUNK)
+            chunk = os.read(self._ends.batches, CHUNKS[len(chunk) >= CHUNKS[0]])
+            yield chunk
         # It was killed. Its peers have to see that, and our table of descriptors keeps its sockets open.
         close_sockets()
         os.set_blocking(self._ends.batches, False)
         with contextlib.suppress(BlockingIOError):
             while True:
-                yield os.read(self._ends.batches, CHUNK)
+                yield os.read(self._ends.batches, CHUNKS[0])
 
-    def _take(self, items: list[Item]) -> None:
-        seen = [seen_of(item) for item in items]
-        stuck: set[int] = set()
-        if self._encoder:
-            stuck = self._look([each for each in seen if each])
-            self._record(self._encoder, items, seen)
-        closing = [fd for each in seen if each for fd in each.closed() if fd not in stuck]
+    def _keep(
+        self, items: list[Item], seen: Sequence[Seen | None]
+    ) -> Generator[Job[Any, Any], None, set[int]]:
+        """Look at descriptors and record; those descriptors that another thread will have to close."""
+        if not self._encoder:
+            return set()
+        stuck = yield from self._look([each for each in seen if each])
+        yield from self._record(self._encoder, items, seen)
+        return stuck
+
+    def _close(self, items: list[Item], seen: Sequence[Seen], stuck: set[int]) -> Iterator[Job[Any, Any]]:
+        closing = [fd for each in seen for fd in each.closed() if fd not in stuck]
         for item in items:
             if item[0] == What.CLOSE:
                 closing += item[1]
         if closing:
-            safe = {fd for each in seen if each for fd in each.safe()}
-            self._aside.post(Close(closing, self._mounts, safe))
+            yield Close(closing, self._mounts, {fd for each in seen for fd in each.safe()})
 
-    def _look(self, seen: list[Seen]) -> set[int]:
-        """Describe descriptors; those that another thread will have to close."""
+    def _look(self, seen: list[Seen]) -> Generator[Job[Any, Any], None, set[int]]:
         if not seen:
             return set()
         look = Look(seen, self._mounts)
-        self._aside.run(look)
+        yield look
         names = FdNumbers(seen, self._rests)
-        self._aside.run(names)
+        yield names
         names.put()
         if sharing := [each for each in seen if each.shares]:
-            self._aside.run(LookAtMappings(sharing))
+            yield LookAtMappings(sharing)
         return set(look.stuck)
 
-    def _record(self, encoder: Encoder, items: list[Item], seen: Sequence[Seen | None]) -> None:
+    def _record(
+        self, encoder: Encoder, items: list[Item], seen: Sequence[Seen | None]
+    ) -> Iterator[Job[Any, Any]]:
         self._wait_for_room()
         late = self._late()
         if late or self._is_full():
@@ -189,7 +210,7 @@ class Recording:
         for item, each in zip(items, seen, strict=True):
             if item[0] == What.OPEN:
                 peers = Peers(item[5])
-                self._aside.run(peers)
+                yield peers
                 encoder.opening(item, peers.facts)
                 self._watch.opened(item, peers.facts)
             elif item[0] == What.EVENT:
