@@ -111,6 +111,9 @@ class Recording:
                 self._lost += len(items)
                 self._say(f"records are lost: {error!r}")
             yield from self._close(items, [each for each in seen if each], stuck)
+            # Last: the writer's thread, once it is woken up, would fight for the interpreter with this one.
+            if self._encoder:
+                self._encoder.flush(needed=self._late())
             if items and items[-1][0] == What.END:
                 break
         whole = self._finish() and self._close_capture()
@@ -219,7 +222,6 @@ class Recording:
                 encoder.encode(item, each.infos if each else ())
                 for note in self._watch.messages(item):
                     encoder.encode(event_item(note), ())
-        encoder.flush(needed=late)
 
     def _tell_stalls(self) -> None:
         for note in self._watch.due():

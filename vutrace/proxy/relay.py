@@ -26,7 +26,8 @@ from vutrace.sockets.endpoints import Endpoint, Source, open_pairs
 if TYPE_CHECKING:
     from vutrace.proxy.viewer import Viewer
 
-VIEW_SECONDS, LEAST_VIEW_SECONDS = 2.0, 0.3  # for what is left to record and to show; for the latter at least
+VIEW_SECONDS = 2.0  # that a slow viewer gets to show the rest
+LEAST_VIEW_SECONDS, LONG_SECONDS = 0.3, 0.5  # what it gets if the end of the capture took so long
 GARBAGE = 5000  # objects between two collections: those of some tens of sessions
 OK, UNREACHABLE = 0, PEER
 BUFFER, SPOOL = 256 << 20, 1 << 30  # bytes
@@ -203,7 +204,7 @@ class Relay:
         for pair in self._pairs:
             pair.close("vutrace stopped")
         left = self._recorder.close(hurry)
-        seconds = max(LEAST_VIEW_SECONDS, VIEW_SECONDS - (time.monotonic() - began))
+        seconds = LEAST_VIEW_SECONDS if time.monotonic() - began > LONG_SECONDS else VIEW_SECONDS
         if viewer and (trouble := viewer.close(seconds, hurry)):
             self._notes.tell(trouble)
         self._loop.close()
