@@ -65,10 +65,6 @@ class Job(ABC, Generic[Step, Result]):
             return True
 
 
-class ReplacedError(Exception):
-    """The thread hung for too long, and another goes on with its work."""
-
-
 class Aside:
     """Work on a thread that is replaced when a job hangs in it; in a process that does nothing else.
 
@@ -101,21 +97,20 @@ class Aside:
             try:
                 work()
                 code = 0
-            except ReplacedError:
-                return
             finally:
                 if number == self._thread:
                     os._exit(code)
 
         threading.Thread(target=do, args=(self._thread,), name="records", daemon=True).start()
 
-    def run(self, job: Job[Any, Any]) -> None:
-        """Do a job; not for long any step that hangs. Raises ReplacedError if it came back from one."""
+    def run(self, job: Job[Any, Any]) -> bool:
+        """Do a job. False if this thread hung in it for too long: another goes on with the work."""
         thread = self._thread
         self._job, self._seen = job, (job, job.position)
         signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS, PATIENCE_SECONDS)
         job.go()
         if thread != self._thread:
-            raise ReplacedError
+            return False
         self._job = None
         signal.setitimer(signal.ITIMER_REAL, 0)
+        return True

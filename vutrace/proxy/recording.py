@@ -95,9 +95,17 @@ class Recording:
         self._aside.serve(self._work)
 
     def _work(self) -> None:
+        try:
+            self._go_on()
+        except Exception as error:
+            self._say(f"an error that should not happen, in the recording process: {error!r}")
+            raise
+
+    def _go_on(self) -> None:
         while job := self._job or next(self._jobs, None):
             self._job = job
-            self._aside.run(job)
+            if not self._aside.run(job):
+                return
             self._job = None
 
     def _all(self) -> Iterator[Job[Any, Any]]:
