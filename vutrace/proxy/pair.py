@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 from vutrace.proxy.loop import READ, EventLoop
 from vutrace.proxy.recorder import Recorder
+from vutrace.proxy.repeats import Repeats
 from vutrace.proxy.session import RelayedSession
 from vutrace.records import Connection, Event, EventKind, Side
 from vutrace.sockets.endpoints import Connecting, Source
 
 RETRY_SECONDS = 0.05  # between attempts to reach the other side while somebody waits
 RECONNECT_SECONDS = 0.25  # the same while nobody does
+HOLD_SECONDS = 0.2  # that a front-end waits which was turned away and is back within HAMMER_SECONDS
+HAMMER_SECONDS = 1.0
+TELL_SECONDS = 1.0  # until it is said that somebody waits
 OTHERS = " (the socket, or a directory above it, is another user's)"
 GOODBYE_SECONDS, GOODBYES = 0.002, 25  # how long, and how often, a session that ends is waited for
 
@@ -60,6 +64,9 @@ class Pair:
         self._kept: dict[Side, socket.socket] = {}
         self._waiting_since: float | None = None
         self._trouble = ""
+        self._told_wait = False
+        self._turned_away_at = float("-inf")
+        self._repeats = Repeats(self._note)
         self._closed = False
         self.reached = False
 
@@ -77,6 +84,7 @@ class Pair:
     def close(self, text: str) -> None:
         """End every session, and the sources."""
         self._closed = True
+        self._repeats.over()
         for session in list(self._sessions):
             session.close(text)
         for end in self._kept.values():
@@ -170,21 +178,33 @@ class Pair:
             return
         now = time.monotonic()
         since = self._waiting_since = now if self._waiting_since is None else self._waiting_since
-        if now - since < self._wait:
-            self._loop.later(min(RETRY_SECONDS, self._wait - (now - since)), self._attempt)
+        patience = self._patience(since)
+        if now - since < patience:
+            if now - since >= TELL_SECONDS and not self._told_wait:
+                self._told_wait = True
+                self._note(
+                    f"the {side.peer.words} is here, and waits up to {self._wait:g} s:"
+                    f" the {side.words} at {self._name(side)} cannot be reached: {why}"
+                )
+            self._loop.later(min(RETRY_SECONDS, patience - (now - since)), self._attempt)
             return
-        self._waiting_since = None
+        self._waiting_since, self._told_wait, self._turned_away_at = None, False, now
         for end in self._kept.values():
             end.close()
         self._kept = {}
         self._turn_away(side, why)
+
+    def _patience(self, since: float) -> float:
+        """How long who came then is left waiting: one that was turned away and is back at once, a moment."""
+        hammers = since - self._turned_away_at < HAMMER_SECONDS
+        return max(self._wait, HOLD_SECONDS if hammers else 0.0)
 
     def _turn_away(self, side: Side, why: str) -> None:
         source = self._sources[side.peer]
         with contextlib.suppress(OSError):  # it went away on its own
             source.take().close()
         hint = "" if self._wait else " (--wait S keeps it waiting)"
-        self._note(
+        self._repeats.tell(
             f"the {side.words} at {self._name(side)} cannot be reached: {why};"
             f" the {side.peer.words} was turned away{hint}"
         )
@@ -194,7 +214,8 @@ class Pair:
     # Sessions.
 
     def _open(self, ends: dict[Side, socket.socket]) -> None:
-        self._waiting_since, self._trouble, self.reached = None, "", True
+        self._waiting_since, self._trouble, self.reached, self._told_wait = None, "", True, False
+        self._repeats.over()
         letter = next((letter for letter in self._letters if not letter.busy), None)
         if letter is None:
             letter = self._new_letter()
@@ -237,8 +258,10 @@ class Pair:
             self._trouble = text
             self._note(text)
 
-    def _note(self, text: str) -> None:
+    def _note(self, text: str, times: int = 1) -> None:
         letter = self._letters[0]
-        event = Event(time.time_ns(), letter.number, max(1, letter.sessions), EventKind.ERROR, text)
+        place = letter.number, max(1, letter.sessions)
+        facts = {"tries": str(times)} if times > 1 else {}
+        event = Event(time.time_ns(), *place, EventKind.ERROR, text, attributes=facts)
         self._recorder.event(event)
         self._tell(text)

@@ -5,16 +5,20 @@ a little.
 """
 
 import os
+import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vutrace.proxy.pending import Item, What, ends_of, unpack_origin
-from vutrace.proxy.stalls import SessionId, Stalls
+from vutrace.proxy.stalls import AGREES, SessionId, Stalls
 from vutrace.records import Channel, Event, EventKind, Side
 from vutrace.sockets.fate import doing, fate, open_process
 
 KEPT = 1024  # sessions at a time
+HEAD = 8  # of a header: request and flags
+NUMBER = struct.Struct("=I")
+AGREED = NUMBER.pack(AGREES.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class PeerWatch:
     def __init__(self, seconds: float) -> None:
         self._peers: dict[SessionId, dict[Side, Peer]] = {}
         self._stalls = Stalls(seconds, self._doing) if seconds else None
+        # Messages, by where they come from and the begin of their header, that nobody owes an answer for.
+        self._nothing: set[tuple[bytes, bytes]] = set()
 
     def opened(self, item: Item, facts: Sequence[Mapping[str, str]]) -> None:
         """A session begins between two processes, of which `facts` are known."""
@@ -47,15 +53,29 @@ class PeerWatch:
         if len(self._peers) < KEPT:
             self._peers[place] = {side: watched(known) for side, known in zip(Side, facts, strict=True)}
 
-    def messages(self, item: Item) -> Iterator[Event]:
+    def messages(self, item: Item) -> Sequence[Event]:
         """Take what was forwarded; a note for each reply that was long in coming."""
         if self._stalls is None:
-            return
-        for time_ns, origin, data in messages_in(item):
-            connection, session, channel, sender, *_ = unpack_origin(origin)
-            note = self._stalls.frame(time_ns, SessionId(connection, session), channel, sender, data)
-            if note:
-                yield note
+            return ()
+        if item[0] >= 0:
+            return self._message(self._stalls, *item[:3])
+        return [note for each in messages_in(item) for note in self._message(self._stalls, *each)]
+
+    def _message(self, stalls: Stalls, time_ns: int, origin: bytes, data: bytes) -> Sequence[Event]:
+        key = origin, data[:HEAD]
+        if key in self._nothing:
+            return ()
+        connection, session, channel, sender, *_ = unpack_origin(origin)
+        place = SessionId(connection, session)
+        if stalls.means_nothing(place, channel, data):
+            if len(self._nothing) >= KEPT:
+                self._nothing.clear()
+            self._nothing.add(key)
+            return ()
+        if data[: NUMBER.size] == AGREED:  # what is agreed on changes what is owed
+            self._nothing.clear()
+        note = stalls.frame(time_ns, place, channel, sender, data)
+        return (note,) if note else ()
 
     def closing(self, event: Event) -> Event:
         """The end of a session, with what its two processes do now."""
@@ -94,10 +114,8 @@ def watched(known: Mapping[str, str]) -> Peer:
 
 
 def messages_in(item: Item) -> Iterator[tuple[int, bytes, bytes]]:
-    """Time, origin and bytes of each message of an item."""
-    if item[0] >= 0:
-        yield item[0], item[1], item[2]
-    elif item[0] == What.SINGLE:
+    """Time, origin and bytes of each message of an item that is no `Fresh`."""
+    if item[0] == What.SINGLE:
         yield item[1], item[2], item[3]
     elif item[0] == What.BURST:
         begin = 0

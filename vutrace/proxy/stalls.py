@@ -23,6 +23,7 @@ WAITING_KEPT = 64  # of one channel: a front-end waits for one mostly
 REPLY_ACK = bit("REPLY_ACK", PROTOCOL_FEATURES)
 LOG_SHMFD = bit("LOG_SHMFD", PROTOCOL_FEATURES)
 TABLES: dict[Channel, Table] = {Channel.MAIN: FRONTEND_MESSAGES, Channel.BACKEND: BACKEND_MESSAGES}
+AGREES = next(row for row in FRONTEND_MESSAGES.values() if row.tells(Fact.PROTOCOL_FEATURES, False))
 MASK = struct.Struct("=Q")
 
 
@@ -72,6 +73,20 @@ class Stalls:
         self._doing = doing
         self._sessions: dict[SessionId, Waits] = {}
 
+    def means_nothing(self, place: SessionId, channel: Channel, data: bytes) -> bool:
+        """Whether a message neither asks for an answer, nor is one, nor tells what is agreed on."""
+        table = TABLES.get(channel)
+        if table is None or len(data) < HEADER_SIZE:
+            return True
+        number, flags, _ = HEADER.unpack_from(data)
+        spec = table.get(number)
+        if spec is None:
+            return True
+        if flags & VHOST_USER.reply or spec is AGREES:
+            return False
+        agreed = self._sessions[place].protocol_features if place in self._sessions else 0
+        return not owed(spec, bool(flags & VHOST_USER.need_reply), agreed)
+
     def frame(
         self, time_ns: int, place: SessionId, channel: Channel, sender: Side, data: bytes
     ) -> Event | None:
@@ -86,7 +101,7 @@ class Stalls:
         waits = self._sessions.setdefault(place, Waits())
         if flags & VHOST_USER.reply:
             return self._answered(time_ns, place, waits, channel, spec)
-        if spec.tells(Fact.PROTOCOL_FEATURES, False) and len(data) >= HEADER_SIZE + MASK.size:
+        if spec is AGREES and len(data) >= HEADER_SIZE + MASK.size:
             waits.protocol_features = MASK.unpack_from(data, HEADER_SIZE)[0]
         if owed(spec, bool(flags & VHOST_USER.need_reply), waits.protocol_features):
             debts = waits.debts.setdefault(channel, deque(maxlen=WAITING_KEPT))

@@ -113,10 +113,9 @@ class VerdictBuilder:
         elif event.kind is EventKind.NOTE and "stall" in event.attributes:
             self.stall = event
         elif event.kind is EventKind.ERROR and (self.close or not self.opened):
-            self.miss, self.misses = (
-                event,
-                self.misses + 1,
-            )  # an attempt to reach a side, between two sessions
+            # An attempt to reach a side, between two sessions, or a count of some more.
+            self.miss = self.miss if self.miss and "tries" in event.attributes else event
+            self.misses += int(event.attributes.get("tries", "1"))
 
     def _note(self, wrong: Wrong) -> None:
         if self.close is not None and self.close.number < wrong.row:
