@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from scapy.fields import ByteField, LEIntField, SignedByteField, XShortField
+from test_session_recognition import COMMANDS
 from wireshark_json import (
     Facts,
     expected_values,
@@ -339,6 +340,23 @@ def test_devices(tmp_path: Path) -> None:
             assert packet.whole["problems"] == [problem.text for problem in shown.row.problems]
             if not has_text(shown.layout):
                 assert packet.whole.get("detail", "") == words_of(shown, shown.row.what)
+
+
+@needs_tshark
+def test_the_device_is_recognised_by_the_same_command_lines(tmp_path: Path, lua: Path) -> None:
+    capture = tmp_path / "commands.pcapng"
+    with Writer(capture) as writer:
+        for number, (command, path, _) in enumerate(COMMANDS):
+            attributes = {"frontend_command" if number % 2 else "backend_command": command}
+            asked = struct.pack("<III", 1, 1, 0)
+            writer.write(Connection(number, f"listen:{path}", f"connect:{path}"))
+            writer.write(Event(START_NS, number, 1, EventKind.OPEN, "open", attributes=attributes))
+            writer.write(Frame(START_NS, number, 1, Channel.MAIN, Side.FRONTEND, asked, wire_size=len(asked)))
+    packets = from_tshark(capture, lua, KINDS, "-n")
+    for row, packet in zip(Tracker(REGISTRY).rows(read(capture)), packets, strict=True):
+        if isinstance(row.what, Message):
+            known = row.context.device.name if row.context.reason else ""
+            assert packet.whole.get("device", "") == known, (COMMANDS[row.what.frame.connection], row.context)
 
 
 def has_text(layer: type[Layer] | None) -> bool:

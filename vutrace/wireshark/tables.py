@@ -11,7 +11,7 @@ from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names, bit_numbers
 from vutrace.protocol.effects import OF_ALL_RINGS, Learns, RingEffect
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.messages import TABLES, layers_of
-from vutrace.protocol.payloads import Ack
+from vutrace.protocol.payloads import Ack, Config
 from vutrace.protocol.spec import FD_COUNTS, FdRule, MessageSpec
 from vutrace.protocol.templates import ALL_BITS
 from vutrace.protocol.wire import WIRES, sender_of
@@ -46,6 +46,8 @@ def tables(registry: Registry) -> dict[str, Value]:
         "SENDERS": senders(),
         "WIRES": {str(channel): wire_of(channel) for channel in Channel},
         "ACK": layers.key(Ack),
+        "CONFIG": layers.key(Config),
+        "TELLING": sorted(recognition.telling(registry.devices)),
         "TRANSITIONS": transitions(),
         "STOPPED": str(RingState.STOPPED),
         "ENDED": Trigger.END.name,
@@ -153,10 +155,16 @@ def learnt(told: Learns | None) -> Entry | None:
 
 
 def payload(spec: MessageSpec, reply: bool, owner: str, layers: Layers) -> Entry:
-    """The layouts of a message in one role, and the sizes that fit in words."""
+    """The layouts of a message in one role: by size, those told by marks, those that vary; sizes in words."""
+    keys = {layer: layers.add(layer, prefix(layer, owner)) for layer in layers_of(spec, reply)}
+    known = layouts_of(spec, reply, False)
+    others = {size: layout.other for size, layout in known.by_size.items() if layout.other}
     return {
-        "layers": [layers.add(layer, prefix(layer, owner)) for layer in layers_of(spec, reply)],
-        "sizes": layouts_of(spec, reply, False).sizes,
+        "sized": {size: keys[layout.layer] for size, layout in known.by_size.items()},
+        "marked": {size: keys[other.layer] for size, other in others.items()},
+        "varying": [keys[layout.layer] for layout in known.varying],
+        "first": keys[known.first.layer],
+        "sizes": known.sizes,
     }
 
 

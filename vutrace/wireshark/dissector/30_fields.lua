@@ -146,6 +146,15 @@ F = {
   fd_name = own("string", "fd.name", "Name"),
 }
 
+RECORD_FIELDS = {
+  F.record, F.connection, F.session, F.channel, F.sender, F.wire_size, F.big_endian, F.record_flags, F.cut, F.partial,
+  F.fds_lost, F.raw,
+}
+FD_FIELDS = {
+  F.fds, F.fd, F.fd_kind, F.fd_access, F.fd_device, F.fd_inode, F.fd_size, F.fd_seals, F.fd_eventfd_id,
+  F.fd_eventfd_count, F.fd_frontend_fd, F.fd_backend_fd, F.fd_name,
+}
+
 vhost_user.fields = fields
 
 EXPERTS = {

@@ -15,10 +15,9 @@ local READERS = {
     end
   end,
   fixed = function(field)
-    local size = field.size
     return function(raw, at, stop)
-      if stop - at < size then return nil end
-      return raw:sub(at + 1, at + size), at + size
+      if stop - at < field.size then return nil end
+      return raw:sub(at + 1, at + field.size), at + field.size
     end
   end,
   tail = function()
@@ -41,9 +40,9 @@ local READERS = {
     end
   end,
   listed = function(field)
-    local layer, counter = LAYERS[field.layer], field.counted_by
+    local layer, size = LAYERS[field.layer], LAYERS[field.layer].least
     return function(raw, at, stop, little, values)
-      local items, count, size = {}, values[counter], layer.least
+      local items, count = {}, values[field.counted_by]
       while #items < count and stop - at >= size do
         items[#items + 1] = read_layer(layer, raw, at, at + size, little)
         at = at + size
@@ -99,54 +98,24 @@ local function fits(layer, values, count, items, empty)
   return count == #layer.fields or (empty and layer.least == 0)
 end
 
--- Of a message in one role the layouts by size, those of the same size that are told by their marks, and the others.
-local function sort_layouts(payload)
-  payload.by_size, payload.marked, payload.varying = {}, {}, {}
-  for i, key in ipairs(payload.layers) do
-    local layer = LAYERS[key]
-    local size = layer.size
-    if not size then
-      table.insert(payload.varying, layer)
-    elseif not payload.by_size[size] then
-      payload.by_size[size] = layer
-    elseif layer.marks then
-      payload.marked[size] = layer
-    end
-    if i == 1 then payload.first = layer end
-  end
-end
-
-sort_layouts(UNKNOWN.request)
-sort_layouts(UNKNOWN.reply)
-for _, messages in pairs(MESSAGES) do
-  for _, spec in pairs(messages) do
-    sort_layouts(spec.request)
-    sort_layouts(spec.reply)
-  end
-end
-
 -- The first layout that the payload's size fits, else the first: as vutrace/dissection/layouts.py.
 local function choose(message, payload, raw, little)
   local at, stop = message.at, message.stop
-  local function take(layer, whole)
-    local marked = payload.marked[layer.size]
-    if marked then
-      local values = read_layer(marked, raw, at, stop, little)
-      if marked.marks.values[values[marked.marks.name]] then layer = marked end
-    end
-    message.values, message.rest, message.count = read_layer(layer, raw, at, stop, little)
-    message.layer, message.fits = layer, whole
-  end
-  local sized = payload.by_size[stop - at]
-  if sized then return take(sized, true) end
-  for _, layer in ipairs(payload.varying) do
+  for _, key in ipairs(payload.sized[stop - at] and NONE or payload.varying) do
+    local layer = LAYERS[key]
     local values, used, count, items = read_layer(layer, raw, at, stop, little)
     if (layer.opaque or used == stop) and fits(layer, values, count, items, at == stop) then
       message.values, message.rest, message.count, message.layer, message.fits = values, used, count, layer, true
       return
     end
   end
-  take(payload.first, false)
+  local layer = LAYERS[payload.sized[stop - at] or payload.first]
+  local marked = LAYERS[payload.marked[layer.size]]
+  if marked and marked.marks.values[read_layer(marked, raw, at, stop, little)[marked.marks.name]] then
+    layer = marked
+  end
+  message.values, message.rest, message.count = read_layer(layer, raw, at, stop, little)
+  message.layer, message.fits = layer, payload.sized[stop - at] ~= nil
 end
 
 local RAW = 3
@@ -155,7 +124,7 @@ local RAW = 3
 local function headless(record, raw)
   local message = { channel = record.channel, problems = NONE, values = {}, count = 0, request = 0, flags = 1, reply = false }
   message.name, message.headless = has_bit(record.flags, RAW) and "(raw bytes)" or "(no header)", true
-  message.spec, message.layer, message.fits = UNKNOWN, UNKNOWN.request.first, true
+  message.spec, message.layer, message.fits = UNKNOWN, LAYERS[UNKNOWN.request.first], true
   message.at, message.stop, message.rest = record.body, #raw, #raw
   if message.stop > message.at then
     message.values, message.count = { data = raw:sub(message.at + 1) }, 1

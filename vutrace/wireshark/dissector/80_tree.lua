@@ -3,6 +3,27 @@
 
 local add_layer, ADDERS
 
+-- Whether one of some fields is asked for, by a filter or a column; everything is where the tree is to be seen.
+function wants(tree, list)
+  for i = 1, VISIBLE and 0 or #list do
+    if referenced(tree, list[i]) then return true end
+  end
+  return VISIBLE
+end
+
+-- The fields of a layer and of those in it; nothing for one with those of a device, which are many.
+local function protos_of(layer, list)
+  for _, field in ipairs(layer.fields) do
+    if field.kind == "features" or field.kind == "config" then return nil end
+    list[#list + 1] = field.proto
+    for _, each in ipairs(field.bit_fields or field.part_fields or NONE) do list[#list + 1] = each.proto end
+    if field.layer and not protos_of(LAYERS[field.layer], list) then return nil end
+  end
+  return list
+end
+
+for _, layer in pairs(LAYERS) do layer.protos = protos_of(layer, { F.payload, F.rest }) end
+
 local function is_little(field, little)
   if field.order then return field.order == "<" end
   return little
@@ -17,7 +38,7 @@ local function add_masked(item, list, range, little)
   local add, upper, lower = little and add_le or add, range, range
   if range:len() == 8 then upper, lower = range(little and 4 or 0, 4), range(little and 0 or 4, 4) end
   for _, each in ipairs(list) do
-    if referenced(item, each.proto) then add(item, each.proto, each.high and upper or lower) end
+    if VISIBLE or referenced(item, each.proto) then add(item, each.proto, each.high and upper or lower) end
   end
 end
 

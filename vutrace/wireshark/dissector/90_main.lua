@@ -51,11 +51,18 @@ local function add_event(tree, tvb, record)
   append_text(tree, ", " .. record.event)
 end
 
+local HEADER = { F.message, F.request, F.flags, F.version, F.reply, F.need_reply, F.size }
+local MEANING = {
+  F.ring, F.ring_name, F.state_before, F.state_after, F.detail, F.response_in, F.response_to, F.time, F.device,
+  F.device_reason,
+}
+
 local function add_message(tree, packet, record, seen, detail)
-  add_header(tree, packet)
-  add_payload(tree, packet, seen.context)
-  if record.nfds > 0 then add_fds(tree, packet.tvb, packet.raw, record) end
-  add_meaning(tree, seen, detail)
+  local protos = packet.message.layer.protos
+  if wants(tree, HEADER) then add_header(tree, packet) end
+  if not protos or wants(tree, protos) then add_payload(tree, packet, seen.context) end
+  if record.nfds > 0 and wants(tree, FD_FIELDS) then add_fds(tree, packet.tvb, packet.raw, record) end
+  if wants(tree, MEANING) then add_meaning(tree, seen, detail) end
   append_text(tree, ", " .. packet.message.name .. ENDS[record.sender])
 end
 
@@ -75,8 +82,9 @@ local function show(tree, packet, pinfo, record)
   if not seen.info and message then seen.info = printable(info_text(message, record, seen, detail)) end
   local letter = connection_letter(seen.connection)
   set_columns(pinfo, record, letter, seen.info)
+  VISIBLE = wanted and tree.visible
   if wanted then
-    add_record(tree, packet.tvb, record, letter)
+    if wants(tree, RECORD_FIELDS) then add_record(tree, packet.tvb, record, letter) end
     if message then add_message(tree, packet, record, seen, detail) end
     if record.kind == EVENT then
       add_event(tree, packet.tvb, record)
