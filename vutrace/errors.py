@@ -5,6 +5,10 @@ USAGE, UNREADABLE, PEER = 2, 3, 4
 
 
 class VutraceError(Exception):
-    """An error whose text is one clear line for the user; `status` is what a verb that it ends exits with."""
+    """An error whose text is one clear line for the user; `status` is what a verb that it ends exits with.
+
+    `several_lines`: the text has more of them, as where a caret points at a place in the line above.
+    """
 
     status: int
+    several_lines = False

@@ -25,6 +25,7 @@ from vutrace.cli import (
 from vutrace.cli import explain as explain_verb
 from vutrace.cli.errors import explain
 from vutrace.cli.quick import QuickCommand, QuickGroup
+from vutrace.errors import VutraceError
 
 EPILOG = (
     "Exit status: 0 fine, 1 the answer is no (verbs that judge), 2 usage, 3 input unreadable, "
@@ -100,7 +101,10 @@ def main() -> NoReturn:
             sys.exit(interrupts.STATUS)
         line, status = explain(error)
         output.give_up()
-        output.note(line)
+        lines = line.split("\n") if isinstance(error, VutraceError) and error.several_lines else [line]
+        output.note(lines[0])
+        for more in lines[1:]:
+            output.tell(more)
         sys.exit(status)
     sys.exit(0)
 

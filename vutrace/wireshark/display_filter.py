@@ -36,6 +36,7 @@ class FilterError(VutraceError):
     """tshark refuses a display filter; the text is its reason, with a caret where it tells where."""
 
     status = USAGE
+    several_lines = True
 
 
 def matching(capture: Path | str, display_filter: str, registry: Registry, device: str = "") -> set[int]:
