@@ -208,3 +208,12 @@ def test_a_profile_makes_what_is_known_of_an_implementation_info(run: Run, tmp_p
     assert "nothing found in 20 rows; not shown: 1 info" in text
     told = run(path, "--profile", "qemu", "--severity", "info")[1]
     assert "known of qemu: " in " ".join(told.split())
+
+
+def test_sessions_that_are_alike_are_told_once_and_counted(run: Run, tmp_path: Path) -> None:
+    status, text = run(capture(tmp_path / "a.pcapng", BROKEN, BROKEN, BROKEN, LAWFUL, BROKEN))
+    assert status == 1
+    assert text.count("ring.kick-before-addr") == 2
+    assert "  sessions 2–3: the same, in 20.0 s\n" in text
+    assert "session 4: " in text
+    assert "session 5: " in text

@@ -169,12 +169,9 @@ def junit_document(reports: "Reports") -> str:
 
 
 def text_lines(reports: "Reports", color: When) -> Iterator[str]:
-    """Sessions with an empty line between them."""
+    """Sessions with an empty line between them; those that are alike, one after the other, are one."""
     from vutrace.outgoing import page
     from vutrace.views.findings.text import ReportText
 
     text = ReportText(columns() or 100, painter(color, os.environ, sys.stdout.isatty()))
-    for number, (file, report) in enumerate(reports):
-        if number:
-            yield ""
-        yield from (page(line, painted=True) for line in text.lines(file, report))
+    return (page(line, painted=True) for line in text.sessions(reports))

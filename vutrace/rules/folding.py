@@ -38,7 +38,8 @@ class SameSessions:
         if self.count == 1:
             return ""
         seconds = (self.end_ns - self.start_ns) / 1e9
-        rate = f", {self.count / seconds:,.0f}/s" if seconds >= 1 else ""
+        often = seconds >= 1 and self.count >= seconds
+        rate = f", {self.count / seconds:,.0f}/s" if often else f", in {seconds:.1f} s"
         which = f"sessions {self.first + 1:,}–{self.last:,}" if self.count > 2 else f"session {self.last}"
         return f"{which}: the same{rate}"
 

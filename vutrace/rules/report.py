@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.problems import Severity
 from vutrace.rules.findings import Choice, PlacedProblem, findings_of
+from vutrace.rules.folding import SameSessions
 from vutrace.rules.judge import Judge
 from vutrace.rules.verdict import Verdict, VerdictBuilder, begin, verdict
 from vutrace.session.row import Row
@@ -32,6 +33,12 @@ class SessionReport:
     counts: Counter[str] = field(default_factory=Counter)
     untold: Counter[Severity] = field(default_factory=Counter)
     verdict: Verdict | None = None
+
+    def alone(self) -> SameSessions:
+        """The session by itself, to be put together with others that are alike."""
+        assert self.verdict
+        times = self.course.first_ns, self.course.last_ns
+        return SameSessions(self.connection, self.session, self.session, self.verdict, *times)
 
     def note(self, found: PlacedProblem, choice: Choice) -> None:
         """Take a finding."""

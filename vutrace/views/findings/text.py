@@ -1,11 +1,12 @@
 """`check` as text: for each session who talks, the verdict, and what was found, the worst first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from textwrap import wrap
 
 from vutrace.problems import Severity
 from vutrace.records import connection_letter
 from vutrace.rules.findings import WORST_FIRST, PlacedProblem
+from vutrace.rules.folding import SameSessions
 from vutrace.rules.report import SessionReport
 from vutrace.rules.verdict import Verdict
 from vutrace.views.colour import Paint, bare
@@ -21,6 +22,26 @@ class ReportText:
 
     def __init__(self, width: int, paint: Paint = bare) -> None:
         self.width, self.paint = max(width, NARROWEST), paint
+
+    def sessions(self, reports: Iterable[tuple[str, SessionReport]]) -> Iterator[str]:
+        """All sessions; of those that are alike, one after the other, the first, and how many they are."""
+        before: tuple[str, Set[str], SameSessions] | None = None
+        for file, report in reports:
+            rules, session = report.counts.keys(), report.alone()
+            if before and before[:2] == (file, rules) and before[2].take(session):
+                continue
+            if before:
+                yield from self.repeated(before[2])
+                yield ""
+            yield from self.lines(file, report)
+            before = file, rules, session
+        if before:
+            yield from self.repeated(before[2])
+
+    def repeated(self, sessions: SameSessions) -> Iterator[str]:
+        """What there is to say of all but the first."""
+        if text := sessions.repeated():
+            yield f"  {text}"
 
     def lines(self, file: str, report: SessionReport) -> Iterator[str]:
         """A session."""
