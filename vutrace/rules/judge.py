@@ -18,6 +18,7 @@ from vutrace.rules.profiles import DeviationProfile
 from vutrace.rules.recognised import Recogniser
 from vutrace.rules.seen import History, Outliving
 from vutrace.session.exchanges import UNASKED
+from vutrace.session.living import Living
 from vutrace.session.row import Row
 
 Take = Callable[[Row, History], None]
@@ -58,7 +59,7 @@ class Judge:
         self.profile, self.least = profile or DeviationProfile(), least
         self.checks = tuple(checks)
         self.at_end = tuple(check for check in self.checks if check.when is None)
-        self.sessions: dict[int, Judged] = {}
+        self.sessions = Living[Judged](lambda session: session.over)
         self._asked: Kept[tuple[object, ...], Asked] = Kept()
 
     def rows(self, rows: Iterable[Row]) -> Iterator[Row]:
@@ -91,7 +92,7 @@ class Judge:
         if known is None or known.number != record.session:
             kept = known.seen.kept if known else Outliving()
             seen = History(begins(row), record.session == 1, kept)
-            known = self.sessions[record.connection] = Judged(record.session, row, seen)
+            known = self.sessions.begin(record.connection, Judged(record.session, row, seen))
         known.row = row
         return known
 

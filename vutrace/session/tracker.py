@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.registry import Registry
 from vutrace.records import Connection, Event, Record
+from vutrace.session.living import Living
 from vutrace.session.recognition import from_user, telling
 from vutrace.session.row import Row
 from vutrace.session.session import Session
@@ -22,7 +23,7 @@ class Tracker:
         self._dissect = Dissector(registry.messages)
         self._said = from_user(registry.device(device)) if device else None
         self._endpoints: dict[int, Connection] = {}
-        self._sessions: dict[int, tuple[int, Session]] = {}
+        self._sessions = Living[tuple[int, Session]](lambda known: known[1].state.closed)
         self._count = 0
         self._first_ns: int | None = None
 
@@ -57,5 +58,5 @@ class Tracker:
             return known[1]
         endpoints, before = self._endpoints.get(connection), known[1] if known else None
         session = Session(self._devices, self._telling, self._said, endpoints, before)
-        self._sessions[connection] = number, session
+        self._sessions.begin(connection, (number, session))
         return session
