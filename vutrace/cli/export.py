@@ -97,7 +97,8 @@ def export(
     refuse_overwrite(source, output)
     registry = load_dissectors(dissector)
     wanted = row_filter(registry, message, ring, channel, sender)
-    with open_filtered(source, display_filter, registry, device) as rows:
+    everything = name in ("json", "jsonl")  # as `show --json`
+    with open_filtered(source, display_filter, registry, device, everything) as rows:
         # A capture of a part keeps what tells the device, by which rings are named.
         passed = begin(rows.with_connections(wanted, opens=name == "wireshark"))
         put(output, WRITERS[name](passed, secrets), PRIVATE if secrets else SHARED)

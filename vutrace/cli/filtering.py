@@ -96,13 +96,14 @@ class FilteredRows:
 
 @contextmanager
 def open_filtered(
-    file: str, display_filter: str, registry: "Registry", device: str
+    file: str, display_filter: str, registry: "Registry", device: str, everything: bool = False
 ) -> "Iterator[FilteredRows]":
-    """The rows of a capture, those that a filter lets through."""
+    """The judged rows of a capture, those that a filter lets through; `everything`: infos, too."""
     from vutrace.capture import read
-    from vutrace.cli.reading import rows_of
+    from vutrace.cli.reading import judged, rows_of
 
     with seekable(file, bool(display_filter)) as path:
         reader = read(path)
         through = display_filter_of(display_filter, path, reader, registry, device)
-        yield FilteredRows(reader, rows_of(file, reader, registry, device), through)
+        rows = judged(rows_of(file, reader, registry, device), everything)
+        yield FilteredRows(reader, rows, through)
