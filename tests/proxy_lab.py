@@ -73,6 +73,16 @@ def open_fds() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+def settled_fds() -> int:
+    """The same, once it has not changed for a while: the recording process opens some of its own accord."""
+    last, since = open_fds(), time.monotonic()
+    while time.monotonic() - since < 0.4:
+        time.sleep(0.02)
+        if (now := open_fds()) != last:
+            last, since = now, time.monotonic()
+    return last
+
+
 class Lab:
     """A running relay between `front` and `back` (paths below `place`), which records into `capture`.
 

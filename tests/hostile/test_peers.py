@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from proxy_lab import Lab, frames, message, open_fds, receive, receive_message, send
+from proxy_lab import Lab, frames, message, receive, receive_message, send, settled_fds
 
 from vutrace.records import Channel
 from vutrace.sockets.options import SO_PASSPIDFD, SO_PEEK_OFF
@@ -45,7 +45,7 @@ def test_options_of_a_passed_socket_change_nothing(tmp_path: Path, option: int, 
     send(front, message(21), [theirs.fileno()])
     theirs.close()
     (passed,) = receive_message(back)[1]
-    before = open_fds()
+    before = settled_fds()
     with socket.socket(fileno=passed) as channel:
         channel.settimeout(5)
         for number in range(20):
@@ -54,7 +54,7 @@ def test_options_of_a_passed_socket_change_nothing(tmp_path: Path, option: int, 
             send(channel, message(number + 1))
             assert receive_message(ours)[0] == message(number + 1)
         assert processor_seconds(lab, 0.5) < 0.1
-        assert open_fds() <= before
+        assert settled_fds() <= before
     ours.close()
     records = lab.stop()
     assert sum(frame.channel is Channel.BACKEND for frame in frames(records)) == 40
