@@ -1,6 +1,8 @@
 """What has become of a process: asked of real ones."""
 
+import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vutrace.sockets.fate import doing, exit_code, fate, open_process
+from vutrace.sockets.fate import doing, exit_code, fate, has_ended, open_process
 
 
 @pytest.fixture
@@ -65,3 +67,15 @@ def test_nothing_is_told_of_a_process_that_nobody_knows() -> None:
     assert open_process(0) == -1
     assert fate(0, -1) == ""
     assert doing(0, -1) == ""
+
+
+def test_a_process_is_watched_by_a_descriptor_of_any_number() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    pidfd = os.pidfd_open(os.getpid())
+    high = fcntl.fcntl(pidfd, fcntl.F_DUPFD_CLOEXEC, 1030)
+    try:
+        assert not has_ended(high, 0)
+    finally:
+        os.close(pidfd)
+        os.close(high)

@@ -42,8 +42,8 @@ def fate(pid: int, pidfd: int, patience: float = EXIT_SECONDS) -> str:
         return ""
     status = status_of(pid)
     if status and status.exiting:
-        select.select([pidfd], [], [], patience)
-    if status is None or status.exiting or select.select([pidfd], [], [], 0)[0]:
+        has_ended(pidfd, patience)
+    if status is None or status.exiting or has_ended(pidfd, 0):
         return ended(pid, pidfd)
     return "stopped" if status.state in "Tt" else "running"
 
@@ -92,3 +92,10 @@ def doing(pid: int, pidfd: int) -> str:
         return "is busy" if status and status.state == "R" else waits
     words = {"stopped": "is stopped (T)", "gone": "is gone", "": ""}
     return words.get(now, f"is gone: {now}")
+
+
+def has_ended(pidfd: int, patience: float) -> bool:
+    """Whether the process has ended, or does so within `patience` seconds."""
+    poll = select.poll()  # select takes no descriptor above 1023
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(patience * 1000))
