@@ -1,13 +1,13 @@
 """A dissected message: a frame, the table's row for it, and its payload's fields."""
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from vutrace.dissection.decoder import Fields
 from vutrace.problems import Problem
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.spec import MessageSpec
 from vutrace.protocol.wire import HEADER_SIZE, NOFD, RING_MASK, WIRES, is_reply, sender_of
-from vutrace.records import Channel, Event, Frame, FrameFlag
+from vutrace.records import Channel, Frame, FrameFlag
 
 
 def has_header(frame: Frame) -> bool:
@@ -102,6 +102,3 @@ class Message(NamedTuple):
     def number_in(self, field: str, mask: int = -1) -> int | None:
         """A numeric field, or None where the payload has no such field."""
         return number_in(self.fields, field, mask)
-
-
-Dissected: TypeAlias = "Message | Event"

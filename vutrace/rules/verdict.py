@@ -13,8 +13,6 @@ from vutrace.session.exchanges import UNANSWERED, Request
 from vutrace.session.row import Row
 from vutrace.session.state import SessionState
 
-STOPPED_BY_US = "vutrace stopped"
-
 
 @dataclass(frozen=True, slots=True)
 class OwedReply:
