@@ -84,8 +84,8 @@ def _with(offset: int, code: str, value: int) -> bytes:
     [
         (b"hello, this is a text", "not a vutrace capture: it does not begin as a pcapng file does"),
         (b"oops", "not a vutrace capture"),
-        (b"\xd4\xc3\xb2\xa1" + bytes(20), "a pcap file; vutrace reads pcapng"),
-        (b"\x1f\x8b\x08" + bytes(20), "gunzip"),
+        (b"\x1f\x8b\x08" + b"\xff" * 20, "cannot be decompressed further"),
+        (b"\xfd7zXZ\x00" + b"\xff" * 20, "cannot be decompressed further"),
         (section("<")[:8] + bytes(20), "at byte 0: a section without byte order"),
         (section("<", 2), "at byte 0: a section of pcapng version 2"),
         (OURS + struct.pack("<III", 6, 2**31, 0), f"at byte {len(OURS)}: a block length of 2147483648"),

@@ -26,15 +26,6 @@ EXPORT_TAGS = struct.pack(">HH12sHH", EXPORT_NAME_TAG, 12, EXPORT_NAME, 0, 0)
 # Ours are below Wireshark's 256 KiB a packet; others may put larger blocks of names or secrets in.
 MAX_BLOCK = 16 * 1024 * 1024
 
-OTHER_FORMATS = {
-    b"\xa1\xb2\xc3\xd4": "a pcap file; vutrace reads pcapng",
-    b"\xd4\xc3\xb2\xa1": "a pcap file; vutrace reads pcapng",
-    b"\xa1\xb2\x3c\x4d": "a pcap file; vutrace reads pcapng",
-    b"\x4d\x3c\xb2\xa1": "a pcap file; vutrace reads pcapng",
-    b"\x1f\x8b": "compressed: gunzip it first",
-    b"\x28\xb5\x2f\xfd": "compressed: unzstd it first",
-}
-
 SECTION_MAGIC = b"\n\r\r\n"
 BYTE_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 SMALLEST = 12
@@ -120,7 +111,7 @@ class BlockStream:
 
     def _begin_section(self, data: bytes, start: int) -> Unpack:
         if data[start : start + 4] != SECTION_MAGIC:
-            raise not_pcapng(data)
+            raise not_pcapng()
         if data[start + 8 : start + 12] not in BYTE_ORDERS:
             raise damaged(self.base + start, "a section without byte order")
         self.order = BYTE_ORDERS[data[start + 8 : start + 12]]
@@ -130,7 +121,7 @@ class BlockStream:
     def _finish(self, rest: bytes) -> None:
         self.left = len(rest)
         if not self.order and not SECTION_MAGIC.startswith(rest[:4]):
-            raise not_pcapng(rest)
+            raise not_pcapng()
 
 
 def damaged(position: int, what: str) -> CaptureError:
@@ -138,8 +129,5 @@ def damaged(position: int, what: str) -> CaptureError:
     return CaptureError(f"damaged at byte {position}: {what}; what stands before it can be used")
 
 
-def not_pcapng(data: bytes) -> CaptureError:
-    for magic, what in OTHER_FORMATS.items():
-        if data.startswith(magic):
-            return CaptureError(f"not a vutrace capture but {what}")
+def not_pcapng() -> CaptureError:
     return CaptureError("not a vutrace capture: it does not begin as a pcapng file does (at byte 0)")

@@ -22,6 +22,7 @@ from vutrace.capture.blocks import (
 from vutrace.capture.errors import CaptureError, MalformedError
 from vutrace.capture.interface import Interface, decode_interface
 from vutrace.capture.pseudo_header import decode
+from vutrace.capture.unpack import opened
 from vutrace.records import Connection, Frame, FrameFlag, Record
 
 CHUNK = 256 * 1024
@@ -38,8 +39,11 @@ Source = str | os.PathLike[str] | BinaryIO
 
 
 def read(source: Source) -> "Reader":
-    """The capture at a path, "-" for stdin, or in an open binary stream (which is not closed)."""
-    return Reader(file_chunks(source))
+    """The capture at a path, "-" for stdin, or in an open binary stream (which is not closed).
+
+    It may be compressed (gzip, xz, zstd), and classic pcap, as tools make it of a capture.
+    """
+    return Reader(opened(file_chunks(source)))
 
 
 class Numbers(dict[int, int]):

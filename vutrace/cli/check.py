@@ -31,7 +31,7 @@ EXAMPLES = """Examples:
   vutrace check start.pcapng --ignore reply.refused --profile strict
   vutrace check start.pcapng --json | jq .verdict   one object for each session
   vutrace check start.pcapng --sarif > findings.sarif
-  gunzip -c start.pcapng.gz | vutrace check -       from a pipe
+  vutrace check start.pcapng.gz                     .zst and .xz, too
 """
 FOUND = 1
 

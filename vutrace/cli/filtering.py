@@ -1,7 +1,5 @@
 """Rows of a capture that a Wireshark display filter lets through."""
 
-import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,17 +45,21 @@ def filter_rows(reader: "Reader", frames: Frames, rows: "Iterator[Row]") -> "Ite
 
 @contextmanager
 def seekable(file: str, again: bool) -> Iterator[str]:
-    """The path of a capture; what comes on stdin is kept for a while to be read `again`, by tshark too."""
-    if file != "-" or not again:
+    """The path of a capture; a compressed one, and stdin, is kept plain to be read `again`, by tshark too."""
+    from vutrace.capture.unpack import is_compressed
+
+    if not again or (file != "-" and not is_compressed(file)):
         yield file
         return
     from vutrace.capture import CaptureError
+    from vutrace.capture.reader import file_chunks
     from vutrace.capture.temporary import directory, temporary
+    from vutrace.capture.unpack import opened
 
     with directory() as folder:
-        path = Path(folder) / "stdin.pcapng"
+        path = Path(folder) / "plain.pcapng"
         with temporary(), path.open("wb") as kept:
-            shutil.copyfileobj(sys.stdin.buffer, kept)
+            kept.writelines(opened(file_chunks(file)))
         try:
             yield str(path)
         except CaptureError as error:

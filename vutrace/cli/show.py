@@ -43,7 +43,8 @@ EXAMPLES = """Examples:
   vutrace show start.pcapng --json | jq .name           one object per line
   vutrace show start.pcapng --follow                    while it is being written
   vutrace show start.pcapng --follow --board            every ring as it stands now
-  gunzip -c start.pcapng.gz | vutrace show -            from a pipe
+  vutrace show start.pcapng.gz                          .zst and .xz, too
+  ssh host cat start.pcapng | vutrace show -            from a pipe
 """
 TIME = (
     "Time: r since the first record, d since the record before, dd since the row before, "
