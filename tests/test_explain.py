@@ -70,7 +70,23 @@ PASTED = {
     "Failed to connect to '/tmp/v.sock': No such file or directory": "side that listens",
     "Waiting for daemon failed: HandleRequest(InvalidParam)": "value in the last message",
     "DeviceManager(VhostUserNet(VhostUserProtocol(PartialMessage)))": "sent less than the header says",
-    "vhost device 0: Failed to get guest memory table": "before SET_MEM_TABLE",
+    "vhost device 0: Failed to get guest memory table": "no longer knew the device",
+    "Failed to get negotiated driver features": "no longer knew the device",
+    "Only one vhost-user client is allowed to connect to the server in the same time": "second front-end",
+    "VHOST_CONFIG: (s) failed to enable vring. Inflight packets must be completed": "SET_VRING_ENABLE 1",
+    "Failed preparing vhost-user memory table msg": "more than the 8 regions",
+    "vhost_user_write req:11 (GET_VRING_BASE) flags:0x1": "GET_VRING_BASE was sent",
+    "vhost_user_read req:11 (GET_VRING_BASE) flags:0x5": "a reply to GET_VRING_BASE came in",
+    "vhost_set_mem_table failed: Invalid argument (22)": "share=on",
+    "qemu: unable to start vhost net: 22: falling back on userspace virtio": "share=on",
+    "unable to start vhost net: 5: falling back on userspace virtio": "EIO",
+    "Read 0 instead of 12. Original request 1.": "it had read the request and then closed",
+    'qemu-system-x86_64: chardev "c0" went down': "took the guest's link down",
+    "VHOST_CONFIG: (/tmp/s) vhost-user client: socket created, fd: 55": "server=on",
+    "VHOST_CONFIG: (/tmp/s) new device status(0x0000000f):": "DRIVER_OK",
+    "netdev_dpdk|INFO|vHost Device '/tmp/s' connection has been destroyed": "connection of that port ended",
+    "State of queue 0 ( tx_qid 0 ) of vhost device '/tmp/s' changed to 'enabled'": "was enabled",
+    "dpdkvhostuser ports are considered deprecated;  please migrate": "dpdkvhostuserclient port",
     "send VHOST_USER_SET_VRING_KICK: some failure": "it speaks of SET_VRING_KICK",
     "some failure (request 16)": "SET_PROTOCOL_FEATURES",
     "(s) expect 1 FDs for request VHOST_USER_SET_VRING_CALL, received 0": "0 descriptors where 1",
@@ -209,6 +225,11 @@ def test_bit_21_tells_of_its_conflict() -> None:
     assert "SHMEM in rust-vmm <= 0.16" in said("bit 21")
 
 
+def test_the_narrower_of_two_rows_for_the_same_words_is_the_answer() -> None:
+    (match,) = found_in("vhost_set_mem_table failed: Invalid argument (22)")
+    assert "share=on" in match.text.look
+
+
 @pytest.mark.parametrize(("text", "word"), PASTED.items())
 def test_pasted_errors_are_explained(text: str, word: str) -> None:
     assert word in said(text)
@@ -220,7 +241,8 @@ def test_of_a_cascade_the_first_line_is_told_first_with_its_message() -> None:
         "5 kinds of errors; the first is nearest to the cause",
         "QEMU: Failed to read msg header. Read -1 instead of 12. Original request 40",
         "  means     QEMU waited for the reply to GET_STATUS and found the connection closed "
-        "(0: the back-end closed it then; -1: it was broken already)",
+        "(-1: the back-end went away without having read this request; "
+        "0: it had read the request and then closed, or was gone before)",
     ]
     assert answer.messages == {"GET_STATUS"}
 

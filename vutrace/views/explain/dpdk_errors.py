@@ -64,8 +64,8 @@ DPDK_ERRORS = (
     ErrorText(
         "DPDK",
         r"invalid vring index: (?P<ring>\d+)",
-        "ring {ring} is beyond what DPDK has for this device",
-        "the answer of GET_QUEUE_NUM (pairs, for net) and the queues the front-end was started with",
+        "DPDK takes rings 0 to 255 only, whatever the device has; ring {ring} is beyond",
+        "the message before: its ring number is wrong, or the front-end has more than 128 queue pairs",
         message="GET_QUEUE_NUM",
     ),
     ErrorText(
@@ -117,6 +117,28 @@ DPDK_ERRORS = (
         r"failed to connect: (?P<reason>.*)",
         "client mode: nobody listens on the socket yet ({reason})",
         "the front-end must be the server (QEMU: server=on)",
+    ),
+    ErrorText(
+        "DPDK",
+        r"vhost-user server: socket created, fd: \d+",
+        "DPDK made the socket and listens on it; a front-end may connect",
+    ),
+    ErrorText(
+        "DPDK",
+        r"vhost-user client: socket created, fd: \d+",
+        "DPDK made its end of a connection and will connect to the front-end's socket",
+        "the front-end must be the server (QEMU: server=on); DPDK tries again each second",
+    ),
+    ErrorText(
+        "DPDK",
+        r"new vhost user connection is \d+",
+        "a front-end is connected; the first message, GET_FEATURES, follows",
+    ),
+    ErrorText(
+        "DPDK",
+        r"new device status\((?P<status>0x[0-9a-f]+)\)",
+        "SET_STATUS came: the driver's status is {status} now; DPDK works with the rings from DRIVER_OK on",
+        message="SET_STATUS",
     ),
     ErrorText(
         "DPDK",
@@ -224,7 +246,9 @@ DPDK_ERRORS = (
     ErrorText(
         "DPDK",
         r"failed to enable vring\. Inflight packets",
-        "a ring was disabled while asynchronous copies were under way",
+        "DPDK refused SET_VRING_ENABLE 1: asynchronous copies of that ring were still under way. "
+        "Disabling is never refused",
+        "what had stopped the ring before, and whether the application polls its asynchronous copies",
         message="SET_VRING_ENABLE",
     ),
     ErrorText(

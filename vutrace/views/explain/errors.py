@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vutrace.views.explain.dpdk_errors import DPDK_ERRORS
 from vutrace.views.explain.error_text import ErrorText
 from vutrace.views.explain.libvhost_user_errors import LIBVHOST_USER_ERRORS
+from vutrace.views.explain.ovs_errors import OVS_ERRORS
 from vutrace.views.explain.qemu_errors import QEMU_ERRORS
 from vutrace.views.explain.rust_errors import RUST_ERRORS
 from vutrace.views.explain.spdk_errors import SPDK_ERRORS
@@ -17,6 +18,7 @@ ERROR_TEXTS = (
     *QEMU_ERRORS,
     *LIBVHOST_USER_ERRORS,
     *DPDK_ERRORS,
+    *OVS_ERRORS,
     *VIRTIO_USER_ERRORS,
     *RUST_ERRORS,
     *SPDK_ERRORS,
@@ -25,9 +27,10 @@ ERROR_TEXTS = (
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An error text that was found: where it began, in which line, and the pieces it has."""
+    """An error text that was found: its place among the rows, where it began, in which line, its pieces."""
 
     text: ErrorText
+    rank: int
     start: int
     line: int
     quote: str
@@ -41,16 +44,16 @@ def found_in(text: str) -> list[Match]:
 
 def matches(text: str, rows: Iterable[ErrorText]) -> list[Match]:
     """The rows that are found, without those that are only a part of another."""
-    hits = ((row, re.search(row.pattern, text, re.IGNORECASE)) for row in rows)
-    found = [match_of(row, hit) for row, hit in hits if hit]
+    hits = ((rank, row, re.search(row.pattern, text, re.IGNORECASE)) for rank, row in enumerate(rows))
+    found = [match_of(rank, row, hit) for rank, row, hit in hits if hit]
     kept = [match for match in found if not any(covers(other, match) for other in found)]
     return sorted(kept, key=lambda match: (match.line, match.text.wraps, match.start))
 
 
-def match_of(row: ErrorText, hit: re.Match[str]) -> Match:
+def match_of(rank: int, row: ErrorText, hit: re.Match[str]) -> Match:
     """What was found of a row."""
     line = hit.string.count("\n", 0, hit.start())
-    return Match(row, hit.start(), line, hit[0].strip(), cleaned(hit))
+    return Match(row, rank, hit.start(), line, hit[0].strip(), cleaned(hit))
 
 
 def cleaned(hit: re.Match[str]) -> dict[str, str]:
@@ -59,6 +62,6 @@ def cleaned(hit: re.Match[str]) -> dict[str, str]:
 
 
 def covers(one: Match, other: Match) -> bool:
-    """Whether a match lies within another, longer one."""
+    """Whether a match lies within another; of two of the same extent the earlier row counts."""
     inside = one.start <= other.start and other.start + len(other.quote) <= one.start + len(one.quote)
-    return one is not other and inside and len(one.quote) > len(other.quote)
+    return inside and (len(one.quote), -one.rank) > (len(other.quote), -other.rank)

@@ -8,7 +8,8 @@ QEMU_ERRORS = (
         r"(?:Failed to read msg header\. )?Read (?P<got>-?\d+) instead of 12\b"
         r"(?:\. Original request (?P<request>\d+))?",
         "QEMU waited for the reply to {name} and found the connection closed "
-        "(0: the back-end closed it then; -1: it was broken already)",
+        "(-1: the back-end went away without having read this request; "
+        "0: it had read the request and then closed, or was gone before)",
         CLOSED,
     ),
     ErrorText(
@@ -70,6 +71,15 @@ QEMU_ERRORS = (
     ),
     ErrorText(
         "QEMU",
+        r"vhost_set_mem_table failed: Invalid argument \(22\)",
+        "no region of guest memory can be shared, so SET_MEM_TABLE was not sent at all; where a capture has "
+        "it, the back-end refused it",
+        "-object memory-backend-memfd (or -file) with share=on, and -numa node,memdev= or -machine "
+        "memory-backend=",
+        message="SET_MEM_TABLE",
+    ),
+    ErrorText(
+        "QEMU",
         r"vhost_(?P<request>[gs]et_(?:features|mem_table|log_base|owner|vring_\w+|inflight_fd|config)) failed"
         r":?(?: [^()\n]*\()? ?-?(?P<errno>\d+)?\)?",
         "QEMU could not send {name}, or the back-end answered it with an error",
@@ -121,9 +131,26 @@ QEMU_ERRORS = (
     ),
     ErrorText(
         "QEMU",
-        r"Failed (?:initializing vhost-user memory map|preparing vhost-user memory table msg)",
+        r"Failed initializing vhost-user memory map",
         "guest memory is not shareable: no region has a descriptor to pass on",
         "-object memory-backend-memfd (or -file) with share=on, and -numa node,memdev=",
+        message="SET_MEM_TABLE",
+    ),
+    ErrorText(
+        "QEMU",
+        r"Failed preparing vhost-user memory table msg",
+        "guest memory has more than the 8 regions that one memory table holds; that it can be shared is "
+        "already settled",
+        "CONFIGURE_MEM_SLOTS among the back-end's protocol features, which lifts the limit; fewer memory "
+        "devices without it",
+        message="SET_MEM_TABLE",
+    ),
+    ErrorText(
+        "QEMU",
+        r"unable to start vhost net: -?22\b",
+        "the start failed with EINVAL; mostly guest memory cannot be shared, and no memory table was sent",
+        "whether a capture has SET_FEATURES but no SET_MEM_TABLE; then -object memory-backend-memfd with "
+        "share=on. Else the first acknowledgement that is not 0",
         message="SET_MEM_TABLE",
     ),
     ErrorText(
@@ -197,8 +224,20 @@ QEMU_ERRORS = (
     ErrorText(
         "QEMU",
         r"Only one vhost-user client is allowed to connect",
-        "a second back-end connected to a socket that already has one; QEMU serves the first only",
-        "which programs connect to that socket: one of before may still run",
+        "a second front-end connected to an export of QEMU or qemu-storage-daemon, which here is the "
+        "back-end and serves one front-end at a time",
+        "which virtual machines use that socket: an earlier one may still run",
+    ),
+    ErrorText(
+        "QEMU",
+        r"chardev \"[^\"\n]*\" went down",
+        "the back-end closed the connection, and QEMU took the guest's link down (QEMU up to 2.6 says so)",
+        CLOSED,
+    ),
+    ErrorText(
+        "QEMU",
+        r"chardev \"[^\"\n]*\" went up",
+        "a back-end is connected; the first messages follow (QEMU up to 2.6 says so)",
     ),
     ErrorText(
         "QEMU",
@@ -215,17 +254,17 @@ QEMU_ERRORS = (
     ),
     ErrorText(
         "QEMU trace",
-        r"vhost_user_write +req:(?P<request>\d+) flags:(?P<flags>0x[0-9a-f]+)",
+        r"vhost_user_write +req:(?P<request>\d+)(?: \([^)\n]*\))? flags:(?P<flags>0x[0-9a-f]+)",
         "a line of QEMU's trace: {name} was sent",
     ),
     ErrorText(
         "QEMU trace",
-        r"vhost_user_read +req:(?P<request>\d+) flags:(?P<flags>0x[0-9a-f]+)",
+        r"vhost_user_read +req:(?P<request>\d+)(?: \([^)\n]*\))? flags:(?P<flags>0x[0-9a-f]+)",
         "a line of QEMU's trace: a reply to {name} came in",
     ),
     ErrorText(
         "QEMU trace",
-        r"req:(?P<request>\d+) flags:(?P<flags>0x[0-9a-f]+)",
+        r"req:(?P<request>\d+)(?: \([^)\n]*\))? flags:(?P<flags>0x[0-9a-f]+)",
         "from a line of QEMU's trace (vhost_user_write or vhost_user_read): the header of {name}",
     ),
 )

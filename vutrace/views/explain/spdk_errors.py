@@ -1,6 +1,6 @@
 """What SPDK's vhost target says itself; the rest is DPDK's."""
 
-from vutrace.views.explain.error_text import MEMORY, ErrorText
+from vutrace.views.explain.error_text import FOLLOWS, MEMORY, ErrorText
 
 SPDK_ERRORS = (
     ErrorText(
@@ -26,15 +26,23 @@ SPDK_ERRORS = (
     ),
     ErrorText(
         "SPDK",
-        r"(?:Failed to get guest memory table|doesn't set memory table yet)",
+        r"doesn't set memory table yet",
         "a ring was started before SET_MEM_TABLE, or with memory that could not be mapped",
         MEMORY,
         message="SET_MEM_TABLE",
     ),
     ErrorText(
         "SPDK",
+        r"Failed to get guest memory table",
+        "a memory table or region had come, and DPDK no longer knew the device: the connection had ended",
+        FOLLOWS,
+        message="SET_MEM_TABLE",
+    ),
+    ErrorText(
+        "SPDK",
         r"Failed to get negotiated driver features",
-        "a ring was started before SET_FEATURES",
+        "SET_FEATURES had come, and DPDK no longer knew the device: the connection had ended",
+        FOLLOWS,
         message="SET_FEATURES",
     ),
     ErrorText(
