@@ -14,7 +14,7 @@ FEATURES = {
     4: "VIRTIO_CRYPTO_F_AEAD_STATELESS_MODE",
     5: "VIRTIO_CRYPTO_F_AKCIPHER_STATELESS_MODE",
 }
-SERVICES = flags({0: "CIPHER", 1: "HASH", 2: "MAC", 3: "AEAD", 4: "AKCIPHER"})
+SERVICES = flags({0: "CIPHER", 1: "HASH", 2: "MAC", 3: "AEAD", 4: "AKCIPHER", 5: "IPSEC"})
 CIPHERS = flags(
     {
         1: "ARC4",

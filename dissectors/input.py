@@ -3,7 +3,7 @@
 Source: virtio, "Input Device".
 """
 
-from vutrace.plugin import HEX, SIZE, TEXT, Device, Evidence, Fixed, Layer, enum, le16, le32, pad, u8
+from vutrace.plugin import HEX, SIZE, TEXT, Device, Evidence, Fixed, Layer, enum, le16, le32, pad, sle32, u8
 
 SELECT = {
     0x00: "UNSET",
@@ -99,8 +99,8 @@ class InputAbsInfo(Layer):
     marks = ("select", frozenset({0x12}))
     fields_desc = [
         *Question.fields_desc,
-        le32("min"),
-        le32("max"),
+        sle32("min"),
+        sle32("max"),
         le32("fuzz"),
         le32("flat"),
         le32("res"),

@@ -33,7 +33,7 @@ CAPABILITIES = flags(
         22: "SDR_OUTPUT",
         23: "META_CAPTURE",
         24: "READWRITE",
-        25: "ASYNCIO",
+        25: "EDID",
         26: "STREAMING",
         27: "META_OUTPUT",
         28: "TOUCH",

@@ -69,6 +69,8 @@ FEATURES = {
     62: "VIRTIO_NET_F_STANDBY",
     63: "VIRTIO_NET_F_SPEED_DUPLEX",
 }
+# GSO was too coarse, GUEST_RSC4 and GUEST_RSC6 were one hypervisor's own.
+LEGACY = frozenset({6, 41, 42})
 MRG_RXBUF = bit("VIRTIO_NET_F_MRG_RXBUF", FEATURES)
 MTU = bit("VIRTIO_NET_F_MTU", FEATURES)
 MQ = bit("VIRTIO_NET_F_MQ", FEATURES)
@@ -96,6 +98,7 @@ TUNNEL_TYPES = flags(dict(enumerate(TUNNEL_NAMES)))
 HEADER_LENGTHS = [
     (bit("VIRTIO_NET_F_HASH_REPORT", FEATURES), 20, "VIRTIO_NET_F_HASH_REPORT"),
     (VERSION_1, 12, "VIRTIO_F_VERSION_1"),
+    (RING_PACKED, 12, "VIRTIO_F_RING_PACKED"),  # it implies VERSION_1; DPDK goes by either
     (MRG_RXBUF, 12, "VIRTIO_NET_F_MRG_RXBUF"),
     (0, 10, "neither VIRTIO_F_VERSION_1 nor VIRTIO_NET_F_MRG_RXBUF"),
 ]
@@ -238,6 +241,7 @@ DEVICE = Device(
     "net",
     number=1,
     features=FEATURES,
+    legacy=LEGACY,
     config=NetConfig,
     ring_name=ring_name,
     notes=notes,

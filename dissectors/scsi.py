@@ -49,7 +49,6 @@ DEVICE = Device(
     evidence=Evidence(
         # SPDK's vhost serves blk and scsi alike, so its name tells nothing; its features do.
         commands=(r"\bvhost-(user|device)-scsi\b", r"\bvirtio-id=8\b"),
-        config_sizes=(36,),
         features=ANY_LAYOUT | sum(bit(name, FEATURES) for name in SPDK),
         without=OTHERS,
     ),

@@ -26,6 +26,7 @@ NUMBERS = {
     "net": 1, "blk": 2, "console": 3, "rng": 4, "balloon": 5, "scsi": 8, "9p": 9, "gpu": 16, "rtc": 17,
     "input": 18, "vsock": 19, "crypto": 20, "iommu": 23, "mem": 24, "sound": 25, "fs": 26, "pmem": 27,
     "rpmb": 28, "scmi": 32, "i2c": 34, "can": 36, "bt": 40, "gpio": 41, "spi": 45, "media": 48,
+    "hwsim": 29, "video-encoder": 30, "video-decoder": 31, "wl": 63,
 }  # fmt: skip
 
 # Sizes of the C structures, and where some of their fields stand (QEMU's standard-headers).
@@ -47,6 +48,7 @@ SPACES: dict[str, tuple[int, dict[str, int]]] = {
     "rpmb": (3, {"max_rd_cnt": 2}),
     "balloon": (16, {"poison_val": 12}),
     "bt": (6, {"vendor": 2, "msft_opcode": 4}),
+    "video-decoder": (12, {"max_caps_length": 4, "max_resp_length": 8}),
 }
 
 RINGS = [
@@ -82,6 +84,9 @@ RINGS = [
     ("bt", 0, 0, ["tx", "rx"]),
     ("rpmb", 0, 0, ["req0"]),
     ("9p", 0, 0, ["req0"]),
+    ("hwsim", 0, 0, ["tx", "rx"]),
+    ("video-encoder", 0, 0, ["cmd", "event"]),
+    ("wl", 0, 0, ["in", "out"]),
 ]
 
 SAID = [
@@ -243,6 +248,18 @@ def test_keys_and_host_pointers_are_shown_only_when_asked_for(payload: bytes) ->
     assert SECRET.hex() in open_ or str(struct.unpack("<Q", SECRET)[0]) in open_
 
 
+def early_session() -> bytes:
+    """AES-128-CBC as QEMU 2.12 to 7.0 send it: op_code comes before cipher_alg, op_type after add_len."""
+    head = struct.pack("<q7I4B4xQQ", 0, 0x2, 3, 16, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0)
+    return head.ljust(632, b"\0")
+
+
+def test_crypto_sessions_of_qemu_before_7_1_are_told_by_where_op_type_stands() -> None:
+    row = next(lines("crypto", [frame(CREATE_CRYPTO_SESSION, early_session())]))
+    assert "cipher 3 with 16 bytes of key" in row
+    assert "QEMU before 7.1" in "\n".join(lines("crypto", [frame(CREATE_CRYPTO_SESSION, early_session())]))
+
+
 def test_the_two_crypto_layouts_are_told_by_their_size() -> None:
     old, new = (next(lines("crypto", [frame(CREATE_CRYPTO_SESSION, crypto(size))])) for size in (632, 1072))
     assert "!" not in old + new
@@ -251,6 +268,35 @@ def test_the_two_crypto_layouts_are_told_by_their_size() -> None:
 def test_bit_21_says_that_older_rust_vmm_means_shmem() -> None:
     offered = frame(15, struct.pack("<Q", 1 << 21), flags=VERSION | REPLY)
     assert "  21 GPA_ADDRESSES (SHMEM in rust-vmm <= 0.16)" in "\n".join(lines("fs", [offered]))
+
+
+def test_bit_17_is_shared_object_where_shared_objects_are_asked_for() -> None:
+    acked, asked = frame(16, struct.pack("<Q", 1 << 17)), frame(41, bytes(16))
+    assert "bit 17 means SHARED_OBJECT here" in "\n".join(lines("gpu", [acked, asked]))
+    newer = frame(16, struct.pack("<Q", 1 << 17 | 1 << 18))
+    assert "bit 17 means SHARED_OBJECT here" not in "\n".join(lines("gpu", [newer, asked]))
+
+
+def test_bits_of_older_drivers_are_marked() -> None:
+    offered = frame(1, struct.pack("<Q", 1 << 6 | 1 << 27), flags=VERSION | REPLY)
+    tree = "\n".join(lines("net", [offered]))
+    assert "6 VIRTIO_NET_F_GSO (legacy)" in tree
+    assert "27 VIRTIO_F_ANY_LAYOUT (VHOST_NET_F_VIRTIO_NET_HDR, legacy)" in tree
+
+
+def test_packed_rings_mean_a_net_header_of_12_bytes() -> None:
+    net = REGISTRY.device("net")
+    assert list(net.notes(1 << 34)) == ["virtio-net header: 12 bytes (VIRTIO_F_RING_PACKED)"]
+
+
+def test_36_bytes_of_configuration_space_speak_for_blk_alone() -> None:
+    told = [device.name for device in REGISTRY.devices if 36 in device.evidence.config_sizes]
+    assert told == ["blk"]
+
+
+def test_the_range_of_an_axis_has_a_sign() -> None:
+    axis = bytes([0x12, 0, 20, 0, 0, 0, 0, 0]) + struct.pack("<iiIII", -32768, 32767, 16, 128, 0)
+    assert "min -32768, max 32767" in next(lines("input", [config_reply(axis.ljust(136, b"\0"))]))
 
 
 def test_number_44_is_read_by_its_size() -> None:

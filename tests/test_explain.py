@@ -137,7 +137,7 @@ SET_MEM_TABLE: request 5, front-end to back-end (main channel)
                  8    …  regions            Xen memory region, 40 bytes each
   fds       1 per region
   sent      by QEMU since 2.1
-  once      QEMU since 2.10: once per device, not per queue pair
+  once      QEMU since 2.5: once per device, not per queue pair
   spec      vhost-user.rst, "VHOST_USER_SET_MEM_TABLE\""""
     )
 

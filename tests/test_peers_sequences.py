@@ -151,7 +151,7 @@ def test_memory_slots_take_the_place_of_the_table() -> None:
 
 
 def test_7_2_adds_its_memory_for_every_pair() -> None:
-    # the once-per-device filter got ADD_MEM_REG in 8.1
+    # the once-per-device filter got ADD_MEM_REG in 8.0
     lines = played("qemu-7.2", 2, *BOOT, offer=offering(MEM_SLOTS))
     assert lines.count("> ADD_MEM_REG need-reply") == 2
 

@@ -19,10 +19,10 @@ from vutrace.records import Channel, Side
 FRONTEND = """
 1  GET_FEATURES           0         always 8      -    -      -    - -
 2  SET_FEATURES           8         ack    -      -    -      -    - -
-3  SET_OWNER              0         ack    -      -    -      -    - 2.10
-4  RESET_OWNER            0         ack    -      -    -      -    - 2.10
-5  SET_MEM_TABLE          8+,8+     table  8+,8+  n    -      -    - 2.10
-6  SET_LOG_BASE           16,8      log    0,8,16 0-1  -      -    - 9.1
+3  SET_OWNER              0         ack    -      -    -      -    - 2.5
+4  RESET_OWNER            0         ack    -      -    -      -    - 2.5
+5  SET_MEM_TABLE          8+,8+     table  8+,8+  n    -      -    - 2.5
+6  SET_LOG_BASE           16,8      log    0,8,16 0-1  -      -    - 8.0
 7  SET_LOG_FD             0         ack    -      1    -      -    - -
 8  SET_VRING_NUM          8         ack    -      -    -      -    R -
 9  SET_VRING_ADDR         40        ack    -      -    -      -    R -
@@ -33,16 +33,16 @@ FRONTEND = """
 14 SET_VRING_ERR          8         ack    -      nofd -      -    R -
 15 GET_PROTOCOL_FEATURES  0         always 8      -    -      VHOST_USER_F_PROTOCOL_FEATURES - -
 16 SET_PROTOCOL_FEATURES  8         ack    -      -    -      VHOST_USER_F_PROTOCOL_FEATURES - -
-17 GET_QUEUE_NUM          0         always 8      -    -      MQ   - 2.10
+17 GET_QUEUE_NUM          0         always 8      -    -      MQ   - 2.5
 18 SET_VRING_ENABLE       8         ack    -      -    -      VHOST_USER_F_PROTOCOL_FEATURES R -
 19 SEND_RARP              8         ack    -      -    -      RARP - -
-20 NET_SET_MTU            8         ack    -      -    -      MTU  - 2.10
+20 NET_SET_MTU            8         ack    -      -    -      MTU  - 2.9
 21 SET_BACKEND_REQ_FD     0         ack    -      1    -      BACKEND_REQ - 5.0
 22 IOTLB_MSG              32        always 8      -    -      VIRTIO_F_ACCESS_PLATFORM - -
 23 SET_VRING_ENDIAN       8         ack    -      -    -      CROSS_ENDIAN R -
 24 GET_CONFIG             12+       always 12+,0  -    -      CONFIG - -
 25 SET_CONFIG             12+       ack    -      -    -      CONFIG - -
-26 CREATE_CRYPTO_SESSION  1072,1072,632 always 1072,1072,632 - - CRYPTO_SESSION - -
+26 CREATE_CRYPTO_SESSION  1072,1072,632,632 always 1072,1072,632,632 - - CRYPTO_SESSION - -
 27 CLOSE_CRYPTO_SESSION   8         ack    -      -    -      CRYPTO_SESSION - -
 28 POSTCOPY_ADVISE        0         always 0      -    ok     PAGEFAULT - -
 29 POSTCOPY_LISTEN        0         ack    -      -    -      PAGEFAULT - -
@@ -53,8 +53,8 @@ FRONTEND = """
 34 RESET_DEVICE           0         ack    -      -    -      RESET_DEVICE - 8.1
 35 VRING_KICK             8         ack    -      -    -      INBAND_NOTIFICATIONS R -
 36 GET_MAX_MEM_SLOTS      0         always 8      -    -      CONFIGURE_MEM_SLOTS - -
-37 ADD_MEM_REG            40,48,8   table  40,48  n    -      CONFIGURE_MEM_SLOTS - 8.1
-38 REM_MEM_REG            40,48     ack    -      0-1  -      CONFIGURE_MEM_SLOTS - 8.1
+37 ADD_MEM_REG            40,48,8   table  40,48  n    -      CONFIGURE_MEM_SLOTS - 8.0
+38 REM_MEM_REG            40,48     ack    -      0-1  -      CONFIGURE_MEM_SLOTS - 8.0
 39 SET_STATUS             8         ack    -      -    -      STATUS - -
 40 GET_STATUS             0         always 8      -    -      STATUS - -
 41 GET_SHARED_OBJECT      16,0      always 0,8,16 -    0-1    SHARED_OBJECT - -

@@ -51,7 +51,8 @@ class Device:
     are lines worth knowing once the features are set. `messages` adds vendor messages by channel.
 
     `control_ring` is the name of the ring behind those that GET_QUEUE_NUM counts, for a device that
-    has one; it counts pairs of rings with `pairs`. `checks` are rules of its own.
+    has one; it counts pairs of rings with `pairs`. `checks` are rules of its own. `legacy`
+    are feature bits that only drivers from before virtio 1.0 use.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Device:
     control_ring: str = ""
     pairs: bool = False
     checks: tuple[Check, ...] = ()
+    legacy: frozenset[int] = frozenset()
 
     def name_of_ring(self, index: int, features: int, queues: int = 0) -> str:
         """The name of a ring; `queues` is what GET_QUEUE_NUM answered, 0 where nobody asked."""

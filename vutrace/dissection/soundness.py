@@ -27,6 +27,7 @@ DEVICE: Types = {
     "control_ring": str,
     "pairs": bool,
     "checks": tuple,
+    "legacy": frozenset,
 }
 EVIDENCE: Types = {
     "commands": tuple,

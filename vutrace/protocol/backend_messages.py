@@ -52,7 +52,7 @@ BACKEND_MESSAGES: Table = table(
         ReplyRule.ALWAYS,
         reply_fds=FdRule.IF_OK,
         gate="SHARED_OBJECT",
-        note="rust-vmm attaches a descriptor to the request; QEMU up to 11.1 loses that of the reply",
+        note="rust-vmm attaches a descriptor to the request; QEMU loses that of the reply",
         reply_role="shared object",
     ),
     MessageSpec(

@@ -40,6 +40,8 @@ PROTOCOL_FEATURE_ALIASES: Mapping[int, tuple[str, ...]] = {
     4: ("NET_MTU",),
     5: ("SLAVE_REQ",),
     10: ("SLAVE_SEND_FD",),
+    # QEMU's SHARED_OBJECT was 17, too, until it moved to 18.
+    17: ("SHARED_OBJECT in older QEMU",),
     # rust-vmm's vhost up to 0.16 has SHMEM at bit 21; upstream gave 21 away and SHMEM 22.
     21: ("SHMEM in rust-vmm <= 0.16",),
     22: ("SHMEM_MAP",),
@@ -73,6 +75,9 @@ VIRTIO_FEATURE_ALIASES: Mapping[int, tuple[str, ...]] = {
     30: ("VIRTIO_F_BAD_FEATURE", "VIRTIO_F_UNUSED"),
     33: ("VIRTIO_F_IOMMU_PLATFORM",),
 }
+
+# virtio, "Legacy Interface: Reserved Feature Bits": only drivers from before virtio 1.0 use them.
+LEGACY_FEATURES = frozenset({24, 27})
 
 # virtio, "Device Status Field"
 DEVICE_STATUS: Bits = {

@@ -10,6 +10,12 @@ from vutrace.records import Channel
 
 ALWAYS = ReplyRule.ALWAYS
 
+# The spec's layout is that of QEMU 8.1; the others are older.
+CRYPTO_SESSIONS = ("CryptoSession", "AsymmetricCryptoSession", "OldCryptoSession", "EarlyCryptoSession")
+
+# The spec's own is that of QEMU 8.1; those behind it are older.
+CRYPTO_SESSIONS = ("CryptoSession", "AsymmetricCryptoSession", "OldCryptoSession", "EarlyCryptoSession")
+
 FRONTEND_MESSAGES: Table = table(
     MessageSpec(
         1,
@@ -33,14 +39,14 @@ FRONTEND_MESSAGES: Table = table(
     MessageSpec(
         3,
         "SET_OWNER",
-        once="2.10",
+        once="2.5",
         since="2.1",
         purpose=Purpose.GREET,
     ),
     MessageSpec(
         4,
         "RESET_OWNER",
-        once="2.10",
+        once="2.5",
         since="2.1",
         note="deprecated; called RESET_DEVICE in QEMU trees of autumn 2015, not to be confused with 34",
         purpose=Purpose.RESET,
@@ -53,7 +59,7 @@ FRONTEND_MESSAGES: Table = table(
         ("MemoryTable", "XenMemoryTable"),
         ReplyRule.ACK_OR_POSTCOPY,
         FdRule.PER_REGION,
-        once="2.10",
+        once="2.5",
         since="2.1",
         purpose=Purpose.MEMORY,
         memory=MemoryEffect.TABLE,
@@ -68,7 +74,7 @@ FRONTEND_MESSAGES: Table = table(
         ("Empty", "LogSize", "Log"),
         ReplyRule.LOG,
         FdRule.AT_MOST_ONE,
-        once="9.1",
+        once="8.0",
         since="2.1",
         # No gate: LOG_SHMFD only adds the descriptor and the reply.
         note="the reply is empty from DPDK, the log's size from libvhost-user and VPP, an echo from rust-vmm",
@@ -79,7 +85,6 @@ FRONTEND_MESSAGES: Table = table(
         7,
         "SET_LOG_FD",
         fds=FdRule.ONE,
-        since="2.1",
         note="QEMU never sends it",
         purpose=Purpose.LOG,
         role="log event",
@@ -155,7 +160,7 @@ FRONTEND_MESSAGES: Table = table(
         ("VringFd",),
         fds=FdRule.UNLESS_NOFD,
         ring=True,
-        since="2.1",
+        since="7.1",
         purpose=Purpose.WATCH,
         effect=RingEffect.ERROR,
         role="err",
@@ -185,7 +190,7 @@ FRONTEND_MESSAGES: Table = table(
         reply=("QueueNum",),
         rule=ALWAYS,
         gate="MQ",
-        once="2.10",
+        once="2.5",
         since="2.5",
         purpose=Purpose.GREET,
         reply_learns=Learns(Fact.QUEUE_NUM, "queue_num"),
@@ -215,7 +220,7 @@ FRONTEND_MESSAGES: Table = table(
         "NET_SET_MTU",
         ("Mtu",),
         gate="MTU",
-        once="2.10",
+        once="2.9",
         since="2.9",
         note="also needs VIRTIO_NET_F_MTU",
         purpose=Purpose.PREPARE,
@@ -274,8 +279,8 @@ FRONTEND_MESSAGES: Table = table(
     MessageSpec(
         26,
         "CREATE_CRYPTO_SESSION",
-        ("CryptoSession", "AsymmetricCryptoSession", "OldCryptoSession"),
-        ("CryptoSession", "AsymmetricCryptoSession", "OldCryptoSession"),
+        CRYPTO_SESSIONS,
+        CRYPTO_SESSIONS,
         ALWAYS,
         gate="CRYPTO_SESSION",
         since="2.12",
@@ -371,7 +376,7 @@ FRONTEND_MESSAGES: Table = table(
         ("VringState",),
         gate="INBAND_NOTIFICATIONS",
         ring=True,
-        since="5.0",
+        note="QEMU never sends it; in the spec since 5.0",
         purpose=Purpose.OPERATE,
         effect=RingEffect.NOTIFY,
     ),
@@ -393,7 +398,7 @@ FRONTEND_MESSAGES: Table = table(
         ReplyRule.ACK_OR_POSTCOPY,
         FdRule.PER_REGION,
         gate="CONFIGURE_MEM_SLOTS",
-        once="8.1",
+        once="8.0",
         since="5.1",
         note="8 bytes without a descriptor end postcopy's exchange",
         purpose=Purpose.MEMORY,
@@ -408,7 +413,7 @@ FRONTEND_MESSAGES: Table = table(
         ("SingleRegion", "XenSingleRegion"),
         fds=FdRule.AT_MOST_ONE,
         gate="CONFIGURE_MEM_SLOTS",
-        once="8.1",
+        once="8.0",
         since="5.1",
         note="a descriptor is tolerated and must be closed (QEMU 5.1 to 7.0 attached one)",
         purpose=Purpose.MEMORY,

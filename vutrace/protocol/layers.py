@@ -45,6 +45,7 @@ __all__ = [
     "minimum",
     "pad",
     "size_of",
+    "sle32",
     "title",
     "u8",
     "u16",
@@ -128,6 +129,11 @@ def le16(name: str, show: Show = DEC) -> Number:
 def le32(name: str, show: Show = DEC) -> Number:
     """32 bits, little-endian on every host."""
     return Number(name, "I", "<", show)
+
+
+def sle32(name: str, show: Show = DEC) -> Number:
+    """32 bits with sign, little-endian on every host."""
+    return Number(name, "i", "<", show)
 
 
 def le64(name: str, show: Show = DEC) -> Number:

@@ -9,13 +9,20 @@ from vutrace.protocol.bits import PROTOCOL_FEATURES, bit
 from vutrace.session.context import Context
 
 SHMEM, GPA_ADDRESSES = bit("SHMEM", PROTOCOL_FEATURES), bit("GPA_ADDRESSES", PROTOCOL_FEATURES)
-GATE = "SHMEM"
+XEN_MMAP, SHARED_OBJECT = bit("XEN_MMAP", PROTOCOL_FEATURES), bit("SHARED_OBJECT", PROTOCOL_FEATURES)
+SHMEM_GATE, SHARED_GATE = "SHMEM", "SHARED_OBJECT"
 
 BIT_21 = Rule(
     "negotiation.bit-21-is-shmem",
     Severity.INFO,
     "Protocol features",
     "protocol feature bit 21 means SHMEM here, as in rust-vmm up to 0.16, and not GPA_ADDRESSES",
+)
+BIT_17 = Rule(
+    "negotiation.bit-17-is-shared-object",
+    Severity.INFO,
+    "Protocol features",
+    "protocol feature bit 17 means SHARED_OBJECT here, as in QEMU before it moved to 18, and not XEN_MMAP",
 )
 SKIP_DRAIN = Rule(
     "ring.base-as-request-44",
@@ -29,21 +36,36 @@ OLD_CRYPTO = Rule(
     "VHOST_USER_CREATE_CRYPTO_SESSION",
     "the layout of QEMU before 8.1: it has 632 bytes",
 )
+EARLY_CRYPTO = Rule(
+    "device.early-crypto-session",
+    Severity.INFO,
+    "VHOST_USER_CREATE_CRYPTO_SESSION",
+    "the layout of QEMU before 7.1: it has 632 bytes, and op_code before cipher_alg",
+)
+OLD_LAYOUTS = (p.OldCryptoSession, p.EarlyCryptoSession)
 # The rules of notes, each with what tells that it is meant.
 CONFLICTS: Mapping[Rule, Callable[[Message, Context], bool]] = {
     BIT_21: lambda message, context: (
-        message.spec.gate == GATE and context.has_protocol(GPA_ADDRESSES) and not context.has_protocol(SHMEM)
+        message.spec.gate == SHMEM_GATE
+        and context.has_protocol(GPA_ADDRESSES)
+        and not context.has_protocol(SHMEM)
+    ),
+    BIT_17: lambda message, context: (
+        message.spec.gate == SHARED_GATE
+        and context.has_protocol(XEN_MMAP)
+        and not context.has_protocol(SHARED_OBJECT)
     ),
     SKIP_DRAIN: lambda message, context: (
-        message.spec.gate == GATE and message.layer in (p.VringState, p.VringBase)
+        message.spec.gate == SHMEM_GATE and message.layer in (p.VringState, p.VringBase)
     ),
     OLD_CRYPTO: lambda message, context: message.layer is p.OldCryptoSession,
+    EARLY_CRYPTO: lambda message, context: message.layer is p.EarlyCryptoSession,
 }
 
 
 def is_ambiguous(message: Message) -> bool:
     """Whether a conflict may concern a message."""
-    return message.spec.gate == GATE or message.layer is p.OldCryptoSession
+    return message.spec.gate in (SHMEM_GATE, SHARED_GATE) or message.layer in OLD_LAYOUTS
 
 
 def conflict_notes(message: Message, context: Context) -> tuple[Problem, ...]:

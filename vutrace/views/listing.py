@@ -1,6 +1,6 @@
 """The tables behind `vutrace list`: one dict per line, ready for tabulate or JSON."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from vutrace.dissection.conflicts import conflicts
@@ -70,18 +70,26 @@ def features(devices: Iterable[Device]) -> Iterator[Line]:
     """Every bit of every bit space; the virtio bits of `devices` behind the generic ones."""
     protocol, virtio = bits.PROTOCOL_FEATURE_ALIASES, bits.VIRTIO_FEATURE_ALIASES
     yield from feature_lines("protocol", bits.PROTOCOL_FEATURES, protocol)
-    yield from feature_lines("virtio", bits.VIRTIO_FEATURES, virtio)
+    yield from feature_lines("virtio", bits.VIRTIO_FEATURES, virtio, bits.LEGACY_FEATURES)
     for device in devices:
-        yield from feature_lines(device.name, device.features, {})
+        yield from feature_lines(device.name, device.features, {}, device.legacy)
     yield from feature_lines("status", bits.DEVICE_STATUS, {})
     yield from feature_lines("gpu protocol", bits.GPU_PROTOCOL_FEATURES, {})
 
 
-def feature_lines(space: str, table: bits.Bits, aliases: Mapping[int, tuple[str, ...]]) -> Iterator[Line]:
-    """The bits of one space."""
+def feature_lines(
+    space: str, table: bits.Bits, aliases: Mapping[int, tuple[str, ...]], legacy: Set[int] = frozenset()
+) -> Iterator[Line]:
+    """The bits of one space; `legacy` are those that older drivers alone use."""
     for bit, name in table.items():
-        others = list(aliases.get(bit, ()))
-        yield {"space": space, "bit": bit, "mask": f"{1 << bit:#x}", "name": name, "aliases": others}
+        yield {
+            "space": space,
+            "bit": bit,
+            "mask": f"{1 << bit:#x}",
+            "name": name,
+            "aliases": list(aliases.get(bit, ())),
+            "note": "legacy" if bit in legacy else "",
+        }
 
 
 def devices(registry: Registry) -> Iterator[Line]:

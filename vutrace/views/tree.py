@@ -1,11 +1,12 @@
 """Everything there is to know of a row: header, fields with their meaning, bits one by one, descriptors."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import chain
 from typing import Any
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import (
+    LEGACY_FEATURES,
     PROTOCOL_FEATURE_ALIASES,
     PROTOCOL_FEATURES,
     VIRTIO_FEATURE_ALIASES,
@@ -163,7 +164,8 @@ def below(value: Any, show: Show, context: Context, offered: int | None) -> Iter
         yield from bit_lines(value, offered, (show.table,), aliases_of(show.table))
     elif show.kind is Kind.FEATURES:
         tables = (VIRTIO_FEATURES, context.device.features)
-        yield from bit_lines(value, offered, tables, VIRTIO_FEATURE_ALIASES)
+        legacy = LEGACY_FEATURES | context.device.legacy
+        yield from bit_lines(value, offered, tables, VIRTIO_FEATURE_ALIASES, legacy)
 
 
 def aliases_of(table: Bits) -> Mapping[int, tuple[str, ...]]:
@@ -172,12 +174,17 @@ def aliases_of(table: Bits) -> Mapping[int, tuple[str, ...]]:
 
 
 def bit_lines(
-    mask: int, offered: int | None, tables: tuple[Bits, ...], aliases: Mapping[int, tuple[str, ...]]
+    mask: int,
+    offered: int | None,
+    tables: tuple[Bits, ...],
+    aliases: Mapping[int, tuple[str, ...]],
+    legacy: Set[int] = frozenset(),
 ) -> Iterator[str]:
     """One line for each bit that is set or was offered."""
     for bit in bit_numbers(mask | (offered or 0)):
         name = bit_names(1 << bit, *tables)[0]
-        also = f" ({', '.join(aliases[bit])})" if bit in aliases else ""
+        known = (*aliases.get(bit, ()), *["legacy"] * (bit in legacy))
+        also = f" ({', '.join(known)})" if known else ""
         yield mark(mask >> bit & 1, None if offered is None else offered >> bit & 1, f"{bit:>2} {name}{also}")
 
 

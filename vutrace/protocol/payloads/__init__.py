@@ -12,6 +12,7 @@ from vutrace.protocol.payloads.crypto import (
     AsymmetricCryptoSession,
     CryptoSession,
     CryptoSessionId,
+    EarlyCryptoSession,
     OldCryptoSession,
 )
 from vutrace.protocol.payloads.device import Config, DeviceState, DeviceStateReply, Inflight, Uuid
@@ -82,6 +83,7 @@ __all__ = [
     "DisplayInfo",
     "DmabufScanout",
     "DmabufScanout2",
+    "EarlyCryptoSession",
     "Edid",
     "ExternalMap",
     "Features",

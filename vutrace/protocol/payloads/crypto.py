@@ -1,4 +1,4 @@
-"""Crypto sessions, in the two sizes they have had. Keys and host pointers are secret."""
+"""Crypto sessions, in the two sizes and four layouts they have had. Keys and host pointers are secret."""
 
 from typing import Any
 
@@ -72,11 +72,28 @@ class AsymmetricCryptoSession(Layer):
 
 
 class OldCryptoSession(Layer):
-    """A crypto session up to QEMU 8.0 (632 bytes)."""
+    """A crypto session of QEMU 7.1 to 8.0 (632 bytes)."""
 
     name = "crypto session (QEMU before 8.1)"
     words = SESSION
     fields_desc = [i64("session_id"), *SYMMETRIC]
+
+
+class EarlyCryptoSession(Layer):
+    """A crypto session of QEMU 2.12 to 7.0 (632 bytes): op_code where later versions have cipher_alg.
+
+    Its op_type stands where the later layout has padding. Source: QEMU, include/sysemu/cryptodev.h.
+    """
+
+    name = "crypto session (QEMU before 7.1)"
+    words = SESSION
+    marks = ("op_type", frozenset([1, 2]))
+    fields_desc = [
+        i64("session_id"),
+        u32("op_code", enum(CRYPTO_OPERATIONS)),
+        *SYMMETRIC[:10],
+        *SYMMETRIC[11:],
+    ]
 
 
 class CryptoSessionId(Layer):

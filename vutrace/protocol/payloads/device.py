@@ -3,6 +3,14 @@
 from vutrace.protocol.layers import Fixed, Layer, Tail, pad, u16, u32, u64
 from vutrace.protocol.shows import CONFIG, HEX, SIZE, UUID, enum, parts
 
+# The spec has 0 for what the guest may write, and 1 for a migration. rust-vmm's vhost and crosvm count from
+# 1, so that 1 is what their front-ends always send.
+CONFIG_FLAGS = {
+    0: "ordinary access",
+    1: "live migration; ordinary access from rust-vmm and crosvm",
+    2: "live migration from rust-vmm and crosvm",
+}
+
 
 class Config(Layer):
     """The spec's "Virtio device config space"; the device's dissector reads `data`."""
@@ -12,7 +20,7 @@ class Config(Layer):
     fields_desc = [
         u32("offset"),
         u32("size"),
-        u32("flags", enum({0: "guest write", 1: "live migration", 2: "live migration (rust-vmm)"})),
+        u32("flags", enum(CONFIG_FLAGS)),
         Tail("data", CONFIG, count="size"),
     ]
 

@@ -1,7 +1,7 @@
 """Feature bits and masks, and device status: the same number in each of the spaces that it may belong to."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.protocol.bits import (
     DEVICE_STATUS,
     GPU_PROTOCOL_FEATURES,
+    LEGACY_FEATURES,
     PROTOCOL_FEATURE_ALIASES,
     PROTOCOL_FEATURES,
     VIRTIO_FEATURE_ALIASES,
@@ -67,6 +68,9 @@ OPENS = {
 }
 
 
+LEGACY = "  note      legacy: only drivers from before virtio 1.0 use it"
+
+
 @dataclass(frozen=True, slots=True)
 class Space:
     """One of the meanings that a mask may have: `names` of its bits, and the messages that carry it."""
@@ -76,6 +80,7 @@ class Space:
     names: tuple[Bits, ...]
     aliases: Aliases
     carriers: str
+    legacy: Set[int] = frozenset()
 
 
 def spaces(device: Device = UNKNOWN_DEVICE) -> list[Space]:
@@ -97,6 +102,7 @@ def spaces(device: Device = UNKNOWN_DEVICE) -> list[Space]:
             (generic, own),
             VIRTIO_FEATURE_ALIASES,
             "GET_FEATURES, SET_FEATURES",
+            LEGACY_FEATURES | device.legacy,
         ),
         Space("gpu", "GPU protocol features", (GPU_PROTOCOL_FEATURES,), {}, "GPU_GET_PROTOCOL_FEATURES"),
         Space("flags", "flags of a header", ({0: "version 1", **FLAG_NAMES},), {}, "every message"),
@@ -109,7 +115,9 @@ def mask(value: int, device: Device, wanted: str = "") -> Iterator[str]:
         if fits(value, space) if not wanted else space.words.startswith(wanted):
             yield f"{value:#x} as {space.title} ({space.carriers})"
             yield from remarks(value, space, device)
-            yield from (f"  {line}" for line in bit_lines(value, None, space.names, space.aliases))
+            yield from (
+                f"  {line}" for line in bit_lines(value, None, space.names, space.aliases, space.legacy)
+            )
 
 
 def fits(value: int, space: Space) -> bool:
@@ -162,6 +170,7 @@ def by_name(name: str, devices: Iterable[Device]) -> Iterator[str]:
         for number, known in device.features.items():
             if wanted == short(known) and not other_device(name, known):
                 yield f"{known}: bit {number} ({1 << number:#x}) of the virtio features of {device.name}"
+                yield from [LEGACY] * (number in device.legacy)
 
 
 def other_device(name: str, known: str) -> bool:
@@ -180,6 +189,8 @@ def named(name: str, number: int, space: Space) -> Iterator[str]:
     yield f"{name}: bit {number} ({1 << number:#x}) of the {space.title} ({space.carriers})"
     if also := space.aliases.get(number):
         yield f"  also      {', '.join(also)}"
+    if number in space.legacy:
+        yield LEGACY
     gated = [spec.name for table in TABLES.values() for spec in table.values() if spec.gate == name]
     if opened := [*gated, *([OPENS[name]] if name in OPENS else [])]:
         yield f"  opens     {', '.join(opened)}"
