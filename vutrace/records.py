@@ -71,6 +71,30 @@ class EventKind(StrEnum):
     ERROR = "error"
     NOTE = "note"
     GAP = "gap"  # messages were forwarded and not recorded; the attributes tell how many, which and when
+    DROPPED = "dropped"  # a rule kept a message from its receiver; the attributes hold it
+
+
+class Deed(StrEnum):
+    """What a rule did to a message that its receiver got."""
+
+    HELD = "held"  # it went on as it came, later
+    CHANGED = "changed"
+    MADE = "made"  # nobody sent it
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """The work of a rule on a message; `rule` is its name, `came_ns` when the message was read.
+
+    `data`, `fds` and `wire_size` are the message as it came where it was changed, and nothing elsewhere.
+    """
+
+    deed: Deed
+    rule: str
+    came_ns: int
+    data: bytes = b""
+    fds: "tuple[FdInfo, ...]" = ()
+    wire_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +138,7 @@ class Frame:
     `time_ns` is nanoseconds since the epoch, taken when the message was read. `data` is header and
     payload; with `FrameFlag.CUT` only its head, while `wire_size` (bytes) is always the whole.
     `session` counts from 1 on its connection: a reconnect is a new session. `big_endian` is the
-    byte order of the host that was traced.
+    byte order of the host that was traced. What a rule `acted` on is as its receiver got it, and when.
     """
 
     time_ns: int
@@ -127,6 +151,7 @@ class Frame:
     flags: FrameFlag = FrameFlag.NONE
     wire_size: int = 0
     big_endian: bool = False
+    acted: Acted | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@
 import struct
 from collections.abc import Iterator, Mapping
 
+from vutrace.capture.acted import decode_acted, encode_acted
 from vutrace.capture.errors import MalformedError
 from vutrace.capture.fd_info import decode_fd, encode_fd
 from vutrace.capture.tlv import decode_text, encode_text, encode_tlv, walk_tlvs
 from vutrace.quick import quick
-from vutrace.records import Channel, Event, EventKind, FdInfo, Frame, FrameFlag, Record, Side
+from vutrace.records import Acted, Channel, Event, EventKind, FdInfo, Frame, FrameFlag, Record, Side
 
 MAGIC = b"VUTR"
 VERSION = 1
@@ -27,9 +28,10 @@ EVENT_CODES: dict[EventKind, int] = {
     EventKind.ERROR: 3,
     EventKind.NOTE: 4,
     EventKind.GAP: 5,
+    EventKind.DROPPED: 6,
 }
 
-TLV_FD, TLV_TEXT, TLV_ATTRIBUTE = 1, 2, 3
+TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_ACTED = 1, 2, 3, 4
 
 # Bytes: of one text or attribute, and of all of an event's TLVs. Wireshark refuses packets over 256 KiB.
 TEXT_LIMIT = 16 * 1024
@@ -62,6 +64,8 @@ def encode_frame(frame: Frame) -> bytes:
     """As `encode`, for a message: about 0.6 µs without descriptors."""
     fds = frame.fds
     tlvs = b"".join([encode_tlv(TLV_FD, encode_fd(info)) for info in fds]) if fds else b""
+    if frame.acted:
+        tlvs += encode_tlv(TLV_ACTED, encode_acted(frame.acted))
     fixed = FIXED.pack(
         START,
         MESSAGE,
@@ -134,6 +138,7 @@ def decode(data: bytes, start: int, end: int, time_ns: int, numbers: Mapping[int
             FLAGS[flags],
             wire_size,
             order == 1,
+            acted_on(data, start + 36, body) if length > 36 else None,
         )
     if kind == EVENT:
         text, attributes = decode_event(data, start + 36, body)
@@ -156,6 +161,14 @@ def decode_fds(data: bytes, start: int, end: int, nfds: int) -> tuple[FdInfo, ..
     if len(fds) != nfds:
         raise MalformedError(f"{len(fds)} file descriptors are described where {nfds} were passed")
     return fds
+
+
+def acted_on(data: bytes, start: int, end: int) -> Acted | None:
+    """What a rule did, if one did something."""
+    for kind, first, last in walk_tlvs(data, start, end):
+        if kind == TLV_ACTED:
+            return decode_acted(data, first, last)
+    return None
 
 
 def decode_event(data: bytes, start: int, end: int) -> tuple[str, dict[str, str]]:

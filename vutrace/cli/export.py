@@ -17,6 +17,7 @@ from vutrace.cli.options import (
     OneChannel,
     OneRing,
     Output,
+    PlainFilter,
     ReadFile,
     Secrets,
     Sender,
@@ -77,6 +78,7 @@ def export(
     ring: OneRing = None,
     channel: OneChannel = None,
     sender: Sender = None,
+    filter_: PlainFilter = "",
     device: Device = "",
     dissector: Dissectors = None,
     secrets: Secrets = False,
@@ -96,7 +98,7 @@ def export(
     source = choose_capture(file, read)
     refuse_overwrite(source, output)
     registry = load_dissectors(dissector)
-    wanted = row_filter(registry, message, ring, channel, sender)
+    wanted = row_filter(registry, message, ring, channel, sender, filter_)
     everything = name in ("json", "jsonl")  # as `show --json`
     with open_filtered(source, display_filter, registry, device, everything) as rows:
         # A capture of a part keeps what tells the device, by which rings are named.

@@ -10,10 +10,10 @@ from vutrace.cli.errors import UsageError
 if TYPE_CHECKING:
     from vutrace.capture import Reader
     from vutrace.dissection.registry import Registry
+    from vutrace.matching.matcher import Chooser
     from vutrace.records import Connection
     from vutrace.session.row import Row
     from vutrace.views.annotated import AnnotatedRow
-    from vutrace.views.row_filter import RowFilter
 
 Wanted = Callable[[], bool]
 Frames = set[int] | None
@@ -82,7 +82,7 @@ class FilteredRows:
         self._reader, self._rows, self._through = reader, rows, through
 
     def with_connections(
-        self, wanted: "RowFilter", opens: bool = False
+        self, wanted: "Chooser", opens: bool = False
     ) -> "Iterator[AnnotatedRow | Connection]":
         """The wanted rows, each connection before its first; `opens`: sessions' first, too."""
         from vutrace.views.annotated import Annotator, begins_session

@@ -28,6 +28,12 @@ Secrets = Annotated[bool, typer.Option("--secrets", help="Show keys and host poi
 DisplayFilter = Annotated[
     str, typer.Option("-Y", metavar="FILTER", help="Only what a Wireshark display filter lets through.")
 ]
+PlainFilter = Annotated[
+    str,
+    typer.Option(
+        "--filter", metavar="MATCH", help="Only what matches, written as in rules: 'SET_VRING_KICK ring=1'."
+    ),
+]
 Messages = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Only this message; may be repeated.", show_default=False),

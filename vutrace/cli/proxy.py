@@ -28,6 +28,8 @@ Examples:
   vutrace proxy connect:qemu.sock listen:dpdk.sock     QEMU has server=on, DPDK client=1
   vutrace proxy f0 b0 --also f1 b1 -w two.pcapng       two devices in one capture
   vutrace proxy front.sock back.sock --device acme --dissector acme.py
+  vutrace proxy front.sock back.sock --rule 'SET_VRING_KICK ring=1 : delay 500ms'
+  vutrace proxy front.sock back.sock --mask-features -MRG_RXBUF
   vutrace proxy front.sock back.sock -w - | tshark -r -      the capture on stdout
 """
 
@@ -82,6 +84,27 @@ def proxy(
         list[str] | None,
         typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
     ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'MATCH : ACTION'", help="Act on messages; may be repeated.", show_default=False
+        ),
+    ] = None,
+    rules: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Rules, one a line; may be repeated.", show_default=False),
+    ] = None,
+    script: Annotated[
+        list[str] | None,
+        typer.Option("-s", "--script", metavar="FILE.py", help="A script that acts.", show_default=False),
+    ] = None,
+    mask_features: Annotated[
+        str, typer.Option(metavar="-NAME,...", help="Take virtio features out of every offer.")
+    ] = "",
+    mask_protocol: Annotated[
+        str, typer.Option(metavar="-NAME,...", help="Take protocol features out of every offer.")
+    ] = "",
+    seed: Annotated[int, typer.Option(metavar="N", help="Decides the random times of rules.")] = 0,
     buffer: Annotated[
         str, typer.Option(metavar="SIZE", help="Memory for what is yet to be recorded: 512M, 1G, ...")
     ] = "256M",
@@ -104,9 +127,22 @@ def proxy(
     refuse_unfollowed(write, quiet)
     refuse_unknown(device, dissector)
     raise_descriptor_limit()
+    acting = {
+        "rule": rule or [],
+        "rules": rules or [],
+        "scripts": script or [],
+        "mask_features": mask_features,
+        "mask_protocol": mask_protocol,
+    }
+    also_known = {"device": device, "dissectors": dissector or [], "seed": str(seed)}
     if pair:  # its name before; in `vutrace timeline` that is a queue pair
         note("--pair is called --also now")
     with interrupts.held():
+        taps = None
+        if any(acting.values()):
+            from vutrace.tap.launch import launch
+
+            taps = launch({**acting, **also_known})
         # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
         sources = open_pairs(pairs, mode)
         with closed_unless_made(sources):
@@ -129,6 +165,7 @@ def proxy(
                 spool=disk,
                 full_waits=when_full == WhenFull.WAIT,
                 stall=late,
+                taps=taps,
             )
             relay = Relay(options, sources)
             relay.own_process()

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from io import TextIOWrapper
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,7 @@ from vutrace.cli.options import (
     Messages,
     OneChannel,
     OneRing,
+    PlainFilter,
     ReadFile,
     Secrets,
     Sender,
@@ -29,9 +31,9 @@ from vutrace.views.colour import When, painter
 
 if TYPE_CHECKING:
     from vutrace.dissection.registry import Registry
+    from vutrace.matching.matcher import Chooser
     from vutrace.session.row import Row
     from vutrace.views.printing import Printer
-    from vutrace.views.row_filter import RowFilter
 
 EXAMPLES = """Examples:
 
@@ -40,6 +42,7 @@ EXAMPLES = """Examples:
   vutrace show start.pcapng -V --message SET_FEATURES   everything in some messages
   vutrace show start.pcapng -x -c 5                     the bytes of the first five rows
   vutrace show start.pcapng --ring 0 -t d               one ring; time since the record before
+  vutrace show start.pcapng --filter 'SET_VRING_ENABLE num=0 phase=running'
   vutrace show start.pcapng --json | jq .name           one object per line
   vutrace show start.pcapng --follow                    while it is being written
   vutrace show start.pcapng --follow --board            every ring as it stands now
@@ -71,6 +74,7 @@ def show(
     ring: OneRing = None,
     channel: OneChannel = None,
     sender: Sender = None,
+    filter_: PlainFilter = "",
     display_filter: DisplayFilter = "",
     device: Device = "",
     dissector: Dissectors = None,
@@ -81,12 +85,20 @@ def show(
     """Show a capture: one row per message."""
     from vutrace.cli.board import board_of
     from vutrace.cli.filtering import display_filter_of, seekable
-    from vutrace.cli.reading import choose_capture, is_live, load_dissectors, open_capture, rows_to_print
+    from vutrace.cli.reading import (
+        choose_capture,
+        is_live,
+        judged,
+        load_dissectors,
+        open_capture,
+        rows_of,
+        rows_to_print,
+    )
     from vutrace.views.annotated import Annotator
 
     name = choose_capture(file, read)
     registry = load_dissectors(dissector)
-    wanted = row_filter(registry, message, ring, channel, sender)
+    wanted = row_filter(registry, message, ring, channel, sender, filter_)
     printer = json_printer(secrets) if json else text_printer(tree, dump, time, color, secrets)
     if board and (tree or dump or json or count or display_filter or not wanted.all):
         raise UsageError("--board shows rings, not rows: nothing that chooses or formats rows goes with it")
@@ -97,7 +109,11 @@ def show(
         with seekable(name, bool(display_filter)) as path:
             reader = open_capture(path, follow, done_fd)
             lets = display_filter_of(display_filter, path, reader, registry, device, follow)
-            rows = rows_to_print(name, reader, registry, device, everything=tree or json)
+            everything = tree or json
+            if wanted.matcher.needs_state:  # as it stands at each row
+                rows = judged(rows_of(name, reader, registry, device), everything)
+            else:
+                rows = rows_to_print(name, reader, registry, device, everything)
             annotated = Annotator().annotate_all(rows)
             if display_filter or not wanted.all:
                 annotated = (row for row in annotated if lets() and wanted.wants(row.row))
@@ -116,11 +132,20 @@ def row_filter(
     ring: int | None,
     channel: Channel | None,
     sender: Side | None,
-) -> "RowFilter":
+    text: str = "",
+) -> "Chooser":
     """The plain filters."""
-    from vutrace.views.row_filter import RowFilter, messages_called
+    from vutrace.matching.grammar import parse_match
+    from vutrace.matching.matcher import Chooser
+    from vutrace.matching.names import messages_called
 
-    return RowFilter(messages_called(names or [], registry), ring, channel, sender)
+    matcher = parse_match(text, registry)
+    if names:
+        called = messages_called(names, registry)
+        matcher = replace(matcher, messages=matcher.messages & called if matcher.messages else called)
+    if ring is not None:
+        matcher = replace(matcher, rings=frozenset({ring}))
+    return Chooser(replace(matcher, channel=channel or matcher.channel, sender=sender or matcher.sender))
 
 
 def json_printer(secrets: bool) -> "Printer":

@@ -3,12 +3,24 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from vutrace.capture import connection_block, message_blocks, record_block, section_block
 from vutrace.proxy.gaps import gap_event
 from vutrace.proxy.pending import Item, Origin, What, ends_of, event_of, unpack_origin
 from vutrace.proxy.writer import BlockWriter
-from vutrace.records import Connection, Event, EventKind, FdInfo, Frame, FrameFlag, Record, Side
+from vutrace.records import (
+    Acted,
+    Connection,
+    Deed,
+    Event,
+    EventKind,
+    FdInfo,
+    Frame,
+    FrameFlag,
+    Record,
+    Side,
+)
 
 BIG_ENDIAN = sys.byteorder == "big"
 
@@ -41,6 +53,8 @@ class Encoder:
         elif item[0] == What.SINGLE:
             _, time_ns, origin, data, _, _, flags, size = item
             self._put(frame_of(time_ns, unpack_origin(origin), data, infos, FrameFlag(flags), size))
+        elif item[0] == What.ACTED:
+            self._put(acted_frame(item, infos))
         elif item[0] == What.EVENT:
             self._put(event_of(item))
         elif item[0] == What.GAP:
@@ -102,6 +116,13 @@ def frame_of(
 ) -> Frame:
     connection, session, channel, sender, *_ = origin
     return Frame(time_ns, connection, session, channel, sender, data, tuple(fds), flags, size, BIG_ENDIAN)
+
+
+def acted_frame(item: Item, infos: Sequence[FdInfo]) -> Frame:
+    """A message that a rule acted on."""
+    _, time_ns, origin, data, _, _, flags, size, went, deed, rule, came_ns, came, came_size = item
+    frame = frame_of(time_ns, unpack_origin(origin), data, infos[:went], FrameFlag(flags), size)
+    return replace(frame, acted=Acted(Deed(deed), rule, came_ns, came, tuple(infos[went:]), came_size))
 
 
 def name_of(known: dict[str, str]) -> str:

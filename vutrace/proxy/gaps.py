@@ -71,7 +71,7 @@ class Gaps:
                     yield What.CLOSE.value, descriptors(item[3]).tolist()
             elif item[0] == What.BURST:
                 self.burst(item[1], item[2], item[3], item[4] if quick else 0)
-            elif item[0] == What.SINGLE:
+            elif item[0] in (What.SINGLE, What.ACTED):
                 self._message(item[1], item[2], item[3])
                 yield What.CLOSE.value, [fd for fd, ours in zip(item[4], item[5], strict=True) if ours]
             elif item[0] in (What.EVENT, What.OPEN) and not events:

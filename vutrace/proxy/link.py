@@ -3,15 +3,19 @@
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from vutrace.proxy.flow import Flow, Substitution
 from vutrace.proxy.loop import BROKEN, GONE, READ, WRITE, EventLoop, Timer
-from vutrace.proxy.outlet import Outlet
+from vutrace.proxy.outlet import Outlet, shut
 from vutrace.proxy.pending import Origin
 from vutrace.proxy.recorder import Recorder
 from vutrace.records import Channel, Event, EventKind, Side
 from vutrace.sockets.options import make_plain
+
+if TYPE_CHECKING:
+    from vutrace.proxy.tap import SessionTap
 
 NONE = Substitution()
 HOLD_SECONDS = 0.1
@@ -47,12 +51,15 @@ class Link:
         ends: Mapping[Side, socket.socket],
         on_close: Callable[[], None],
         substitution: Substitution = NONE,
+        tap: "SessionTap | None" = None,
     ) -> None:
         self._loop = loop
         self._recorder = recorder
         self._place = place
         self._ends = ends
         self._on_close = on_close
+        self._tap = tap
+        self._cut: dict[str, str] = {}
         self._masks: dict[Side, int | None] = dict.fromkeys(Side)
         self._gone: set[Side] = set()
         self._first: Side | None = None
@@ -66,6 +73,8 @@ class Link:
             Side.FRONTEND: self._flow(Side.FRONTEND, substitution),
             Side.BACKEND: self._flow(Side.BACKEND, NONE),
         }
+        if tap:
+            tap.join(self, self._flows)
 
     def _flow(self, side: Side, substitution: Substitution) -> Flow:
         def change() -> None:
@@ -73,7 +82,8 @@ class Link:
 
         outlet = Outlet(self._ends[side.peer], change)
         origin = self._place.origin(side)
-        return Flow(self._ends[side], outlet, origin, self._recorder, change, substitution)
+        rest = self._ends[side], outlet, origin, self._recorder, change, substitution
+        return self._tap.flow(origin, *rest) if self._tap else Flow(*rest)
 
     def start(self, text: str, peers: Sequence[tuple[int, int]] = ()) -> None:
         """Begin to relay; `text` says how this channel came to be, `peers` (pid, user) are to be told."""
@@ -171,6 +181,12 @@ class Link:
         if len(done) == 2 or any(side in self._gone for side in done):
             self._loop.later(0, self.close)  # the message at hand is recorded first
 
+    def cut(self, side: Side, rule: str) -> None:
+        """End the connection to one side, and with it the session, as a rule says."""
+        self._cut = self._cut or {"rule": rule, "cut": str(side)}
+        self._flows[side.peer].outlet.drain()
+        shut(self._ends[side], socket.SHUT_RDWR)
+
     def close(self, text: str = "") -> None:
         """Close both sockets; `text` is why, where none of them did."""
         if not self._open:
@@ -194,7 +210,10 @@ class Link:
             self.tell(EventKind.ERROR, text, side)
 
     def _tell_end(self, text: str) -> None:
-        first = self._first
+        first = None if self._cut else self._first
         why = next(filter(None, (flow.why or flow.outlet.why for flow in self._flows.values())), "")
         reason = f"the {first.words} closed" + (f" ({why})" if why else "") if first else text
-        self.tell(EventKind.CLOSE, reason, first)
+        if self._cut:
+            side = Side(self._cut["cut"])
+            reason = f"the rule '{self._cut['rule']}' closed the connection to the {side.words}"
+        self._recorder.event(replace(self._event(EventKind.CLOSE, reason, first), attributes=self._cut))

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vutrace.proxy.loop import READ, EventLoop
 from vutrace.proxy.recorder import Recorder
@@ -13,6 +14,9 @@ from vutrace.proxy.repeats import Repeats
 from vutrace.proxy.session import RelayedSession
 from vutrace.records import Connection, Event, EventKind, Side
 from vutrace.sockets.endpoints import Connecting, Source
+
+if TYPE_CHECKING:
+    from vutrace.proxy.tap import Taps
 
 RETRY_SECONDS = 0.05  # between attempts to reach the other side while somebody waits
 RECONNECT_SECONDS = 0.25  # the same while nobody does
@@ -49,6 +53,7 @@ class Pair:
         wait: float,
         on_spent: Callable[[], None],
         tell: Callable[[str], None],
+        taps: "Taps | None" = None,
     ) -> None:
         self._loop = loop
         self._recorder = recorder
@@ -58,6 +63,7 @@ class Pair:
         self._wait = wait
         self._on_spent = on_spent
         self._tell = tell
+        self._taps = taps
         self._letters = [self._new_letter()]
         self._sessions: list[RelayedSession] = []
         self._half_closed: set[RelayedSession] = set()
@@ -228,7 +234,9 @@ class Pair:
             self._sessions.remove(session)
             self._session_ended()
 
-        session = RelayedSession(self._loop, self._recorder, letter.number, letter.sessions, ends, closed)
+        place = letter.number, letter.sessions
+        tap = self._taps.session(self._loop, self._recorder, place, self._tell) if self._taps else None
+        session = RelayedSession(self._loop, self._recorder, *place, ends, closed, tap)
         self._sessions.append(session)
         session.start()
 

@@ -115,7 +115,7 @@ def watched(known: Mapping[str, str]) -> Peer:
 
 def messages_in(item: Item) -> Iterator[tuple[int, bytes, bytes]]:
     """Time, origin and bytes of each message of an item that is no `Fresh`."""
-    if item[0] == What.SINGLE:
+    if item[0] in (What.SINGLE, What.ACTED):
         yield item[1], item[2], item[3]
     elif item[0] == What.BURST:
         begin = 0

@@ -35,6 +35,7 @@ class What(IntEnum):
     CONNECTION = -6  # number, front-end, back-end: an interface of the capture
     GAP = -7  # connection, session, why, first time, last time, messages, {(channel, sender, request): count}
     END = -8  # nothing more comes
+    ACTED = -9  # as SINGLE; then how many of the descriptors went, deed, rule, time, data and size as it came
 
 
 class Origin(NamedTuple):

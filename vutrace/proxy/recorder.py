@@ -43,6 +43,15 @@ class Bounds:
     on_limit: Callable[[], None] = lambda: None
 
 
+@dataclass(frozen=True, slots=True)
+class Came:
+    """A message as it came, where a rule changed it; else only when it came."""
+
+    time_ns: int
+    data: bytes = b""
+    fds: tuple[Passed, ...] = ()
+
+
 class Recorder:
     """Sends what the relay forwarded to a process that calls `record` (whether to keep it: the second
     argument). Nothing here waits, but `close`.
@@ -117,14 +126,24 @@ class Recorder:
 
     def single(self, time_ns: int, origin: bytes, message: FramedMessage[Passed]) -> None:
         """One message, perhaps not all of it."""
-        fds, gone = [], []
-        for passed in message.fds:
-            fds.append(passed.fd)
-            gone.append(passed.gone)
-            passed.recorded = True
-        self._hand_over(sum(gone))
+        fds, gone = self._recorded(message.fds)
         flags = int(message.flags)
         self._queue((What.SINGLE.value, time_ns, origin, message.data, fds, gone, flags, message.wire_size))
+
+    def acted(self, origin: bytes, message: FramedMessage[Passed], deed: str, rule: str, came: Came) -> None:
+        """A message that a rule acted on, as it went just now and as it came."""
+        fds, gone = self._recorded([*message.fds, *came.fds])
+        went = message.data, fds, gone, int(message.flags), message.wire_size, len(message.fds)
+        told = deed, rule, came.time_ns, came.data, len(came.data)
+        self._queue((What.ACTED.value, time.time_ns(), origin, *went, *told))
+
+    def _recorded(self, passed: Sequence[Passed]) -> tuple[list[int], list[bool]]:
+        """Their numbers, and whether each is to be closed by the other process."""
+        gone = [each.gone for each in passed]
+        for each in passed:
+            each.recorded = True
+        self._hand_over(sum(gone))
+        return [each.fd for each in passed], gone
 
     def _drop_whole(self, time_ns: int, origin: bytes, data: bytes, ancillary: Ancillary) -> None:
         if ancillary:
@@ -149,6 +168,10 @@ class Recorder:
     def passed(self, fd: int) -> Passed:
         """A descriptor that was received and is not forwarded yet."""
         return Passed(fd, self._release)
+
+    def made(self, fd: int, kind: type[Passed]) -> Passed:
+        """A descriptor that a rule made, to be closed as one that was received."""
+        return kind(fd, self._release)
 
     def _release(self, fd: int) -> None:
         self._queue((What.CLOSE.value, [fd]))
@@ -328,7 +351,7 @@ def records(item: Fresh | Item) -> int:
     """How many records it would be in the capture."""
     if item[0] == What.BURST:
         return cast("int", item[4])
-    return int(item[0] >= 0 or item[0] in (What.SINGLE, What.EVENT, What.OPEN))
+    return int(item[0] >= 0 or item[0] in (What.SINGLE, What.ACTED, What.EVENT, What.OPEN))
 
 
 def limit() -> int:

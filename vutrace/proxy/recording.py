@@ -313,7 +313,7 @@ def seen_of(item: Item) -> Seen | None:
             return None
         fds = descriptors(item[3])
         return Seen(unpack_origin(item[1]), fds, [True] * len(fds), shares_memory(item[1], item[2]))
-    if item[0] == What.SINGLE and item[4]:
+    if item[0] in (What.SINGLE, What.ACTED) and item[4]:
         return Seen(unpack_origin(item[2]), item[4], item[5], shares_memory(item[2], item[3]))
     return None
 

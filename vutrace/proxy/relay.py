@@ -24,6 +24,7 @@ from vutrace.records import Side
 from vutrace.sockets.endpoints import Endpoint, Source, open_pairs
 
 if TYPE_CHECKING:
+    from vutrace.proxy.tap import Taps
     from vutrace.proxy.viewer import Viewer
 
 VIEW_SECONDS = 2.0  # that a slow viewer gets to show the rest
@@ -53,6 +54,7 @@ class Options:
     `device` is what the user says is traced, `dissectors` are files for who shows it. `buffer` is bytes of
     memory, `spool` of disk where there is no file to write; when it is full, messages are counted instead of
     recorded, or (`full_waits`) their senders wait. A reply that takes `stall` seconds makes a note (0: none).
+    `taps` are the rules that act, if there are any.
     """
 
     pairs: Sequence[tuple[Endpoint, Endpoint]]
@@ -68,6 +70,7 @@ class Options:
     spool: int = SPOOL
     full_waits: bool = False
     stall: float = STALL
+    taps: "Taps | None" = None
 
 
 class Relay:
@@ -105,6 +108,7 @@ class Relay:
                 options.wait,
                 self._pair_spent,
                 self._tell,
+                options.taps,
             )
             for both, names in zip(sources, options.pairs, strict=True)
         ]
@@ -203,6 +207,9 @@ class Relay:
 
         for pair in self._pairs:
             pair.close("vutrace stopped")
+        if self._options.taps:
+            for name in self._options.taps.close():
+                self._tell(f"never matched: {name}")
         left = self._recorder.close(hurry)
         seconds = LEAST_VIEW_SECONDS if time.monotonic() - began > LONG_SECONDS else VIEW_SECONDS
         if viewer and (trouble := viewer.close(seconds, hurry)):

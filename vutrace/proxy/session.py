@@ -6,6 +6,7 @@ import select
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.protocol.wire import HEADER, VHOST_USER
@@ -16,6 +17,9 @@ from vutrace.proxy.recorder import Recorder
 from vutrace.records import Channel, EventKind, Side
 from vutrace.sockets.passed import PASSED_BY, Passed
 from vutrace.sockets.process import credentials
+
+if TYPE_CHECKING:
+    from vutrace.proxy.tap import SessionTap
 
 MOST_CHANNELS = 16  # that a session has besides the main one, at a time
 NO_SOCKET = "not a Unix stream socket"
@@ -39,6 +43,7 @@ class RelayedSession:
         session: int,
         ends: Mapping[Side, socket.socket],
         on_close: Callable[[], None],
+        tap: "SessionTap | None" = None,
     ) -> None:
         self._loop = loop
         self._recorder = recorder
@@ -47,9 +52,10 @@ class RelayedSession:
         self._place = Place(connection, session, pids=pids)
         self._ends = ends
         self._on_close = on_close
+        self._tap = tap
         self._side_links: list[Link] = []
         substitution = Substitution(PASSED_CHANNELS, self._substitute)
-        self._main = Link(loop, recorder, self._place, ends, self._closed, substitution)
+        self._main = Link(loop, recorder, self._place, ends, self._closed, substitution, tap)
 
     def start(self) -> None:
         """Begin to relay."""
@@ -65,12 +71,16 @@ class RelayedSession:
         return bool(poll.poll(0))
 
     def close(self, text: str) -> None:
-        """End it from here; `text` is why."""
+        """End it from here; `text` is why. What rules hold goes on first."""
+        if self._tap:
+            self._tap.let_go(text)
         self._main.close(text)
 
     def _closed(self) -> None:
         for link in list(self._side_links):
             link.close("the main channel closed")
+        if self._tap:
+            self._tap.close()
         self._on_close()
 
     def _substitute(self, data: bytes, fds: Sequence[Passed]) -> Sequence[Passed]:
@@ -106,7 +116,14 @@ class RelayedSession:
 
     def _open_side_link(self, channel: Channel, text: str, ends: Mapping[Side, socket.socket]) -> None:
         place = replace(self._place, channel=channel)
-        link = Link(self._loop, self._recorder, place, ends, lambda: self._side_links.remove(link))
+        link = Link(
+            self._loop,
+            self._recorder,
+            place,
+            ends,
+            lambda: self._side_links.remove(link),
+            tap=self._tap,
+        )
         self._side_links.append(link)
         self._loop.later(0, lambda: link.start(text))  # the message that passes it is recorded first
 

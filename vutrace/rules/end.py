@@ -11,6 +11,7 @@ from vutrace.records import Event, Side
 from vutrace.rules.fate import fate_words
 from vutrace.rules.progress import Progress, step
 from vutrace.rules.seen import History
+from vutrace.session.exchanges import lost_words
 from vutrace.session.row import Row
 
 WARNING, INFO = Severity.WARNING, Severity.INFO
@@ -58,7 +59,11 @@ def still_owed(row: Row, _seen: History) -> Iterator[str]:
     if row.state.closed:
         return  # reply.never-came says it
     for request in row.state.owing():
-        yield f"the {request.debtor.words} owes the reply to {request.name} [{request.number}]"
+        reply = f"the reply to {request.name} [{request.number}]"
+        if request.dropped:
+            yield f"{reply} does not come: a rule of vutrace's dropped {lost_words(request)}"
+        else:
+            yield f"the {request.debtor.words} owes {reply}"
 
 
 def stalled(row: Row, _seen: History) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The verdict on a session: how far it got, who owes whom, what ended it, and what went wrong first."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -9,20 +10,24 @@ from vutrace.records import Channel, Event, EventKind, Side
 from vutrace.rules.implementations import Implementation
 from vutrace.rules.progress import Progress, further, step
 from vutrace.rules.recognised import Recogniser
-from vutrace.session.exchanges import UNANSWERED, Request
+from vutrace.session.exchanges import UNANSWERED, Request, lost_words
 from vutrace.session.row import Row
 from vutrace.session.state import SessionState
 
 
 @dataclass(frozen=True, slots=True)
 class OwedReply:
-    """A reply that is owed, since `since_ns` nanoseconds when this was asked."""
+    """A reply that is owed, since `since_ns` nanoseconds when this was asked.
+
+    `dropped` is what a rule of vutrace's dropped, if that is why: "it", or its reply.
+    """
 
     row: int
     name: str
     channel: Channel
     debtor: Side
     since_ns: int
+    dropped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +82,14 @@ class VerdictBuilder:
     stall: Event | None = None
     lost_ns: int = 0
     lost_session: int = 0
+    acted: Counter[str] = field(default_factory=Counter)
 
     def feed(self, row: Row) -> None:
         """Take a row."""
         self.last_ns = row.record.time_ns
         self.recogniser.feed(row)
+        if name := rule_that_acted(row):
+            self.acted[name] += 1
         if isinstance(row.what, Message):
             self._message(row, row.what)
         else:
@@ -128,7 +136,10 @@ class VerdictBuilder:
         requests = self.unpaid if self.close else tuple(self.state.owing())
         until = self.close.record.time_ns if self.close else now_ns
         return tuple(
-            OwedReply(each.number, each.name, each.message.channel, each.debtor, until - each.time_ns)
+            OwedReply(
+                *(each.number, each.name, each.message.channel, each.debtor, until - each.time_ns),
+                lost_words(each) if each.dropped else "",
+            )
             for each in requests
         )
 
@@ -161,6 +172,14 @@ class VerdictBuilder:
     def owing_now(self) -> bool:
         """Whether a reply is owed, or was at the end."""
         return bool(self.unpaid) if self.close else any(True for _ in self.state.owing())
+
+
+def rule_that_acted(row: Row) -> str:
+    """The rule of vutrace's that changed, held, made or dropped the message of a row, or ""."""
+    record = row.record
+    if isinstance(record, Event):
+        return record.attributes.get("rule", "") if record.kind is EventKind.DROPPED else ""
+    return record.acted.rule if record.acted else ""
 
 
 def begin(row: Row, before: VerdictBuilder | None = None) -> VerdictBuilder:

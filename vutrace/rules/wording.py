@@ -13,6 +13,7 @@ from vutrace.session.row import Row
 
 RING_PACKED = bit("VIRTIO_F_RING_PACKED", VIRTIO_FEATURES)
 OWING_NAMED = 3
+RULES_NAMED = 3
 
 
 def paragraph(history: VerdictBuilder, owing: tuple[OwedReply, ...]) -> str:
@@ -32,7 +33,18 @@ def sentences(history: VerdictBuilder, owing: tuple[OwedReply, ...]) -> Iterator
     yield from debts(history, owing)
     yield from last_words(history)
     yield from cause(history)
+    yield from rules_acted(history)
     yield from not_again(history)
+
+
+def rules_acted(history: VerdictBuilder) -> Iterator[str]:
+    """What vutrace's own rules did: what went wrong may be their doing."""
+    if history.acted:
+        named = ", ".join(f"'{rule}'" for rule in list(history.acted)[:RULES_NAMED])
+        more = len(history.acted) - RULES_NAMED
+        others = f" and {more} more" if more > 0 else ""
+        count = sum(history.acted.values())
+        yield f"vutrace acted on {count} message{'' if count == 1 else 's'}, by the rules {named}{others}"
 
 
 def ending(history: VerdictBuilder) -> str:
@@ -41,6 +53,8 @@ def ending(history: VerdictBuilder) -> str:
         return never_opened(history)
     if history.close is None:
         return f"still open: {standing(history)}"
+    if cut := rule_that_cut(history):
+        return f"{cut}: {standing(history)}"
     if history.ended_by == "vutrace":
         return f"vutrace stopped: {standing(history)}"
     side, event = Side(history.ended_by), history.close.what
@@ -52,6 +66,15 @@ def ending(history: VerdictBuilder) -> str:
         return f"orderly: {who(history, side)} {parting(history)}"
     how = fate_words(event, side) or "left"
     return f"{who(history, side)} {how}: {not_past(history)}"
+
+
+def rule_that_cut(history: VerdictBuilder) -> str:
+    """What a rule of vutrace's did that ended it, or ""."""
+    event = history.close.what if history.close else None
+    told = event.attributes if isinstance(event, Event) else {}
+    if "rule" not in told:
+        return ""
+    return f"the rule '{told['rule']}' closed the connection to the {Side(told['cut']).words}"
 
 
 def maybe_died(side: Side) -> str:
@@ -119,6 +142,10 @@ def debts(history: VerdictBuilder, owing: tuple[OwedReply, ...]) -> Iterator[str
     owes = "owed" if history.close else "owes"
     for each in owing[:OWING_NAMED]:
         since = f"for {each.since_ns / 1e9:.1f} s" if history.close else f"since {each.since_ns / 1e9:.1f} s"
+        if each.dropped:
+            reply = f"the reply to {each.name} [{each.row}]"
+            yield f"{reply} never came: a rule of vutrace's dropped {each.dropped}"
+            continue
         reply = f"the reply to {each.name} [{each.row}] {since}{doing(history, each)}"
         yield f"{who(history, each.debtor)} {owes} {reply}"
     if len(owing) > OWING_NAMED:

@@ -59,7 +59,8 @@ class Request(NamedTuple):
     """A request that waits for its reply, perhaps overtaken by a later one's; `number` is its row.
 
     `message` is the request itself and `context` the negotiation before it; `rings` and `memory` are what it
-    did, to be undone if it is refused. `barrier`: it only waits for the request before it.
+    did, to be undone if it is refused. `barrier`: it only waits for the request before it. `dropped` is the
+    row where a rule of vutrace's kept the request, or its reply, from its receiver.
     """
 
     number: int
@@ -70,6 +71,7 @@ class Request(NamedTuple):
     memory: MemoryChange | None = None
     barrier: bool = False
     overtaken: bool = False
+    dropped: int | None = None
 
     @property
     def name(self) -> str:
@@ -150,6 +152,14 @@ class Exchanges:
         )
         return Answer(found, tuple(overtaking(each) for each in passed if not each.overtaken))
 
+    def lose(self, reply: Message, row: int) -> Request | None:
+        """A rule dropped a reply at a row: the request that still waits for it."""
+        for place, each in enumerate(self.waiting):
+            if each.message.request == reply.request and each.dropped is None:
+                self.waiting[place] = lost = each._replace(dropped=row)
+                return lost
+        return None
+
     def overdue(self) -> list[Request]:
         """The requests whose reply is still owed."""
         return [request for request in self.waiting if request.owed is Owed.YES]
@@ -181,5 +191,11 @@ def overtaking(passed: Request) -> Problem:
 
 def unanswered(request: Request) -> Problem:
     """A reply that can come no more."""
-    text = f"{request.name} [{request.number}] was never answered"
+    why = f": a rule of vutrace's dropped {lost_words(request)}" if request.dropped else ""
+    text = f"{request.name} [{request.number}] was never answered{why}"
     return UNANSWERED.problem(text, row=request.number, ring=request.ring)
+
+
+def lost_words(request: Request) -> str:
+    """What a rule dropped, the request itself or its reply."""
+    return "it" if request.dropped == request.number else f"its reply [{request.dropped}]"

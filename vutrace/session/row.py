@@ -39,7 +39,8 @@ class Row(NamedTuple):
     and goes on to change with the session's next row; `changes` is what lies between. `ring` is the vring
     that a message is about; an acknowledgement is about its request's. `request` is what a reply answers, if
     it is known. `barrier` marks a request (and its reply) that only waits for the one before it. `problems`
-    are the message's own and the session's.
+    are the message's own and the session's. `came` is what the sender said, where a rule of vutrace's changed
+    it; all else is about what the receiver got.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Row(NamedTuple):
     loop: str | None = None
     barrier: bool = False
     problems: tuple[Problem, ...] = ()
+    came: Message | None = None
 
     @property
     def record(self) -> Frame | Event:

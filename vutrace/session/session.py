@@ -64,6 +64,23 @@ class Session:
         ended = Changes(state.rings.end()) if event.channel is Channel.MAIN else NOTHING
         return Row(number, since_first_ns, event, state.context, state, ended, problems=problems)
 
+    def dropped(self, number: int, since_first_ns: int, event: Event, message: Message) -> Row:
+        """The row of a message that its receiver never got: nothing changed, but somebody may wait."""
+        state, context = self.state, self.state.context
+        request = asked = None
+        if message.reply:
+            request = state.exchanges(message.channel).lose(message, number)
+        elif message.lawful and (due := owed(message, context)) is not Owed.NO:
+            asked = Request(number, message, due, context, dropped=number)
+            state.ask(asked)
+        ring = request.ring if request else message.ring
+        name, problems = self._ring_name(ring)
+        changes = Changes(asked=asked) if asked else NOTHING
+        return Row(
+            *(number, since_first_ns, event, context, state, changes, ring, name, request),
+            problems=problems,
+        )
+
     def message(self, number: int, since_first_ns: int, message: Message) -> Row:
         """The row of a message."""
         state, reply = self.state, message.reply

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.registry import Registry
-from vutrace.records import Connection, Event, Record
+from vutrace.records import Connection, Deed, Event, EventKind, Record
+from vutrace.session.acted import dropped_frame, frame_as_it_came
 from vutrace.session.living import Living
 from vutrace.session.recognition import from_user, telling
 from vutrace.session.row import Row
@@ -48,8 +49,15 @@ class Tracker:
         since = record.time_ns - self._first_ns
         session = self.session(record.connection, record.session)
         if isinstance(record, Event):
+            dropped = dropped_frame(record) if record.kind is EventKind.DROPPED else None
+            if dropped:
+                return session.dropped(self._count, since, record, self._dissect(dropped))
             return session.event(self._count, since, record)
-        return session.message(self._count, since, self._dissect(record))
+        row = session.message(self._count, since, self._dissect(record))
+        acted = record.acted
+        if acted and acted.deed is Deed.CHANGED:
+            return row._replace(came=self._dissect(frame_as_it_came(record, acted)))
+        return row
 
     def session(self, connection: int, number: int) -> Session:
         """The current session of a connection; a new number begins a new one."""

@@ -13,11 +13,14 @@ from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem, Rule, Severity
 from vutrace.protocol.effects import Fact
 from vutrace.protocol.layers import Layer
+from vutrace.protocol.wire import HEADER_SIZE
 from vutrace.quick import quick
-from vutrace.records import Channel, Event, EventKind, Side
+from vutrace.records import Acted, Channel, Deed, Event, EventKind, Frame, Side
 from vutrace.session.row import Row
 from vutrace.views.config_space import config_fields, has_config
 from vutrace.views.conflicts import conflict_notes, is_ambiguous
+from vutrace.views.descriptors import short
+from vutrace.views.details import detail
 from vutrace.views.text import printable
 
 T = TypeVar("T")
@@ -135,4 +138,34 @@ def device_note(shown: AnnotatedRow) -> str:
 
 def notes_of(shown: AnnotatedRow) -> list[str]:
     """The lines that go with a row."""
-    return [*([device_note(shown)] if shown.device else []), *(note.text for note in shown.notes)]
+    lines = [device_note(shown)] if shown.device else []
+    record = shown.row.record
+    if isinstance(record, Frame) and record.acted:
+        lines.append(acted_note(shown.row, record, record.acted))
+    return [*lines, *(note.text for note in shown.notes)]
+
+
+def acted_note(row: Row, frame: Frame, acted: Acted) -> str:
+    """What a rule of vutrace's did to a message that passed."""
+    if acted.deed is Deed.MADE:
+        return printable(f"made by '{acted.rule}'")
+    held_ms = (frame.time_ns - acted.came_ns) / 1e6
+    text = f"{acted.deed} {held_ms:.1f} ms by '{acted.rule}'"
+    if acted.deed is Deed.CHANGED:
+        text = f"changed by '{acted.rule}'; it came as: {as_it_came(row, frame)}, {held_ms:.1f} ms before"
+    return printable(text)
+
+
+def as_it_came(row: Row, frame: Frame) -> str:
+    """What its sender said, as far as it differs from what the receiver got."""
+    came = row.came
+    if came is None:
+        return "unknown"
+    words = [detail(came, row.context) or came.name]
+    if came.size != frame.wire_size - HEADER_SIZE:
+        words.append(f"{came.size} bytes of payload")
+    if came.frame.data[:HEADER_SIZE] != frame.data[:HEADER_SIZE]:
+        words.append(f"header {came.frame.data[:HEADER_SIZE].hex(' ', 4)}")
+    if came.frame.fds != frame.fds:
+        words.append(short(came.frame.fds) or "no descriptors")
+    return ", ".join(words)

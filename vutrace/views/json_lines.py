@@ -12,7 +12,7 @@ from operator import attrgetter
 from vutrace.dissection.kept import LONGEST, Kept
 from vutrace.dissection.message import Message
 from vutrace.protocol.layers import has_secrets
-from vutrace.records import Event, FdInfo, connection_letter
+from vutrace.records import Acted, Event, FdInfo, connection_letter
 from vutrace.rules.findings import PlacedProblem, is_wrong
 from vutrace.session.context import RING_PACKED
 from vutrace.session.row import Row
@@ -57,7 +57,8 @@ class JsonLines:
             f"{answered(row) if row.request else UNANSWERED}, "
             f'"phase": {quoted(row.phase)}, "loop": {quoted(row.loop)}, '
             f"{problems(shown) if shown.problems else NO_PROBLEMS}"
-            f"{self.rest(message) if message.rest else ''}{added(shown)}}}"
+            f"{self.rest(message) if message.rest else ''}"
+            f"{self.acted(frame.acted, row.came) if frame.acted else ''}{added(shown)}}}"
         )
 
     def content(self, shown: AnnotatedRow, message: Message) -> str:
@@ -93,6 +94,14 @@ class JsonLines:
             values = {**values, "config": raw_fields(shown.layout, shown.config, self.secrets)}
             named = {**named, "config": names(shown.layout, shown.config, shown.row.context)}
         return f'"fields": {encode(values)}, "names": {encode(named)}'
+
+    def acted(self, acted: Acted, came: Message | None) -> str:
+        """What a rule did, and where it changed something the message as it came."""
+        made: dict[str, object] = {"deed": acted.deed, "rule": acted.rule, "came_time_ns": acted.came_ns}
+        if came:
+            made |= {"size": came.size, "fields": raw_fields(came.layer, came.fields, self.secrets)}
+        fds = f', "fds": {fd_list(came.frame.fds)}' if came else ""
+        return f', "acted": {encode(made)[:-1]}{fds}}}'
 
     def rest(self, message: Message) -> str:
         """The bytes behind the fields; in a message with secrets they may be some."""
@@ -149,7 +158,9 @@ def added(shown: AnnotatedRow) -> str:
     text = ""
     if shown.device:
         text += f', "device": {encode({"name": shown.device.name, "reason": shown.row.context.reason})}'
-    return f'{text}, "notes": {encode([note.text for note in shown.notes])}' if shown.notes else text
+    if shown.notes:
+        text += f', "notes": {encode([note.text for note in shown.notes])}'
+    return text
 
 
 def fd_list(infos: tuple[FdInfo, ...]) -> str:

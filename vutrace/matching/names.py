@@ -1,47 +1,18 @@
-"""The plain filters: which rows are wanted."""
+"""Messages by the names, aliases and numbers that people write."""
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from vutrace.dissection.registry import Registry
 from vutrace.errors import USAGE, VutraceError
 from vutrace.protocol.messages import PREFIX, TABLES, find
-from vutrace.records import Channel, Event, Side
-from vutrace.session.row import Row
+from vutrace.records import Channel
 
 
 class UnknownMessageError(VutraceError):
     """No table has a message of that name; the text names the nearest."""
 
     status = USAGE
-
-
-@dataclass(frozen=True, slots=True)
-class RowFilter:
-    """Wanted rows; an empty set or None does not choose. `messages` are (channel, number) pairs."""
-
-    messages: frozenset[tuple[Channel, int]] = frozenset()
-    ring: int | None = None
-    channel: Channel | None = None
-    sender: Side | None = None
-
-    @property
-    def all(self) -> bool:
-        """Whether every row is wanted."""
-        return self == RowFilter()
-
-    def wants(self, row: Row) -> bool:
-        """Whether the row is wanted; events only where nothing is chosen."""
-        what = row.what
-        if isinstance(what, Event):
-            return self.all
-        return (
-            (not self.messages or (what.channel, what.request) in self.messages)
-            and self.ring in (None, row.ring)
-            and self.channel in (None, what.channel)
-            and self.sender in (None, what.frame.sender)
-        )
 
 
 def messages_called(names: Iterable[str], registry: Registry) -> frozenset[tuple[Channel, int]]:

@@ -1,0 +1,1 @@
+"""The grammar that chooses messages: of rules that act, and of filters."""

@@ -1,0 +1,354 @@
+"""The relay's end of the taps: a process for each session decides on the messages that rules watch.
+
+The relay sends it each such message with its descriptors, and does what it answers; meanwhile only the
+direction of that message stands still. `Taps` belongs to the whole proxy, a `SessionTap` to one session.
+Packets are tuples that `marshal` knows. From the relay: ("ask", number, time, channel, sender, data), with
+them; ("seen", [(time, channel, sender, data, number of descriptors)]);
+("last", number): nothing comes behind that one. From the tap: (op, number, ...), see `SessionTap._do`.
+"""
+
+import contextlib
+import marshal
+import socket
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vutrace.framing import MAX_FDS, FramedMessage
+from vutrace.proxy.loop import READ, WRITE, EventLoop
+from vutrace.proxy.pending import Origin, ends_of, unpack_origin
+from vutrace.proxy.recorder import Recorder
+from vutrace.proxy.tapped import Fresh, Held, TappedFlow
+from vutrace.records import Channel, Side
+from vutrace.sockets.passed import FD_SIZE, Ancillary, Passed, descriptors, rights
+
+if TYPE_CHECKING:
+    from vutrace.proxy.flow import Flow
+    from vutrace.proxy.link import Link
+
+Way = tuple[Channel, Side]
+Numbers = frozenset[int] | None
+"""Request numbers, None for all."""
+NONE: frozenset[int] = frozenset()
+PACKET = 1 << 20
+ROOM = socket.CMSG_SPACE(MAX_FDS * FD_SIZE)
+DECIDE_SECONDS = 2.0  # that rules or a script may take for one message, until it is told
+SEEN_BYTES = 32 << 10  # of messages in one packet
+BEHIND = 4096  # packets that may wait for a tap that does not read: what more comes is not told to it
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """Which messages the taps decide on, and which they are only told of."""
+
+    asked: Mapping[Way, Numbers]
+    told: Mapping[Way, Numbers] = field(default_factory=dict)
+
+
+class Taps:
+    """The process that makes the taps, at the other end of `control`; `rules` are the names of its rules.
+
+    `matched` counts, by place in `rules`. `stop` waits for its end.
+    """
+
+    def __init__(
+        self,
+        control: socket.socket,
+        rules: Sequence[str],
+        interest: Interest,
+        stop: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._control = control
+        control.setblocking(False)
+        self._rules = rules
+        self._stop = stop
+        self.interest = interest
+        self.matched: Counter[int] = Counter()
+
+    def session(
+        self, loop: EventLoop, recorder: Recorder, place: tuple[int, int], tell: Callable[[str], None]
+    ) -> "SessionTap | None":
+        """A tap for a session; None, which is told, where none can be had."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            packet = marshal.dumps(("session", *place))
+            socket.send_fds(self._control, [packet], [theirs.fileno()])
+        except OSError as error:
+            tell(f"NO RULES ACT on a session: {error.strerror or error}")
+            ours.close()
+            return None
+        finally:
+            theirs.close()
+        return SessionTap(self, loop, recorder, place, ours, tell)
+
+    def over(self, place: tuple[int, int]) -> None:
+        """A session ended: its tap should be gone soon."""
+        with contextlib.suppress(OSError):
+            self._control.send(marshal.dumps(("over", *place)))
+
+    def close(self) -> list[str]:
+        """End it; the rules that never matched."""
+        self._control.close()
+        self._stop()
+        return [name for place, name in enumerate(self._rules) if not self.matched[place]]
+
+
+class Tee:
+    """A recorder that also tells the tap of what was forwarded."""
+
+    def __init__(self, recorder: Recorder, tap: "SessionTap", numbers: Numbers) -> None:
+        self._recorder, self._tap, self._numbers = recorder, tap, numbers
+        self.passed, self.when_room = recorder.passed, recorder.when_room
+        self.descriptors_lost, self.event, self.acted = (
+            recorder.descriptors_lost,
+            recorder.event,
+            recorder.acted,
+        )
+
+    @property
+    def blocked(self) -> bool:
+        """See `Recorder`."""
+        return self._recorder.blocked
+
+    def whole(self, time_ns: int, origin: bytes, data: bytes, ancillary: Ancillary) -> None:
+        """See `Recorder`."""
+        self._recorder.whole(time_ns, origin, data, ancillary)
+        self._tap.seen(time_ns, origin, data, len(descriptors(ancillary)) if ancillary else 0)
+
+    def burst(self, time_ns: int, origin: bytes, data: bytes, count: int) -> None:
+        """See `Recorder`."""
+        self._recorder.burst(time_ns, origin, data, count)
+        begin = 0
+        for end in ends_of(data):
+            self._tap.seen(time_ns, origin, data[begin:end], 0)
+            begin = end
+
+    def single(self, time_ns: int, origin: bytes, message: FramedMessage[Passed]) -> None:
+        """See `Recorder`."""
+        self._recorder.single(time_ns, origin, message)
+
+
+class SessionTap:
+    """The relay's end of one session's tap."""
+
+    def __init__(
+        self,
+        taps: Taps,
+        loop: EventLoop,
+        recorder: Recorder,
+        place: tuple[int, int],
+        end: socket.socket,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._taps, self._loop, self._recorder, self._place, self._end = taps, loop, recorder, place, end
+        self._tell_user = tell
+        self._interest = taps.interest
+        self._held: dict[int, Held] = {}
+        self._links: dict[int, Link] = {}
+        self._count = 0
+        self._seen: list[tuple[int, str, str, bytes, int]] = []
+        self._seen_bytes = 0
+        self._packets: deque[tuple[bytes, Ancillary, Sequence[Passed]]] = deque()
+        self._flows: list[TappedFlow] = []
+        self._told_late = False
+        self.alive = True
+        end.setblocking(False)
+        self._mask = READ
+        loop.watch(end.fileno(), READ, self._ready, self._others)
+
+    # What links and flows call.
+
+    def flow(self, origin: Origin, *rest: Any) -> TappedFlow:
+        """The flow of one direction; `rest` are the arguments of a `Flow`."""
+        way = origin.channel, origin.sender
+        source, outlet, _, recorder, *more = rest
+        told = self._interest.told.get(way, NONE)
+        kept = recorder if told == NONE else Tee(recorder, self, told)
+        asked = self._interest.asked.get(way, NONE) if self.alive else NONE
+        flow = TappedFlow(self, asked, source, outlet, origin, kept, *more)
+        self._flows.append(flow)
+        return flow
+
+    def join(self, link: "Link", flows: Mapping[Side, "Flow"]) -> None:
+        """Both directions of a link know each other."""
+        for side, flow in flows.items():
+            other = flows[side.peer]
+            assert isinstance(flow, TappedFlow)
+            assert isinstance(other, TappedFlow)
+            flow.other = other
+            self._links[id(flow)] = link
+
+    def ask(self, flow: TappedFlow, time_ns: int, message: FramedMessage[Passed]) -> Held:
+        """Have it decided what becomes of a message."""
+        self._send_seen()
+        self._count += 1
+        held = self._held[self._count] = Held(self._count, flow, time_ns, message)
+        origin = flow.place
+        packet = marshal.dumps(
+            (
+                "ask",
+                self._count,
+                time_ns,
+                str(origin.channel),
+                str(origin.sender),
+                message.data,
+            )
+        )
+        self._put(packet, rights(message.fds))
+        self._loop.later(DECIDE_SECONDS, lambda: self._late(held))
+        return held
+
+    def seen(self, time_ns: int, origin: bytes, data: bytes, fds: int) -> None:
+        """A message was forwarded."""
+        if not self.alive:
+            return
+        place = unpack_origin(origin)
+        self._seen.append((time_ns, str(place.channel), str(place.sender), data, fds))
+        self._seen_bytes += len(data)
+        if self._seen_bytes > SEEN_BYTES or len(self._seen) > 256:
+            self._send_seen()
+
+    def no_next(self, held: Held) -> None:
+        """Nothing comes behind a message."""
+        self._put(marshal.dumps(("last", held.number)), ())
+
+    def _send_seen(self) -> None:
+        if self._seen:
+            packet = marshal.dumps(("seen", self._seen))
+            self._seen, self._seen_bytes = [], 0
+            if len(self._packets) < BEHIND:
+                self._put(packet, ())
+
+    # To and from the tap.
+
+    def _put(self, packet: bytes, ancillary: Ancillary) -> None:
+        if not self.alive:
+            return
+        self._packets.append((packet, ancillary, ()))
+        self._drain()
+
+    def _drain(self) -> None:
+        try:
+            while self._packets:
+                packet, ancillary, _ = self._packets[0]
+                self._end.sendmsg([packet], ancillary, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                self._packets.popleft()
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            self._died()
+            return
+        mask = READ | (WRITE if self._packets else 0)
+        if mask != self._mask:
+            self._mask = mask
+            self._loop.change(self._end.fileno(), mask)
+
+    def _others(self, mask: int) -> None:
+        if mask & WRITE:
+            self._drain()
+        if mask & ~WRITE and self.alive:
+            self._ready()
+
+    def _ready(self) -> None:
+        while self.alive:
+            try:
+                packet, ancillary, _, _ = self._end.recvmsg(
+                    PACKET, ROOM, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+                )
+            except BlockingIOError:
+                break
+            except OSError:
+                packet, ancillary = b"", []
+            if not packet:
+                self._died()
+                break
+            fds = [self._recorder.made(fd, Fresh) for fd in descriptors(ancillary)]
+            self._do(*marshal.loads(packet), fds=fds)
+
+    def _do(self, op: str, number: int, *words: Any, fds: list[Passed]) -> None:
+        """One op. Descriptors are named by their place in the message as it came, new ones by -1."""
+        held = self._held.get(number)
+        if held is None or held not in held.flow.waiting:
+            for fd in fds:
+                fd.recorded = True
+                fd.forwarded()
+            return
+        flow = held.flow
+        match op:
+            case "pass":
+                del self._held[number]
+                self._taps.matched.update(words[0])
+                flow.passes(held)
+            case "out":
+                data, refs, last, rule = words
+                flow.out(held, data, [fds.pop(0) if ref < 0 else ref for ref in refs], last, rule)
+            case "back":
+                data, rule = words
+                flow.other.make(data, fds, rule)
+            case "waits":
+                held.told = True
+                if words[0]:
+                    flow.tell(words[0], {"held": str(number), "rule": words[1]})
+            case "next":
+                held.told = True
+                flow.next()
+            case "note":
+                flow.tell(words[0], {})
+                self._tell_user(words[0])
+            case "shut":
+                (flow if words[0] == flow.side.peer else flow.other).half_close()
+            case "close":
+                self._links[id(flow)].cut(Side(words[0]), words[1])
+            case "done":
+                rule, text, matched = words
+                del self._held[number]
+                self._taps.matched.update(matched)
+                flow.done(held, rule, text)
+
+    # What goes wrong, and the end.
+
+    def _late(self, held: Held) -> None:
+        if held.number not in self._held or held.told or self._told_late:
+            return
+        self._told_late = True
+        letter, session = self._place
+        text = (
+            f"rules or a script have not decided about a message for {DECIDE_SECONDS:g} s:"
+            " its direction of this session stands still"
+        )
+        held.flow.tell(text, {"held": str(held.number)})
+        self._tell_user(f"connection {letter}, session {session}: {text}")
+
+    def _died(self) -> None:
+        """The tap is gone: what waits goes on as it came, and so does everything else."""
+        if not self.alive:
+            return
+        self._forget()
+        waiting = bool(self._held)
+        for flow in self._flows:
+            flow.stop_asking()
+            flow.let_go("the rules' process ended")
+        self._held.clear()
+        self._tell_user(
+            "the process of a session's rules ended: its messages pass as they come"
+            + (", those that waited too" if waiting else "")
+        )
+
+    def let_go(self, why: str) -> None:
+        """What waits goes on as it came, in order."""
+        waiting = sorted(self._held.values(), key=lambda held: held.came_ns)
+        self._held.clear()
+        for held in waiting:
+            held.flow.let_go(why)
+
+    def _forget(self) -> None:
+        if self.alive:
+            self.alive = False
+            self._loop.forget(self._end.fileno())
+            self._end.close()
+
+    def close(self) -> None:
+        """The session ended."""
+        self._forget()
+        self._taps.over(self._place)

@@ -1,0 +1,269 @@
+"""A flow with messages that rules watch: each of those waits until the tap has said what becomes of it.
+
+What nobody watches goes the way of every flow. Loaded only where there are rules.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vutrace.framing import ForwardPart, FramedMessage, Framer
+from vutrace.protocol.wire import HEADER, HEADER_SIZE
+from vutrace.proxy.flow import AHEAD, WHOLE, WORD, Flow
+from vutrace.proxy.pending import unpack_origin
+from vutrace.proxy.recorder import Came
+from vutrace.records import Deed, Event, EventKind, FrameFlag
+from vutrace.sockets.passed import Passed
+
+if TYPE_CHECKING:
+    from vutrace.proxy.tap import SessionTap
+
+HEX_LIMIT = 8000  # bytes of a dropped message that are kept
+
+
+class TappedFramer(Framer[Passed]):
+    """Tells no message that is watched among those to be taken at once; `all`: any is, for the moment."""
+
+    asked: "frozenset[int] | None" = frozenset()  # request numbers; None for every one
+    all = False
+
+    def asks(self, request: int) -> bool:
+        """Whether the message of that number is watched."""
+        return self.all or self.asked is None or request in self.asked
+
+    def ends(self, ahead: memoryview | bytes, size: int) -> list[int]:
+        """See `Framer`."""
+        asked = self.asked
+        if asked is None or self.all:
+            return []
+        begin, unpack = 0, WORD.unpack_from
+        ends = super().ends(ahead, size)
+        for count, end in enumerate(ends):
+            if unpack(ahead, begin)[0] in asked:
+                return ends[:count]
+            begin = end
+        return ends
+
+
+@dataclass(slots=True)
+class Held:
+    """A message that waits. `out` and `out_fds` are what went of what takes its place, `copies` how often."""
+
+    number: int
+    flow: "TappedFlow"
+    came_ns: int
+    message: FramedMessage[Passed]
+    out: bytes = b""
+    out_fds: list[Passed] = field(default_factory=list)
+    copies: int = 0
+    told: bool = False  # the tap has said that it is to wait
+
+
+class TappedFlow(Flow):
+    """A flow whose messages of the numbers `asked` (None: all) are the tap's to decide on."""
+
+    _framer: TappedFramer
+
+    def __init__(self, tap: "SessionTap", asked: frozenset[int] | None, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._tap = tap
+        self.place = unpack_origin(self._origin)
+        self._framer = TappedFramer(self.place.channel)
+        self._framer.asked = asked
+        self._held: deque[Held] = deque()
+        self._plain_look = self._glance
+        self._glance = self._glance_unwatched  # type: ignore[assignment]
+        self._late_end: str | None = None
+        self.other: TappedFlow = self
+        self.side = self.place.sender
+
+    def _glance_unwatched(self, buffer: Any, size: int, flags: int) -> int:
+        """As the plain look; 0 where a message is watched, so that it is read by itself."""
+        found = self._plain_look(buffer, size, flags)
+        return 0 if found >= HEADER_SIZE and self._framer.asks(WORD.unpack_from(AHEAD)[0]) else found
+
+    @property
+    def reading(self) -> bool:
+        """See `Flow`; not while a message waits, unless the next one is wanted."""
+        return (not self._held or self._framer.all) and super().reading
+
+    @property
+    def waiting(self) -> deque[Held]:
+        """The messages that wait, oldest first."""
+        return self._held
+
+    def pump(self) -> None:
+        """See `Flow`."""
+        if self._held and not self._framer.all:
+            return self._on_change()
+        return super().pump()
+
+    def _forward(self, parts: list[ForwardPart[Passed]]) -> None:
+        for part in parts:
+            message = part.message
+            if message and self._is_asked(part.data, message):
+                self._ask(message)
+            else:
+                super()._forward([part])
+
+    def _is_asked(self, data: bytes, message: FramedMessage[Passed]) -> bool:
+        # Only what is here as a whole and in one piece, as with those that are replaced.
+        whole = message.flags in WHOLE and message.wire_size == len(data) >= HEADER_SIZE
+        return whole and self._tap.alive and self._framer.asks(WORD.unpack_from(data)[0])
+
+    def _ask(self, message: FramedMessage[Passed]) -> None:
+        self._framer.all = False
+        held = self._tap.ask(self, self._began_ns, message)
+        self._held.append(held)
+        self._on_change()
+
+    def release(self) -> None:
+        """See `Flow`; nothing overtakes a message that waits."""
+        if not self._held:
+            super().release()
+
+    def _end(self, why: str = "") -> None:
+        if self._held:
+            self._late_end, self._framer.all, self.ended = why, False, True
+            self._tap.no_next(self._held[-1])
+            return
+        super()._end(why)
+
+    # What the tap says.
+
+    def next(self) -> None:
+        """The message behind those that wait is wanted, whatever it is."""
+        if not self.ended:
+            self._framer.all = True
+            self._on_change()
+
+    def passes(self, held: Held) -> None:
+        """It goes on as it came, as if nobody had watched."""
+        message = held.message
+        self._emit(message.data, message.fds)
+        self._recorder.single(held.came_ns, self._origin, message)
+        self._over(held)
+
+    def out(self, held: Held, data: bytes, fds: Sequence[int | Passed], last: bool, rule: str) -> None:
+        """These bytes go on, the `last` of a message; a number for a descriptor is one of those that came."""
+        passed = [self._copy(held, fd) if isinstance(fd, int) else fd for fd in fds]
+        self._emit(data, passed)
+        held.out += data
+        held.out_fds += passed
+        if last:
+            self._record(held, rule, FrameFlag.NONE)
+
+    def _copy(self, held: Held, index: int) -> Passed:
+        return self._recorder.passed(os.dup(held.message.fds[index].fd))
+
+    def _emit(self, data: bytes, fds: Sequence[Passed]) -> None:
+        if fds and len(data) >= HEADER_SIZE and data[:4] in self._replaced:
+            fds = self._substitution.replace(data, fds)
+        if data:
+            self.outlet.send(data, fds)
+
+    def _record(self, held: Held, rule: str, flags: FrameFlag) -> None:
+        came = held.message
+        data, fds = held.out, tuple(held.out_fds)
+        changed = data != came.data or len(fds) != len(came.fds) or any(map(is_new, fds))
+        deed = Deed.MADE if held.copies else Deed.CHANGED if changed else Deed.HELD
+        before = Came(held.came_ns)
+        if deed is Deed.CHANGED:
+            before = Came(held.came_ns, came.data, tuple(self._copy(held, at) for at in range(len(came.fds))))
+            for passed in before.fds:
+                passed.gone = True
+        message = FramedMessage(data, fds, came.flags | flags, len(data))
+        self._recorder.acted(self._origin, message, str(deed), rule, before)
+        held.out, held.out_fds, held.copies = b"", [], held.copies + 1
+
+    def make(self, data: bytes, fds: Sequence[Passed], rule: str) -> None:
+        """Send what nobody on this side said."""
+        self._emit(data, fds)
+        message = FramedMessage(data, tuple(fds), FrameFlag.NONE, len(data))
+        self._recorder.acted(self._origin, message, str(Deed.MADE), rule, Came(time.time_ns()))
+
+    def done(self, held: Held, rule: str, words: str) -> None:
+        """Nothing more becomes of it."""
+        if held not in self._held:
+            return
+        if held.out:
+            self._record(held, rule, FrameFlag.PARTIAL)
+        if not held.copies:
+            self._tell_dropped(held, rule, words)
+        discard(held.message.fds)
+        self._over(held)
+
+    def _tell_dropped(self, held: Held, rule: str, words: str) -> None:
+        data = held.message.data
+        facts = {"rule": rule, "data": data[:HEX_LIMIT].hex(), "fds": str(len(held.message.fds))}
+        if len(data) > HEX_LIMIT:
+            facts["size"] = str(len(data))
+        self._recorder.event(self._event(EventKind.DROPPED, words, facts))
+
+    def _event(self, kind: EventKind, text: str, facts: dict[str, str]) -> Event:
+        place = self.place
+        where = place.connection, place.session
+        return Event(time.time_ns(), *where, kind, text, place.channel, place.sender, facts)
+
+    def tell(self, text: str, facts: dict[str, str]) -> None:
+        """A note about a message."""
+        self._recorder.event(self._event(EventKind.NOTE, text, facts))
+
+    def _over(self, held: Held) -> None:
+        self._held.remove(held)
+        if self._held:
+            return
+        self._framer.all = False
+        if self._late_end is not None:
+            why, self._late_end = self._late_end, None
+            super()._end(why)
+        else:
+            self._on_change()
+
+    def let_go(self, why: str) -> None:
+        """Everything that waits goes on as it came, in order."""
+        self._framer.all = False
+        for held in list(self._held):
+            if held.copies or held.out:
+                self.done(held, why, why)
+                continue
+            message = held.message
+            self.out(held, message.data, range(len(message.fds)), True, why)
+            self.done(held, why, why)
+
+    def stop_asking(self) -> None:
+        """Watch nothing any more."""
+        self._framer.asked, self._framer.all = frozenset(), False
+
+    def half_close(self) -> None:
+        """The receiver is told that nothing more comes."""
+        self.outlet.end()
+
+    def close(self) -> None:
+        """See `Flow`."""
+        for held in list(self._held):
+            name = f"request {HEADER.unpack_from(held.message.data)[0]} waited when the session ended"
+            self.outlet.done = True
+            self.done(held, "", name)
+        super().close()
+
+
+def is_new(passed: Passed) -> bool:
+    """Whether a descriptor did not come with the message."""
+    return isinstance(passed, Fresh)
+
+
+class Fresh(Passed):
+    """A descriptor that a rule made."""
+
+    __slots__ = ()
+
+
+def discard(fds: Sequence[Passed]) -> None:
+    """They go nowhere."""
+    for passed in fds:
+        passed.recorded = True
+        passed.forwarded()

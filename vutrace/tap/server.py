@@ -1,0 +1,119 @@
+"""The process that makes the taps: all that takes time is loaded once, then each session gets a fork of it.
+
+    python -m vutrace.tap.server FD
+
+FD is its end of the relay's control socket (SOCK_SEQPACKET). First comes what is asked for; the answer is
+("ready", names of rules, [asked], [told]) or ("error", text). Then ("session", connection, session) with a
+socket, and ("over", connection, session).
+"""
+
+import marshal
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from typing import NoReturn
+
+from vutrace.errors import VutraceError
+from vutrace.records import Channel, Side
+from vutrace.tap.session import SessionLoop
+from vutrace.tap.work import Wanted, Work, prepare
+
+OVER_SECONDS = 1.0  # that a tap has after its session
+PACKET = 1 << 20
+
+
+class TapServer:
+    """Makes the taps that are asked for on `control`, until that is closed."""
+
+    def __init__(self, control: socket.socket, work: Work) -> None:
+        self._control, self._work = control, work
+        self._pids: dict[tuple[int, int], int] = {}
+        self._due: list[tuple[float, int]] = []
+
+    def serve(self) -> None:
+        """Until the relay is gone."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        while True:
+            if poll.poll(100 if self._pids else None):
+                packet, fds, _, _ = socket.recv_fds(self._control, PACKET, 1)
+                if not packet:
+                    break
+                what, connection, session = marshal.loads(packet)
+                if what == "session":
+                    self._begin(socket.socket(fileno=fds[0]), connection, session)
+                elif pid := self._pids.get((connection, session)):
+                    self._due.append((time.monotonic() + OVER_SECONDS, pid))
+            self._reap()
+        self._end()
+
+    def _begin(self, end: socket.socket, connection: int, session: int) -> None:
+        pid = os.fork()
+        if not pid:
+            self._control.close()
+            serve_session(end, self._work, connection, session)
+        end.close()
+        self._pids[connection, session] = pid
+
+    def _reap(self) -> None:
+        for place, pid in list(self._pids.items()):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                del self._pids[place]
+        alive, now = set(self._pids.values()), time.monotonic()
+        for due, pid in self._due:
+            if due <= now and pid in alive:
+                os.kill(pid, signal.SIGKILL)
+        self._due = [(due, pid) for due, pid in self._due if pid in alive and due > now]
+
+    def _end(self) -> None:
+        until = time.monotonic() + OVER_SECONDS / 2
+        while self._pids and time.monotonic() < until:
+            time.sleep(0.01)
+            self._reap()
+        for pid in self._pids.values():
+            os.kill(pid, signal.SIGKILL)
+
+
+def serve_session(end: socket.socket, work: Work, connection: int, session: int) -> NoReturn:
+    status = 1
+    try:
+        SessionLoop(end, work, connection, session).serve()
+        status = 0
+    except (BrokenPipeError, ConnectionResetError):
+        status = 0  # the relay closed it first
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def ways(work: Work, all_of_them: bool) -> Iterator[tuple[str, str, list[int] | None]]:
+    """What is to be decided on, or told of, in each direction."""
+    for channel in Channel:
+        for sender in Side:
+            numbers = None if all_of_them else work.asked(channel, sender)
+            yield str(channel), str(sender), None if numbers is None else sorted(numbers)
+
+
+def main() -> None:
+    """Serve the relay."""
+    for number in (signal.SIGINT, signal.SIGHUP):  # the relay ends, and we with it
+        signal.signal(number, signal.SIG_IGN)
+    control = socket.socket(fileno=int(sys.argv[1]))
+    wanted: Wanted = marshal.loads(control.recv(PACKET))
+    try:
+        work = prepare(wanted)
+    except VutraceError as error:
+        control.send(marshal.dumps(("error", str(error))))
+        return
+    told = list(ways(work, True)) if work.needs_state else []
+    names = [rule.name for rule in work.rules]
+    control.send(marshal.dumps(("ready", names, list(ways(work, False)), told)))
+    TapServer(control, work).serve()
+
+
+if __name__ == "__main__":
+    main()
