@@ -29,6 +29,7 @@ from tabulate import tabulate
 from captures import SOURCE, repeat
 from vutrace.capture import read
 from vutrace.records import Connection
+from vutrace.wireshark.tshark import command
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vutrace-bench"
@@ -146,7 +147,7 @@ def command_of(vutrace: Path, verb: str, capture: Path) -> Command:
 
 def tshark_of(capture: Path) -> Command:
     """tshark, without a plug-in that this user has installed."""
-    return ["env", f"HOME={CACHE}", f"XDG_CONFIG_HOME={CACHE}", "tshark", "-n", "-r", capture, *FIELDS]
+    return ["env", f"HOME={CACHE}", f"XDG_CONFIG_HOME={CACHE}", *command(), "-n", "-r", capture, *FIELDS]
 
 
 def measure(commands: Mapping[str, Commands], capture: Path, rounds: int) -> Costs:

@@ -20,6 +20,7 @@ from vutrace.capture import Writer, read
 from vutrace.dissection.registry import load
 from vutrace.records import Connection
 from vutrace.wireshark.plugin import FILE_NAME, plugin
+from vutrace.wireshark.tshark import command
 
 CAPTURE = Path(__file__).parents[1] / "captures" / "qemu-7.2-testpmd.pcapng"
 ROUNDS = 3
@@ -74,7 +75,7 @@ def main() -> int:
         script.write_text(plugin(load()), encoding="utf-8")
         count = repeat(CAPTURE, capture, messages)
         fields = ["-T", "fields", "-e", "frame.number", "-e", "_ws.col.Info"]
-        tshark: list[str | Path] = ["tshark", "-n", "-r", capture, *fields]
+        tshark: list[str | Path] = [*command(), "-n", "-r", capture, *fields]
         runs: dict[str, list[str | Path]] = {
             "`vutrace show --json`": [sys.executable, "-m", "vutrace", "show", "--json", capture],
             "`tshark -T fields`, plug-in": [*tshark, "-X", f"lua_script:{script}"],

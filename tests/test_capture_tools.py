@@ -13,6 +13,7 @@ from capture_samples import SAMPLE, START, decoded, direction, encoded, interfac
 
 from vutrace.capture import Item, read
 from vutrace.records import Connection, Event, Frame, FrameFlag, Record, connection_letter
+from vutrace.wireshark.tshark import command as tshark
 
 RECORDS = [item for item in SAMPLE if not isinstance(item, Connection)]
 SECOND = 1_000_000_000
@@ -92,7 +93,8 @@ def test_tshark_calls_the_lua_dissector_of_our_name(run: Run, tmp_path: Path) ->
         '  info.cols.info = buffer(0, 4):string() .. " " .. buffer(8, 4):le_uint()\n'
         "end\n"
     )
-    rows = run("tshark", "-X", "lua_script:stub.lua", "-r", "a.pcapng", "-T", "fields", "-e", "_ws.col.Info")
+    plugged = [*tshark(), "-X", "lua_script:stub.lua"]
+    rows = run(*plugged, "-r", "a.pcapng", "-T", "fields", "-e", "_ws.col.Info")
     assert len(rows.splitlines()) == len(RECORDS)
     assert all(row.startswith("VUTR ") for row in rows.splitlines())
 

@@ -17,6 +17,7 @@ from vutrace.records import Connection, Event, EventKind, Frame, FrameFlag, Side
 from vutrace.testing import frame
 from vutrace.views.fields import secret_spans
 from vutrace.views.hexdump import hexdump
+from vutrace.wireshark.tshark import command as tshark
 
 CREATE_CRYPTO_SESSION, EXTERNAL_MAP = 26, 1007
 WORD = b"SeCrEt!?"
@@ -119,7 +120,7 @@ def test_wireshark_tells_keys_only_as_the_bytes_that_it_shows_anyway(capture: Pa
     lua = tmp_path / "vhost_user.lua"
     lua.write_bytes(run("wireshark", "lua"))
     for options in (["-V", "-O", "vhost_user"], ["-T", "json", "-J", "vhost_user"], []):
-        command = ["tshark", "-X", f"lua_script:{lua}", "-r", str(capture), *options]
+        command = [*tshark(), "-X", f"lua_script:{lua}", "-r", str(capture), *options]
         assert leaks(subprocess.run(command, capture_output=True, check=True).stdout) == []
 
 

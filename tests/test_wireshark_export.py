@@ -16,6 +16,7 @@ from wireshark_json import needs_tshark, write_plugin
 from vutrace.capture import MAX_PACKET, Writer, read
 from vutrace.dissection.registry import load
 from vutrace.records import Channel, Connection, Event, EventKind, Frame, FrameFlag, Side
+from vutrace.wireshark.tshark import command as unprivileged
 
 CAPTURES = sorted((Path(__file__).parents[1] / "captures").glob("*.pcapng"))
 CAPTURE = next(path for path in CAPTURES if path.stem == "qemu-7.2-testpmd")
@@ -37,7 +38,7 @@ def stock_tshark(path: Path, *fields: str) -> list[list[str]]:
 
 def tshark(path: Path, *options: str) -> list[str]:
     """The lines that tshark prints of a file."""
-    command = ["tshark", "-n", "-r", str(path), *options]
+    command = [*unprivileged(), "-n", "-r", str(path), *options]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 

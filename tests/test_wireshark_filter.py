@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from wireshark_json import needs_tshark
 
+from vutrace.capture import CaptureError
 from vutrace.dissection.registry import load
 from vutrace.wireshark.display_filter import FilterError, matching
+from vutrace.wireshark.tshark import command
 
 CAPTURE = Path(__file__).parents[1] / "captures" / "qemu-7.2-testpmd.pcapng"
 REGISTRY = load()
@@ -39,6 +41,35 @@ def test_a_display_filter_finds_what_a_plain_one_finds(display_filter: str, plai
     status, filtered, errors = vutrace("show", "--json", str(CAPTURE), "-Y", display_filter)
     assert (status, errors) == (0, "")
     assert filtered == vutrace("show", "--json", str(CAPTURE), *plain)[1]
+
+
+@needs_tshark
+def test_pyshark_is_not_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing.pcapng"
+    nothing.write_text("no capture\n")
+    monkeypatch.setattr("vutrace.wireshark.display_filter.file_capture", lambda: None)
+    assert matching(CAPTURE, "frame.number <= 3", REGISTRY) == {1, 2, 3}
+    assert matching(CAPTURE, "vhost_user.response_in && frame.number < 9", REGISTRY) <= {*range(9)}
+    assert matching(CAPTURE, 'vhost_user.device == "blk" && frame.number == 4', REGISTRY, "blk") == {4}
+    with pytest.raises(CaptureError, match=str(nothing)):
+        matching(nothing, "vhost_user", REGISTRY)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs tshark as somebody else")
+@pytest.mark.parametrize("passes", ["-1", "-2"])
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_as_root_tshark_is_nobody_and_reads_what_only_root_may(
+    mode: int, passes: str, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o700)
+    for name in ("capture", "script"):
+        (tmp_path / name).write_text(name)
+        (tmp_path / name).chmod(mode)
+    *begin, _tshark = command()
+    words = 'cat "$2" "${3#lua_script:}"; id -u; id -g'
+    files = ["-r", str(tmp_path / "capture"), f"lua_script:{tmp_path / 'script'}"]
+    ran = subprocess.run([*begin, "/bin/sh", "-c", words, "sh", *files, passes], capture_output=True)
+    assert ran.stdout == b"capturescript65534\n65534\n", ran.stderr
 
 
 @needs_tshark

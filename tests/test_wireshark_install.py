@@ -90,6 +90,45 @@ def test_install_and_uninstall_say_what_they_did(places: Path) -> None:
     assert not list(places.rglob("*vhost_user*"))
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "--extcap-interfaces --extcap-version=4.6",
+        "--extcap-dlts --extcap-interface vhost-user",
+        "--extcap-config --extcap-interface=vhost-user",
+    ],
+)
+def test_the_questions_of_wiresharks_start_are_answered_without_python(
+    call: str, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    list(install.install(REGISTRY))
+    program = places / "extcap" / EXTCAP_NAME
+    ran = subprocess.run([program, *call.split()], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    monkeypatch.undo()
+    assert ran.stdout.splitlines() == vutrace("wireshark", "extcap", *call.split())
+
+
+@pytest.mark.parametrize(
+    "call", ["", "--extcap-interface eth0 --extcap-dlts", "--capture --extcap-config", "--extcap-dlts=1"]
+)
+def test_every_other_call_is_pythons(call: str, places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/echo")
+    list(install.install(REGISTRY))
+    ran = subprocess.run([places / "extcap" / EXTCAP_NAME, *call.split()], capture_output=True, text=True)
+    assert ran.stdout.split() == ["-m", "vutrace", "wireshark", "extcap", *call.split()]
+
+
+def test_root_is_told_that_wireshark_loads_no_plugin_for_root(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "WIRESHARK_EXTCAP_DIR": str(tmp_path / "extcap")}
+    environment.pop("XDG_CONFIG_HOME", None)
+    command = [sys.executable, "-m", "vutrace", "wireshark", "install"]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0
+    assert ("when root runs them" in ran.stderr) == (os.geteuid() == 0)
+
+
 def test_what_vutrace_did_not_write_stays(places: Path) -> None:
     script = places / "lua" / FILE_NAME
     script.parent.mkdir()

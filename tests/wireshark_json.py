@@ -17,6 +17,7 @@ from vutrace.dissection.registry import Registry
 from vutrace.wireshark.names import word
 from vutrace.wireshark.plugin import plugin
 from vutrace.wireshark.tables import tables
+from vutrace.wireshark.tshark import command as unprivileged_tshark
 
 Pairs = list[tuple[str, Any]]
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
@@ -42,7 +43,7 @@ def write_plugin(registry: Registry, folder: Path) -> Path:
 
 def tshark(capture: Path, lua: Path, *arguments: str) -> str:
     """tshark's output with the plug-in; anything on stderr that speaks of Lua fails."""
-    command = ["tshark", "-n", "-X", f"lua_script:{lua}", "-r", str(capture), *arguments]
+    command = [*unprivileged_tshark(), "-n", "-X", f"lua_script:{lua}", "-r", str(capture), *arguments]
     ran = subprocess.run(command, capture_output=True, check=True)
     errors = ran.stderr.decode(errors="replace")
     assert "Lua" not in errors, errors

@@ -1,6 +1,7 @@
 """Live: tshark reads the proxy's pipe, tshark starts the proxy through extcap, scapy talks to testpmd."""
 
 import os
+import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from vutrace.scapy import (
     VhostUser,
 )
 from vutrace.wireshark.install import EXTCAP_FOLDERS, EXTCAP_NAME, folders
+from vutrace.wireshark.tshark import command
 
 pytestmark = [pytest.mark.live, needs("tshark")]
 
@@ -70,7 +72,7 @@ def check_live(lab: Lab, listener: socket.socket, tshark: Program) -> None:
 def test_tshark_reads_the_proxys_pipe(lab: Lab, listener: socket.socket, script: Path) -> None:
     front, back = lab.path("front.sock"), lab.path("back.sock")
     proxy = f"'{VUTRACE}' proxy {front} {back} -w -"
-    tshark = f"tshark -i - -n -l -X lua_script:{script} {' '.join(COLUMNS)}"
+    tshark = f"{shlex.join(command())} -i - -n -l -X lua_script:{script} {' '.join(COLUMNS)}"
     check_live(lab, listener, lab.start("tshark", "sh", "-c", f"{proxy} | {tshark}"))
 
 
@@ -98,19 +100,10 @@ def test_tshark_starts_the_proxy_through_extcap(lab: Lab, listener: socket.socke
             for name, where in (("listen", "front"), ("connect", "back"))
         ]
         preferences = [word for option in options for word in ("-o", option)]
-        tshark = lab.start(
-            "tshark",
-            "tshark",
-            "-i",
-            "vhost-user",
-            "-n",
-            "-l",
-            "-X",
-            f"lua_script:{script}",
-            *preferences,
-            *COLUMNS,
-            env=own,
-        )
+        # What captures may be root, and what dissects may not.
+        reader = shlex.join([*command(), *["-r", "-", "-n", "-l", "-X"], f"lua_script:{script}", *COLUMNS])
+        capturing = shlex.join(["tshark", "-i", "vhost-user", *preferences, "-w", "-"])
+        tshark = lab.start("tshark", "bash", "-c", f"exec {capturing} > >({reader})", env=own)
         check_live(lab, listener, tshark)
         tshark.stop()
         until(lambda: not lab.path("front.sock").exists(), 20, "the proxy ends with tshark")

@@ -1,11 +1,15 @@
 """`vutrace wireshark`: the plug-in, where it belongs, and the program behind Wireshark's interface list."""
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vutrace.cli.output import put, say
+from vutrace.cli.output import note, put, say
+
+if TYPE_CHECKING:
+    from vutrace.dissection.registry import Registry
 
 EXAMPLES = """Examples:
 
@@ -33,6 +37,13 @@ Dissectors = Annotated[
 ]
 
 
+def load_registry() -> "Registry":
+    """The installed devices."""
+    from vutrace.dissection.registry import load
+
+    return load()
+
+
 @app.command("lua")
 def lua(dissector: Dissectors = None) -> None:
     """Print the plug-in, one self-contained Lua file, with the devices of all installed dissectors."""
@@ -54,6 +65,8 @@ def install(
     registry = load_dissectors(dissector)
     for line in files.uninstall(registry) if uninstall else files.install(registry):
         say([line])
+    if not uninstall and not os.geteuid():
+        note(files.AS_ROOT)
 
 
 @app.command(
@@ -63,8 +76,7 @@ def install(
 )
 def extcap(context: typer.Context) -> None:
     """Answer Wireshark, which calls this to offer "vhost-user proxy" among its interfaces."""
-    from vutrace.dissection.registry import load
     from vutrace.wireshark.extcap import answer
 
-    for line in answer(context.args, load()):
+    for line in answer(context.args, load_registry):
         say([line])

@@ -1,4 +1,4 @@
-"""Wireshark's display filters, evaluated by tshark through pyshark with the generated plug-in.
+"""Wireshark's display filters, evaluated by tshark with the generated plug-in; through pyshark where that is.
 
 A plug-in that is installed for Wireshark already is the one that is used: two cannot be loaded.
 """
@@ -19,14 +19,16 @@ from vutrace.wireshark.names import PROTOCOL
 from vutrace.wireshark.plugin import FILE_NAME, plugin
 from vutrace.wireshark.tshark import ToolMissingError
 
-PYSHARK = "pyshark is not installed; pip install pyshark (it needs Python 3.13 or earlier)"
 NO_LUA = (
     "this tshark loads no Lua plug-in, so that it does not know vhost_user"
-    " (Wireshark 4.4 and later load none as root)"
+    " (Wireshark 4.4 and later load none as root, where there is no other user, either)"
 )
 # The least that tshark can be made to write of a packet. (pyshark 0.6 loses packets of summaries.)
 FRAME_ONLY = ["-J", "frame"]
+NUMBER_ONLY = ["-T", "fields", "-e", "frame.number"]
 TWO_PASSES = ["-2"]
+DEVICE = f"{PROTOCOL}.device"  # a preference
+ENDED = "tshark ended with {}"
 KNOWN_LATER = "response_in"  # at a request, only when its reply was read
 EMPTY = "empty.pcapng"  # beside the plug-in
 CUT = "cut short in the middle of a packet"  # what vutrace itself says of the file
@@ -42,12 +44,15 @@ class FilterError(VutraceError):
 def matching(capture: Path | str, display_filter: str, registry: Registry, device: str = "") -> set[int]:
     """The frame numbers (from 1, packets that are not vutrace's counted) that a filter lets through.
 
-    Raises FilterError for a wrong filter, ToolMissingError where tshark or pyshark is missing, OSError or
+    Raises FilterError for a wrong filter, ToolMissingError where tshark is missing, OSError or
     CaptureError for a file that cannot be read; one that is cut is read as far as it goes.
     """
     with plugin_file(registry) as script, open(capture, "rb"):
         check(display_filter, script)
-        return set(numbers(str(capture), display_filter, script, device))
+        try:
+            return set(numbers(str(capture), display_filter, script, device))
+        except CaptureError as error:
+            raise CaptureError(tshark.of_file(str(error), str(capture))) from None
 
 
 @contextmanager
@@ -83,17 +88,37 @@ def reason(errors: str, display_filter: str) -> str:
 
 
 def numbers(capture: str, display_filter: str, script: Path, device: str) -> Iterator[int]:
-    """The numbers of the frames that match, as pyshark reads them from tshark; CaptureError."""
+    """The numbers of the frames that match; CaptureError for what is none."""
     passes = TWO_PASSES if KNOWN_LATER in display_filter else []
+    given = ["-X", f"lua_script:{script}", *passes]
+    if reader := file_capture():
+        return read_by_pyshark(reader, capture, display_filter, given, script.parent, device)
+    named = ["-o", f"{DEVICE}:{device}"] if device else []
+    return read_by_tshark(["-n", *given, *named, "-r", capture, "-Y", display_filter])
+
+
+def read_by_tshark(arguments: list[str]) -> Iterator[int]:
+    """The numbers as tshark prints them."""
+    ran = tshark.run([*arguments, *NUMBER_ONLY])
+    yield from map(int, ran.output.split())
+    if ran.status and CUT not in ran.errors:
+        raise CaptureError(ran.errors.rpartition("\n")[2] or ENDED.format(ran.status))
+
+
+def read_by_pyshark(
+    reader: Any, capture: str, display_filter: str, given: list[str], folder: Path, device: str
+) -> Iterator[int]:
+    """The numbers as pyshark reads them from tshark, which is made a program in `folder`."""
     loop = asyncio.new_event_loop()
     try:
-        packets = file_capture()(
+        packets = reader(
             capture,
             display_filter=display_filter,
             keep_packets=False,
             eventloop=loop,
-            override_prefs={"vhost_user.device": device} if device else None,
-            custom_parameters=["-X", f"lua_script:{script}", *FRAME_ONLY, *passes],
+            override_prefs={DEVICE: device} if device else None,
+            custom_parameters=[*given, *FRAME_ONLY],
+            tshark_path=str(tshark.script(folder)),
         )
         with packets:
             yield from (int(packet.number) for packet in packets)
@@ -104,13 +129,13 @@ def numbers(capture: str, display_filter: str, script: Path, device: str) -> Ite
 
 
 def file_capture() -> Any:
-    """pyshark's reader of files; ToolMissingError when there is no pyshark."""
+    """pyshark's reader of files, None where there is no pyshark that works."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it uses what later versions of Python are to lose
         try:
             from pyshark import FileCapture
-        except (ImportError, AttributeError) as error:
-            raise ToolMissingError(PYSHARK) from error
+        except (ImportError, AttributeError):
+            return None
 
     class PatientCapture(FileCapture):  # type: ignore[misc]  # pyshark has no types
         """Lets tshark end by itself: pyshark 0.6 kills it, and takes one that ends just then for crashed."""
@@ -120,7 +145,7 @@ def file_capture() -> Any:
         @property
         def last_words(self) -> str:
             """The last line that tshark wrote on stderr."""
-            return self._last_error_line or f"tshark ended with {self.status}"
+            return self._last_error_line or ENDED.format(self.status)
 
         async def _cleanup_subprocess(self, process: asyncio.subprocess.Process) -> None:
             if self._eof_reached:

@@ -8,13 +8,15 @@ the connections that it relays. Source: Wireshark's doc/extcap.4.
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
 from vutrace import __version__
-from vutrace.dissection.registry import Registry
 from vutrace.errors import USAGE, VutraceError
 from vutrace.proxy.options import DEVICE, IN_DIALOG, Option
+
+if TYPE_CHECKING:
+    from vutrace.dissection.registry import Registry
 
 INTERFACE = "vhost-user"
 LINK_TYPE = "252"
@@ -47,8 +49,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         raise ExtcapError(str(error)) from None
 
 
-def answer(arguments: Sequence[str], registry: Registry) -> Iterator[str]:
-    """The lines that answer a call; `--capture` does not return."""
+def answer(arguments: Sequence[str], load: "Callable[[], Registry]") -> Iterator[str]:
+    """The lines that answer a call; `--capture` does not return. Only the dialog needs the devices, which
+    take a while to load.
+    """
     asked = parse(arguments)
     if asked.extcap_interface not in ("", INTERFACE):
         raise ExtcapError(f"--extcap-interface {asked.extcap_interface}: there is only {INTERFACE}")
@@ -59,9 +63,21 @@ def answer(arguments: Sequence[str], registry: Registry) -> Iterator[str]:
     elif asked.extcap_dlts:
         yield f"dlt {{number={LINK_TYPE}}}{{name=WIRESHARK_UPPER_PDU}}{{display=vhost-user}}"
     elif asked.extcap_config:
-        yield from config(registry)
+        yield from config(load())
     else:
         raise ExtcapError(f"extcap needs one of {', '.join(CALLS)}; see its --help")
+
+
+def static(registry: "Registry") -> dict[str, list[str]]:
+    """The calls whose answer is always the same."""
+    return {
+        words[-1]: list(answer(words, lambda: registry))
+        for words in (
+            ["--extcap-interfaces"],
+            ["--extcap-interface", INTERFACE, "--extcap-dlts"],
+            ["--extcap-interface", INTERFACE, "--extcap-config"],
+        )
+    }
 
 
 def interfaces() -> Iterator[str]:
@@ -69,7 +85,7 @@ def interfaces() -> Iterator[str]:
     yield f"interface {{value={INTERFACE}}}{{display=vhost-user proxy}}"
 
 
-def config(registry: Registry) -> Iterator[str]:
+def config(registry: "Registry") -> Iterator[str]:
     """The options in Wireshark's dialog."""
     yield argument(0, "--listen", "Front-end side", "string", "Socket that the front-end connects to", True)
     yield argument(1, "--connect", "Back-end side", "string", "Socket that the back-end listens on", True)
@@ -84,7 +100,7 @@ def tooltip(option: Option) -> str:
     return f"{option.help.removesuffix('.')}; {option.default} if empty" if option.default else option.help
 
 
-def values(number: int, registry: Registry) -> Iterator[str]:
+def values(number: int, registry: "Registry") -> Iterator[str]:
     """The devices to choose from."""
     yield f"value {{arg={number}}}{{value=}}{{display=find out}}{{default=true}}"
     for device in registry.devices:

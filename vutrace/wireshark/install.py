@@ -4,6 +4,7 @@ Only files that vutrace wrote are overwritten or removed: they begin with its ma
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from vutrace.dissection.registry import Registry
 from vutrace.errors import UNREADABLE, VutraceError
+from vutrace.wireshark import extcap
 from vutrace.wireshark.plugin import FILE_NAME, MARK, plugin
 
 LUA_FOLDER = "Personal Lua Plugins"
@@ -22,11 +24,31 @@ DEFAULT_LUA_FOLDER = "~/.local/lib/wireshark/plugins"
 EXTCAP_NAME = "vutrace"
 MARK_WITHIN = 100
 
+# What Wireshark asks at its start, of every program and more than once, is answered before Python has begun.
 EXTCAP_PROGRAM = """#!/bin/sh
 #{mark}: makes "vhost-user proxy" one of Wireshark's interfaces.
+call= before=
+for word in "$@"; do
+  case $word in
+  --capture) call=; break ;;
+  --extcap-interface=*) [ "${{word#*=}}" = {interface} ] || {{ call=; break; }} ;;
+  {calls}) call=$word ;;
+  esac
+  [ "$before" != --extcap-interface ] || [ "$word" = {interface} ] || {{ call=; break; }}
+  before=$word
+done
+case $call in
+{answers}esac
 exec {python} -m vutrace wireshark extcap "$@"
 """
+ANSWER = """{call})
+  printf '%s\\n' {lines}
+  exit ;;
+"""
 
+AS_ROOT = (
+    "Wireshark 4.4 and later load no plug-in when root runs them: install as the user who runs Wireshark, too"
+)
 
 WITHOUT_LUA = "tshark -X lua_script:FILE takes what `vutrace wireshark lua` prints"
 WITHOUT_EXTCAP = "WIRESHARK_EXTCAP_DIR can name a folder of your own, here and for Wireshark"
@@ -63,15 +85,22 @@ def files(registry: Registry) -> Iterator[Placed]:
     known = folders()
     lua = Path(known.get(LUA_FOLDER, DEFAULT_LUA_FOLDER)).expanduser()
     yield Placed(lua / FILE_NAME, plugin(registry), 0o644, WITHOUT_LUA)
-    extcap = next((known[name] for name in EXTCAP_FOLDERS if name in known), None)
-    if extcap:
-        program = EXTCAP_PROGRAM.format(mark=MARK.removeprefix("--"), python=quoted(sys.executable))
-        yield Placed(Path(extcap) / EXTCAP_NAME, program, 0o755, WITHOUT_EXTCAP)
+    folder = next((known[name] for name in EXTCAP_FOLDERS if name in known), None)
+    if folder:
+        yield Placed(Path(folder) / EXTCAP_NAME, extcap_program(registry), 0o755, WITHOUT_EXTCAP)
 
 
-def quoted(path: str) -> str:
-    """A path for the shell."""
-    return "'" + path.replace("'", "'\\''") + "'"
+def extcap_program(registry: Registry) -> str:
+    """A shell script that knows what does not change."""
+    known = extcap.static(registry)
+    answers = (ANSWER.format(call=call, lines=shlex.join(lines)) for call, lines in known.items())
+    return EXTCAP_PROGRAM.format(
+        mark=MARK.removeprefix("--"),
+        interface=extcap.INTERFACE,
+        calls=" | ".join(known),
+        answers="".join(answers),
+        python=shlex.quote(sys.executable),
+    )
 
 
 def install(registry: Registry) -> Iterator[str]:
