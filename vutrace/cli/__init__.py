@@ -12,6 +12,7 @@ from vutrace.cli import (
     demo,
     diff,
     export,
+    inserting,
     interrupts,
     list_,
     output,
@@ -63,6 +64,9 @@ def options(
 
 app.command("demo", short_help="See vutrace at work: model ends, real sockets.")(demo.demo)
 app.command("proxy", cls=QuickCommand, short_help="Between the two ends: forward, record, show.")(proxy.proxy)
+app.command("restore", short_help="Give a socket its place back, after a proxy that was killed.")(
+    inserting.restore
+)
 app.command("show", short_help="One row per message of a capture.")(show.show)
 app.command("timeline", short_help="Phases with their loops, and each ring's states.")(timeline.timeline)
 app.command("queues", short_help="The state of every ring, and why.")(queues.queues)

@@ -11,6 +11,7 @@ import typer
 
 from vutrace.cli import interrupts
 from vutrace.cli.errors import UsageError
+from vutrace.cli.inserting import note_insertions, sockets_of
 from vutrace.cli.options import Device
 from vutrace.cli.output import note, refuse_output
 from vutrace.proxy.options import SOCKET_MODE, WAIT
@@ -18,6 +19,8 @@ from vutrace.proxy.options import SOCKET_MODE, WAIT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from vutrace.proxy.inserting import Insertion
+    from vutrace.records import Side
     from vutrace.sockets.endpoints import Endpoint, Source
 
 EXAMPLES = """\b
@@ -30,6 +33,7 @@ Examples:
   vutrace proxy front.sock back.sock --device acme --dissector acme.py
   vutrace proxy front.sock back.sock --rule 'SET_VRING_KICK ring=1 : delay 500ms'
   vutrace proxy front.sock back.sock --mask-features -MRG_RXBUF
+  vutrace proxy --insert /run/vhost.sock -w trace.pcapng     in the place of a socket that somebody listens on
   vutrace proxy front.sock back.sock -w - | tshark -r -      the capture on stdout
 """
 
@@ -46,14 +50,30 @@ class WhenFull(StrEnum):
 
 def proxy(
     endpoints: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="FRONTEND BACKEND",
+            show_default=False,
             help="Each is PATH, listen:PATH, connect:PATH or fd:N; "
             "a PATH alone is listened on for the front-end, connected to for the back-end. "
             "@NAME is a name in the abstract namespace.",
         ),
-    ],
+    ] = None,
+    insert: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--insert",
+            metavar="SOCKET",
+            help="Take the place of a socket, or of all in a directory or of a pattern; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    listener: Annotated[
+        str,
+        typer.Option(
+            metavar="SIDE", help="Who listens at --insert: frontend or backend, instead of finding out."
+        ),
+    ] = "",
     also: Annotated[
         int,
         typer.Option(
@@ -119,7 +139,8 @@ def proxy(
     from vutrace.sockets.endpoints import open_pairs
     from vutrace.sockets.process import raise_descriptor_limit
 
-    pairs, mode = parse_pairs(endpoints, also + pair), parse_mode(socket_mode)
+    pairs, mode = parse_pairs(endpoints or (), also + pair, bool(insert)), parse_mode(socket_mode)
+    paths, side = sockets_of(insert or ()), parse_listener(listener)
     messages, seconds = parse_count(count), parse_duration(autostop)
     patience, late = parse_seconds("--wait", wait, wait), parse_seconds("--stall", stall, stall)
     memory, disk = parse_size("--buffer", buffer, LEAST_BUFFER), parse_size("--spool", spool, LEAST_SPOOL)
@@ -146,6 +167,9 @@ def proxy(
         # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
         sources = open_pairs(pairs, mode)
         with closed_unless_made(sources):
+            insertions = take_places(paths, side)
+            pairs += [each.pair for each in insertions]
+            sources += [each.sources() for each in insertions]
             from vutrace.proxy.relay import LiveView, Options, Relay
 
             rows = LiveView.BOARD if board else LiveView.ROWS
@@ -170,7 +194,8 @@ def proxy(
             relay = Relay(options, sources)
             relay.own_process()
             if show is LiveView.ROWS:
-                note_places(pairs, mode)
+                note_places(pairs[: len(pairs) - len(insertions)], mode)
+                note_insertions(insertions, False)
     status = relay.run()
     if show is LiveView.ROWS and relay.sessions:
         note(kept_words(relay.sessions, write))
@@ -208,12 +233,32 @@ def closed_unless_made(sources: "Sequence[tuple[Source, Source]]") -> "Iterator[
         raise
 
 
-def parse_pairs(texts: list[str], words: int) -> "list[tuple[Endpoint, Endpoint]]":
+def take_places(paths: "list[str]", side: "Side | None") -> "list[Insertion]":
+    if not paths:
+        return []
+    from vutrace.proxy.inserting import insert
+
+    return insert(paths, side)
+
+
+def parse_listener(text: str) -> "Side | None":
+    from vutrace.records import Side
+
+    if text not in ("", *Side):
+        raise UsageError(f"--listener {text}: frontend or backend is needed")
+    return Side(text) if text else None
+
+
+def parse_pairs(texts: "Sequence[str]", words: int, enough: bool) -> "list[tuple[Endpoint, Endpoint]]":
     from vutrace.sockets.endpoints import How, parse_endpoint
 
+    if not texts and not words and enough:
+        return []
     # --also only stands between the pairs, so that each may be written as the first one is.
     if len(texts) % 2 or len(texts) // 2 not in {max(words, 1), words + 1}:
-        raise UsageError("a FRONTEND and a BACKEND are needed, and --also before every further two")
+        raise UsageError(
+            "a FRONTEND and a BACKEND are needed, and --also before every further two; or --insert SOCKET"
+        )
     try:
         fronts = [parse_endpoint(text, How.LISTEN) for text in texts[0::2]]
         backs = [parse_endpoint(text, How.CONNECT) for text in texts[1::2]]

@@ -6,14 +6,17 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vutrace.proxy.loop import READ, EventLoop
+from vutrace.proxy.place_watch import InsertedSource, PlaceWatch
 from vutrace.proxy.recorder import Recorder
 from vutrace.proxy.repeats import Repeats
 from vutrace.proxy.session import RelayedSession
 from vutrace.records import Connection, Event, EventKind, Side
 from vutrace.sockets.endpoints import Connecting, Source
+from vutrace.sockets.insertion import InsertError
 
 if TYPE_CHECKING:
     from vutrace.proxy.tap import Taps
@@ -75,6 +78,11 @@ class Pair:
         self._repeats = Repeats(self._note)
         self._closed = False
         self.reached = False
+        self._watches = [
+            PlaceWatch(loop, source, partial(self._arm, source), partial(self._note, kind=EventKind.NOTE))
+            for source in sources.values()
+            if isinstance(source, InsertedSource)
+        ]
 
     @property
     def sessions(self) -> int:
@@ -85,20 +93,31 @@ class Pair:
         """Wait for the sides, or reach for them."""
         for source in self._sources.values():
             self._arm(source)
+        for watch in self._watches:
+            watch.start()
         self._attempt()
 
     def close(self, text: str) -> None:
         """End every session, and the sources."""
         self._closed = True
         self._repeats.over()
+        # The sources first: who comes back when its session ends finds the place as it was before.
+        for watch in self._watches:
+            watch.close()
+        for source in self._sources.values():
+            if source.listener:
+                self._loop.forget(source.listener.fileno())
+            self._close_source(source)
         for session in list(self._sessions):
             session.close(text)
         for end in self._kept.values():
             end.close()
-        for source in self._sources.values():
-            if source.listener:
-                self._loop.forget(source.listener.fileno())
+
+    def _close_source(self, source: Source) -> None:
+        try:
             source.close()
+        except InsertError as error:
+            self._tell(f"{error}; vutrace restore puts it right")
 
     # Arrivals.
 
@@ -266,10 +285,10 @@ class Pair:
             self._trouble = text
             self._note(text)
 
-    def _note(self, text: str, times: int = 1) -> None:
+    def _note(self, text: str, times: int = 1, kind: EventKind = EventKind.ERROR) -> None:
         letter = self._letters[0]
         place = letter.number, max(1, letter.sessions)
         facts = {"tries": str(times)} if times > 1 else {}
-        event = Event(time.time_ns(), *place, EventKind.ERROR, text, attributes=facts)
+        event = Event(time.time_ns(), *place, kind, text, attributes=facts)
         self._recorder.event(event)
         self._tell(text)

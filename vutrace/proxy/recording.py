@@ -31,6 +31,7 @@ from vutrace.proxy.pending import Item, What, event_item, event_of, unpack_origi
 from vutrace.proxy.spool import Spool
 from vutrace.proxy.writer import BlockWriter
 from vutrace.records import Channel, Side
+from vutrace.sockets.insertion import give_back_for
 from vutrace.sockets.passed import descriptors
 
 CHUNKS = 1 << 16, 1 << 20  # bytes that are read at once: mostly, and while there is more
@@ -62,10 +63,14 @@ class Plan:
 
 
 class Recording:
-    """One run of the process; without a `plan` it only closes descriptors."""
+    """One run of the process; without a `plan` it only closes descriptors.
 
-    def __init__(self, ends: PipeEnds, plan: Plan | None) -> None:
+    `places`: sockets whose place the relay took, to be given back should it be killed.
+    """
+
+    def __init__(self, ends: PipeEnds, plan: Plan | None, places: Sequence[str] = ()) -> None:
         self._ends = ends
+        self._places = places
         self._values = ends.counters.values
         self._lock = threading.Lock()
         self._mounts = Mounts(self._freed)
@@ -172,6 +177,9 @@ class Recording:
             chunk = os.read(self._ends.batches, CHUNKS[len(chunk) >= CHUNKS[0]])
             yield chunk
         # It was killed. Its peers have to see that, and our table of descriptors keeps its sockets open.
+        for path in self._places:
+            with contextlib.suppress(OSError):
+                give_back_for(path)
         close_sockets()
         os.set_blocking(self._ends.batches, False)
         with contextlib.suppress(BlockingIOError):

@@ -18,6 +18,7 @@ from vutrace.proxy.child import PipeEnds
 from vutrace.proxy.loop import EventLoop
 from vutrace.proxy.notes import Notes
 from vutrace.proxy.pair import Pair
+from vutrace.proxy.place_watch import InsertedSource
 from vutrace.proxy.recorder import Bounds, Recorder
 from vutrace.proxy.recording import Plan, Recording
 from vutrace.records import Side
@@ -92,6 +93,7 @@ class Relay:
 
     def _open(self, sources: Sequence[tuple[Source, Source]]) -> None:
         options = self._options
+        self._places = [source.place.path for source in chain(*sources) if isinstance(source, InsertedSource)]
         self._loop = EventLoop(self._tell)
         bounds = Bounds(options.buffer // TO_RECORD, options.full_waits, options.messages, self._loop.stop)
         # First of all: there should be no thread yet when a process is made.
@@ -186,7 +188,7 @@ class Relay:
             options = self._options
             bounds = options.buffer // TO_DISK, options.spool, options.full_waits
             plan = Plan(self._fd, options.write, options.device, *bounds, options.stall)
-        Recording(ends, plan).run()
+        Recording(ends, plan, self._places).run()
 
     def _pair_spent(self) -> None:
         self._spent += 1

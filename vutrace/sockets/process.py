@@ -24,8 +24,12 @@ def describe_process(pid: int, uid: int) -> dict[str, str]:
     if not pid:
         return {}
     name = read_proc(pid, "comm").strip()
-    command = read_proc(pid, "cmdline").rstrip("\0").replace("\0", " ")
-    return {"pid": str(pid), "uid": str(uid), "name": name, "command": command}
+    return {"pid": str(pid), "uid": str(uid), "name": name, "command": command_of(pid)}
+
+
+def command_of(pid: int) -> str:
+    """A process's command line, its words with spaces between; "" where it cannot be read."""
+    return read_proc(pid, "cmdline").rstrip("\0").replace("\0", " ")
 
 
 def descriptors_readable(pid: int) -> bool:
