@@ -264,6 +264,7 @@ def test_the_relays_viewer(live: Live) -> None:
     live.append(record_block(records[0], 0))
     assert "message" in live.line()
     assert "open: connected" in live.line()
+    assert "A is " in live.line()
     live.append(record_block(records[1], 0))
     assert "GET_FEATURES" in live.line()
     live.append(record_block(records[2], 0))

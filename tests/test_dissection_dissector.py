@@ -75,7 +75,7 @@ def test_a_message_cut_short_is_a_problem(valid: Frame, kept: int) -> None:
 
 def test_a_configuration_space_of_another_size_than_it_says_is_a_problem() -> None:
     lying = DISSECT(frame(24, struct.pack("<III", 0, 60, 0) + bytes(8), flags=5))
-    assert texts(lying) == ("payload of 20 bytes, config space has 0 or 8 or 12 + size",)
+    assert texts(lying) == ("payload of 20 bytes, expected 0 or 8 or 12 + size (config space)",)
     assert DISSECT(frame(24, b"", flags=5)).problems == ()  # the back-end's way to say that it failed
 
 
@@ -149,13 +149,13 @@ def test_sizes_that_differ_in_the_wild_dissect(seen: Frame, layer: type[Layer]) 
 PROBLEMS = [
     (frame(1, flags=0), "version 0 in flags 0x0, expected 1"),
     (frame(1, flags=0x11), "unknown bits in flags 0x11"),
-    (frame(8, bytes(4)), "payload of 4 bytes, vring state has 8"),
+    (frame(8, bytes(4)), "payload of 4 bytes, expected 8 (vring state)"),
     (frame(8, bytes(8), size=9), "the header announces 9 bytes, 8 follow"),
-    (frame(6, bytes(3)), "payload of 3 bytes, log has 8 or 16"),
-    (frame(3, bytes(2)), "payload of 2 bytes, no payload has 0"),
+    (frame(6, bytes(3)), "payload of 3 bytes, expected 8 or 16 (log)"),
+    (frame(3, bytes(2)), "payload of 2 bytes, expected none"),
     (
         frame(5, struct.pack("<II", 2, 0) + bytes(32), fds=2),
-        "payload of 40 bytes, memory table has 8 + 32 × nregions or 8 + 40 × nregions",
+        "payload of 40 bytes, expected 8 + 32 × nregions or 8 + 40 × nregions (memory table)",
     ),
     (frame(77), "unknown request 77"),
     (frame(12, struct.pack("<Q", 0x100), fds=1), "1 descriptor attached, expected no descriptor"),

@@ -15,7 +15,7 @@ from vutrace.session.fd_ledger import Slot
 from vutrace.session.tracker import Tracker
 from vutrace.views import listing
 from vutrace.views.annotated import Annotator
-from vutrace.views.rows import words_of
+from vutrace.views.changes import words_of
 
 NUMBER, BIT = 4545, 63
 

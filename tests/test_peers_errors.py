@@ -50,7 +50,7 @@ WRONG_ANSWERS = {
     "kept NEED_REPLY": (reply(1, U64, 0xD), "GET_FEATURES was answered with GET_FEATURES, flags 0xd"),
     "too short": (
         reply(1, U64[:4]),
-        "the reply to GET_FEATURES is wrong: payload of 4 bytes, features has 8",
+        "the reply to GET_FEATURES is wrong: payload of 4 bytes, expected 8 (features)",
     ),
     "no protocol at all": (
         b"HTTP/1.1 400 Bad Request",

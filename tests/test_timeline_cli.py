@@ -114,11 +114,11 @@ def test_one_ring_or_pair(capture: Path) -> None:
 
 
 FOLDED = """\
-ring      desc, avail, used    descriptors           state                              last change
---------  -------------------  --------------------  ---------------------------------  -----------------
-0 rx0     0x7f0000000000       kick eventfd#25       started yes, enabled yes (sent 1)  [126] at 8.100125
-size 256  +0x1000              call eventfd#26 (2.)  started by SET_VRING_KICK          SET_VRING_ENABLE
-base 0    +0x2000              err  -                enabled by SET_VRING_ENABLE
+ring      desc, avail, used    descriptors            state                              last change
+--------  -------------------  ---------------------  ---------------------------------  -----------------
+0 rx0     0x7f0000000000       kick eventfd#25        started yes, enabled yes (sent 1)  [126] at 8.100125
+size 256  +0x1000              call eventfd#26 (2nd)  started by SET_VRING_KICK          SET_VRING_ENABLE
+base 0    +0x2000              err  -                 enabled by SET_VRING_ENABLE
 """
 
 
@@ -134,14 +134,14 @@ ring      addresses, descriptors    state, last change
 size 256  +0x1000                   enabled yes (sent 1)
 base 0    +0x2000                   started by SET_VRING_KICK
           kick eventfd#25           enabled by SET_VRING_ENABLE
-          call eventfd#26 (2.)      [126] at 8.100125
+          call eventfd#26 (2nd)     [126] at 8.100125
           err  -                    SET_VRING_ENABLE
 """
 SAID = """\
 0 rx0: size 256; base 0; desc, avail,
     used 0x7f0000000000 +0x1000 +0x2000;
     kick eventfd#25; call eventfd#26
-    (2.); err -; started yes; enabled
+    (2nd); err -; started yes; enabled
     yes (sent 1); rule started by
     SET_VRING_KICK; enabled by
     SET_VRING_ENABLE; last change [126]

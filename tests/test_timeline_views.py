@@ -175,7 +175,7 @@ def test_what_was_agreed_and_who_owes_what_is_told() -> None:
     text = draw(timeline_of(script))
     assert "3 × features offered 0x144008000, acknowledged 0x140008000 -LOG_ALL  (row 34)" in text
     assert "SET_MEM_TABLE: +256 MiB at gpa 0" in text
-    assert "27 received, 6 of them in place of another" in text
+    assert "27 received, 6 of them replaced an earlier one" in text
     assert "GET_FEATURES was never answered by the back-end" in text
 
 

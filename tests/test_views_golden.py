@@ -15,6 +15,8 @@ from vutrace.session.tracker import Tracker
 from vutrace.views import listing
 from vutrace.views.annotated import AnnotatedRow, Annotator
 from vutrace.views.colour import painted
+from vutrace.views.fitting import LEAST
+from vutrace.views.folding import folded, place_of_request
 from vutrace.views.json_lines import JsonLines
 from vutrace.views.printing import Printer, Text
 from vutrace.views.rows import Rows
@@ -54,6 +56,8 @@ def printed(printer: Printer, rows: Iterable[AnnotatedRow]) -> Iterator[str]:
         ("secrets.txt", Text(Rows(), Tree(True), dump=True, secrets=True)),
         ("json.txt", JsonLines()),
         ("colour.txt", Text(Rows(paint=painted))),
+        ("narrow.txt", Text(Rows(columns=80))),
+        ("wide.txt", Text(Rows(columns=120))),
         *(
             (f"time-{name}.txt", Text(Rows(style.make(), style.width)))
             for name, style in STYLES.items()
@@ -66,10 +70,36 @@ def test_the_session(golden: Check, name: str, printer: Printer) -> None:
     golden(name, text_of(printer, annotated_rows()))
 
 
+@pytest.mark.parametrize("columns", [10, 60, 80, 120, 200])
+def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
+    lines = text_of(Text(Rows(columns=columns)), annotated_rows()).splitlines()
+    assert max(map(len, lines)) <= max(columns, LEAST)
+
+
+def test_what_is_wrong_is_never_cut() -> None:
+    told = {problem.text for shown in annotated_rows() for problem in shown.problems}
+    words = " ".join(text_of(Text(Rows(columns=60)), annotated_rows()).split())
+    assert told
+    assert all(" ".join(each.split()) in words for each in told)
+
+
+def test_a_request_and_its_ok_are_one_row() -> None:
+    rows = list(annotated_rows())
+    plain = [each for each in rows if place_of_request(rows, each) is not None]
+    text = text_of(Text(Rows()), folded(rows))
+    assert plain
+    assert text.count("= ok, ") == len(plain)
+    numbers = [int(line.split()[0]) for line in text.splitlines() if line.split()[0].isdecimal()]
+    assert numbers == [each.row.number for each in rows if each not in plain]
+
+
 @pytest.mark.parametrize("path", sorted(CAPTURES.glob("*.pcapng")), ids=lambda path: path.stem)
 def test_what_real_programs_said(golden: Check, path: Path) -> None:
-    rows = islice(Tracker(load()).rows(read(path)), ROWS_SHOWN)
-    golden(f"captures/{path.stem}.txt", text_of(Text(Rows()), Annotator().annotate_all(rows)))
+    tracker = Tracker(load())
+    rows = islice(tracker.rows(read(path)), ROWS_SHOWN)
+    golden(
+        f"captures/{path.stem}.txt", text_of(Text(Rows()), Annotator(tracker.connections).annotate_all(rows))
+    )
 
 
 @pytest.mark.parametrize("json", [False, True], ids=["table", "json"])

@@ -36,9 +36,10 @@ from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel, Connection, Event, EventKind, Frame, Side
 from vutrace.session.tracker import Tracker
 from vutrace.views.annotated import AnnotatedRow, Annotator
+from vutrace.views.changes import words_of
 from vutrace.views.fields import shows_of
 from vutrace.views.json_lines import JsonLines
-from vutrace.views.rows import Rows, words_of
+from vutrace.views.rows import Rows
 from vutrace.wireshark.names import word
 
 CAPTURES = sorted((Path(__file__).parents[1] / "captures").glob("*.pcapng"))

@@ -40,7 +40,7 @@ CASES = (
     ),
     Case(
         10,
-        ("-LOG_ALL", "0x144008000 (all offered)"),
+        ("-LOG_ALL", "0x144008000 as before, but +LOG_ALL"),
         [net(), *running(2, NET | LOG_ALL, NET), features(NET | LOG_ALL)],
         shows=("show", "--message", "SET_FEATURES"),
     ),

@@ -149,9 +149,9 @@ def csv(rows: AnnotatedRows, secrets: bool) -> Iterator[bytes]:
 
     from vutrace.dissection.message import Message
     from vutrace.outgoing import cell
+    from vutrace.views.changes import words_of
     from vutrace.views.descriptors import short
     from vutrace.views.json_lines import JsonLines
-    from vutrace.views.rows import words_of
 
     text = StringIO()
     writer = DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")

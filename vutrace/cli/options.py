@@ -13,15 +13,22 @@ CaptureFile = Annotated[
     str | None, typer.Argument(metavar="FILE", help="A capture; - is stdin.", show_default=False)
 ]
 ReadFile = Annotated[
-    str | None, typer.Option("-r", "--read", metavar="FILE", help="The same.", show_default=False)
+    str | None,
+    typer.Option("-r", "--read", metavar="FILE", help="FILE, as tshark takes it.", show_default=False),
 ]
-Output = Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="Where to; - is stdout.")]
+Output = Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="Where to write; - is stdout.")]
 Device = Annotated[str, typer.Option(DEVICE.call, metavar=DEVICE.metavar, help=DEVICE.help)]
 Dissectors = Annotated[
     list[Path] | None,
     typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
 ]
 Color = Annotated[When, typer.Option(help="Colour; NO_COLOR is honoured.")]
+Width = Annotated[
+    int | None,
+    typer.Option(
+        min=20, metavar="N", help="Columns that a row may have; else the terminal's.", show_default=False
+    ),
+]
 Secrets = Annotated[bool, typer.Option("--secrets", help="Show keys and host pointers too.")]
 
 # What is let through.

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vutrace.cli.errors import UsageError
-from vutrace.cli.options import CaptureFile, Color, Device, Dissectors, ReadFile
+from vutrace.cli.options import CaptureFile, Color, Device, Dissectors, ReadFile, Width
 from vutrace.cli.output import columns, note, put, say
 from vutrace.views.colour import When, painter
 
@@ -18,8 +18,8 @@ EXAMPLES = """Examples:
   vutrace queues start.pcapng --session all
   vutrace queues start.pcapng --json | jq '.[].rings[] | select(.enabled)'
 
-Enabled tells the effect, and in brackets the last SET_VRING_ENABLE; eventfd#12 (2.) is the second
-descriptor that the ring was given in its place.
+"enabled" is the effect, and in brackets what the last SET_VRING_ENABLE said; eventfd#12 (2nd) is the second
+descriptor that the ring was given for that purpose.
 """
 
 
@@ -30,12 +30,7 @@ def queues(
         str, typer.Option(metavar="N|last|all", help="Which session of each connection.")
     ] = "last",
     json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
-    width: Annotated[
-        int | None,
-        typer.Option(
-            min=20, metavar="N", help="Columns that a row may have; else the terminal's.", show_default=False
-        ),
-    ] = None,
+    width: Width = None,
     device: Device = "",
     dissector: Dissectors = None,
     color: Color = When.AUTO,

@@ -69,16 +69,12 @@ def rows_of(file: str, reader: "Reader", registry: "Registry", device: str) -> "
     return noting(file, reader, track(reader, Tracker(registry, device)))
 
 
-def rows_to_print(
-    file: str, reader: "Reader", registry: "Registry", device: str, everything: bool
-) -> "Iterator[Row]":
+def rows_to_print(file: str, reader: "Reader", tracker: "Tracker", everything: bool) -> "Iterator[Row]":
     """The judged rows of a capture, for printers that look at a row alone: its `state` has gone on.
 
     They come a batch at a time: making a batch and then printing it takes a fifth less than row by row.
     """
-    from vutrace.session.tracker import Tracker
-
-    tracker, judge = Tracker(registry, device), judge_of(everything)
+    judge = judge_of(everything)
     batches = (list(judge.rows(tracker.rows(batch))) for batch in reader.batches())
     return noting(file, reader, chain.from_iterable(batches))
 

@@ -24,6 +24,7 @@ from vutrace.cli.options import (
     ReadFile,
     Secrets,
     Sender,
+    Width,
 )
 from vutrace.outgoing import page
 from vutrace.records import Channel, Side
@@ -43,15 +44,33 @@ EXAMPLES = """Examples:
   vutrace show start.pcapng -x -c 5                     the bytes of the first five rows
   vutrace show start.pcapng --ring 0 -t d               one ring; time since the record before
   vutrace show start.pcapng --filter 'SET_VRING_ENABLE num=0 phase=running'
+  vutrace show start.pcapng --fold                      a request and its ok on one row
   vutrace show start.pcapng --json | jq .name           one object per line
   vutrace show start.pcapng --follow                    while it is being written
   vutrace show start.pcapng --follow --board            every ring as it stands now
   vutrace show start.pcapng.gz                          .zst and .xz, too
   ssh host cat start.pcapng | vutrace show -            from a pipe
 """
+LEGEND = """How to read a row:
+
+\b
+  >  from the front-end           <  from the back-end
+  @> @<  the same, on the back-end channel or the GPU channel
+  =  no message: opened, closed, an error, a note
+  reply, need-reply               an answer; a request that asks for an acknowledgement
+  [31, +0.302 ms]                 answers row 31, 0.302 ms later
+  [miss 90, +0.1 ms]              the IOTLB update that the miss in row 90 asked for
+  = ok, 0.3 ms                    (--fold) acknowledged, 0.3 ms later
+  -X                              the back-end offered feature X, the front-end did not take it
+  +X (not offered)                the front-end took X, which was not offered
+  as before, but +X -Y            compared with the last such message
+  +15                             15 more, see -V
+  ! ...                           what is wrong; see vutrace explain
+  eventfd#9                       the descriptor that came along, by what it is
+"""
 TIME = (
-    "Time: r since the first record, d since the record before, dd since the row before, "
-    "a of day, ad with date, u and ud the same in UTC, e since 1970."
+    "The time column: r, seconds since the first record; d, since the record before; dd, since the row "
+    "before; a, the time of day; ad, date and time; u and ud, the same in UTC; e, seconds since 1970."
 )
 INTERRUPTED = 130
 
@@ -64,6 +83,9 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     follow: Annotated[
         bool, typer.Option("--follow", help="Go on while the capture grows, until Ctrl-C.")
+    ] = False,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="A request and the ok that answers it on one row.")
     ] = False,
     board: Annotated[bool, typer.Option("--board", help="The live board of rings, instead of rows.")] = False,
     time: Annotated[str, typer.Option("-t", "--time", metavar="STYLE", help=TIME)] = "r",
@@ -80,6 +102,7 @@ def show(
     dissector: Dissectors = None,
     secrets: Secrets = False,
     color: Color = When.AUTO,
+    width: Width = None,
     done_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Show a capture: one row per message."""
@@ -90,16 +113,19 @@ def show(
         is_live,
         judged,
         load_dissectors,
+        noting,
         open_capture,
-        rows_of,
         rows_to_print,
+        track,
     )
+    from vutrace.session.tracker import Tracker
     from vutrace.views.annotated import Annotator
+    from vutrace.views.folding import folded
 
     name = choose_capture(file, read)
     registry = load_dissectors(dissector)
     wanted = row_filter(registry, message, ring, channel, sender, filter_)
-    printer = json_printer(secrets) if json else text_printer(tree, dump, time, color, secrets)
+    printer = json_printer(secrets) if json else text_printer(tree, dump, time, color, secrets, width)
     if board and (tree or dump or json or count or display_filter or not wanted.all):
         raise UsageError("--board shows rings, not rows: nothing that chooses or formats rows goes with it")
     try:
@@ -109,21 +135,22 @@ def show(
         with seekable(name, bool(display_filter)) as path:
             reader = open_capture(path, follow, done_fd)
             lets = display_filter_of(display_filter, path, reader, registry, device, follow)
-            everything = tree or json
+            everything, tracker = tree or json, Tracker(registry, device)
             if wanted.matcher.needs_state:  # as it stands at each row
-                rows = judged(rows_of(name, reader, registry, device), everything)
+                rows = judged(noting(name, reader, track(reader, tracker)), everything)
             else:
-                rows = rows_to_print(name, reader, registry, device, everything)
-            annotated = Annotator().annotate_all(rows)
+                rows = rows_to_print(name, reader, tracker, everything)
+            annotated = Annotator(tracker.connections).annotate_all(rows)
             if display_filter or not wanted.all:
                 annotated = (row for row in annotated if lets() and wanted.wants(row.row))
+            annotated = folded(annotated) if fold else annotated
             lines = chain.from_iterable(map(printer.lines, islice(annotated, count)))
             write(printer.heading(), lines, is_live(path, follow))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 
 
-show.__doc__ = f"{show.__doc__}\n\n{EXAMPLES}"
+show.__doc__ = f"{show.__doc__}\n\n{EXAMPLES}\n{LEGEND}"
 
 
 def row_filter(
@@ -155,8 +182,11 @@ def json_printer(secrets: bool) -> "Printer":
     return JsonLines(secrets)
 
 
-def text_printer(tree: bool, dump: bool, style: str, color: When, secrets: bool) -> "Printer":
+def text_printer(
+    tree: bool, dump: bool, style: str, color: When, secrets: bool, width: int | None = None
+) -> "Printer":
     """Rows, with what is wanted below each."""
+    from vutrace.cli.output import columns
     from vutrace.views.colour import painter
     from vutrace.views.printing import Text
     from vutrace.views.rows import Rows
@@ -166,7 +196,7 @@ def text_printer(tree: bool, dump: bool, style: str, color: When, secrets: bool)
     if style not in STYLES:
         raise UsageError(f"-t {style}: one of {', '.join(STYLES)} is needed")
     paint = painter(color, os.environ, sys.stdout.isatty())
-    rows = Rows(STYLES[style].make(), STYLES[style].width, paint)
+    rows = Rows(STYLES[style].make(), STYLES[style].width, paint, width or columns())
     return Text(rows, Tree(secrets) if tree else None, dump, secrets)
 
 

@@ -103,8 +103,14 @@ class Dissector:
         if frame.flags is SOUND:
             yield from size_problems(size, len(frame.data) - HEADER_SIZE)
             if not fits:
-                yield PAYLOAD.problem(f"payload of {size} bytes, {title(layer)} has {layouts.sizes}")
+                bytes_ = "byte" if size == 1 else "bytes"
+                yield PAYLOAD.problem(f"payload of {size} {bytes_}, {expected(layer, layouts.sizes)}")
         yield from fd_problem(layouts.rule, fields, len(frame.fds))
+
+
+def expected(layer: type[Layer], sizes: str) -> str:
+    """What a payload should have been."""
+    return f"expected {sizes} ({title(layer)})" if sizes != "0" else "expected none"
 
 
 def headless(frame: Frame) -> Message:

@@ -114,6 +114,7 @@ FRONTEND_MESSAGES: Table = table(
         "SET_VRING_BASE",
         ("VringBase",),
         ring=True,
+        words="ring {index}: [num&0x7fff7fff?resumes at ]{num}",
         since="2.1",
         purpose=Purpose.CONFIGURE,
         effect=RingEffect.BASE,

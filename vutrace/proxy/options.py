@@ -19,7 +19,12 @@ class Option:
         return self.call.removeprefix("--").replace("-", "_")
 
 
-DEVICE = Option("--device", "NAME", "What is traced (net, blk, ...), instead of finding out.", label="Device")
+DEVICE = Option(
+    "--device",
+    "NAME",
+    "The device (net, blk, ...), where it is not recognised.",
+    label="Device",
+)
 WAIT = Option(
     "--wait", "S", "Seconds that one side may be left waiting for the other.", label="Wait (s)", default="0"
 )

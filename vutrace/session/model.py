@@ -10,7 +10,7 @@ from enum import Enum
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.protocol.effects import RingEffect
-from vutrace.records import Side
+from vutrace.records import Channel, Side
 from vutrace.session.fd_ledger import Holding
 from vutrace.session.memory import MemoryChange, Region
 from vutrace.session.negotiation import Round
@@ -201,6 +201,18 @@ class Owing:
 
 
 @dataclass(frozen=True, slots=True)
+class SideMessages:
+    """Requests of one name on a socket that was passed on: `count` of them, in rows `first` to `last`."""
+
+    channel: Channel
+    name: str
+    sender: Side
+    count: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class Omitted:
     """How much of each sequence of a session was left out, to bound what a long capture may grow to.
 
@@ -213,11 +225,14 @@ class Omitted:
     memory_changes: int = 0
     fds: int = 0
     owing: int = 0
+    side_channels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SessionTimeline:
     """One session: from connect to close, or as far as the capture goes (`closed` is False).
+
+    `closed_by` is the side that closed it, None where vutrace did; `side_channels` are requests elsewhere.
 
     `rows` counts its records, `problems` the rows with something wrong. `phases_omitted` phases were
     left out between `phases[phases_cut - 1]` and `phases[phases_cut]`, `omitted` of the
@@ -247,6 +262,8 @@ class SessionTimeline:
     phases_omitted: int = 0
     phases_cut: int = 0
     kind: Device = UNKNOWN_DEVICE
+    closed_by: Side | None = None
+    side_channels: tuple[SideMessages, ...] = ()
     omitted: Omitted = Omitted()
 
 

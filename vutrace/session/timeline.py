@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from vutrace.dissection.message import Message
-from vutrace.records import Connection, Event
+from vutrace.records import Channel, Connection, Event, EventKind, Side
 from vutrace.session.ends import Ends
 from vutrace.session.exchanges import Request
 from vutrace.session.labels import pair_of
@@ -14,6 +14,7 @@ from vutrace.session.negotiation import Negotiation
 from vutrace.session.phase_spans import PhaseSpans
 from vutrace.session.ring import Ring
 from vutrace.session.row import Row
+from vutrace.session.side_channels import SideChannels
 
 SESSIONS_KEPT = 256
 OWING_KEPT = 64
@@ -28,6 +29,8 @@ class SessionBuilder:
         self.rows = self.problems = 0
         self.lanes, self.phases, self.negotiation = Lanes(), PhaseSpans(), Negotiation()
         self.memory_changes = Ends[MemoryChange](MEMORY_CHANGES_KEPT)
+        self.side_channels = SideChannels()
+        self.closed_by: Side | None = None
         self._running = False  # whether some ring ran before the row at hand
 
     def feed(self, row: Row) -> None:
@@ -36,6 +39,8 @@ class SessionBuilder:
         self.rows += 1
         self.problems += bool(row.problems)
         if isinstance(row.what, Event):
+            if row.what.kind is EventKind.CLOSE and row.what.channel is Channel.MAIN:
+                self.closed_by = row.what.sender
             if row.changes.rings or row.state.closed:
                 self.phases.end(row.since_first_ns, self._running)
         else:
@@ -50,6 +55,7 @@ class SessionBuilder:
             self.lanes.mark(ring, row.number, row.since_first_ns, message)
         self.phases.feed(row, message, ring, is_news(row), self._running)
         self.negotiation.feed(row, message)
+        self.side_channels.feed(row.number, message)
         if row.changes.memory:
             self.memory_changes.append(row.changes.memory)
 
@@ -84,12 +90,15 @@ class SessionBuilder:
             phases_omitted=phases.omitted,
             phases_cut=phases.cut,
             kind=context.device,
+            closed_by=self.closed_by,
+            side_channels=self.side_channels.value(),
             omitted=Omitted(
                 rings=state.rings.omitted,
                 rounds=self.negotiation.rounds.omitted,
                 memory=state.memory.omitted,
                 memory_changes=self.memory_changes.omitted,
                 fds=state.fds.omitted,
+                side_channels=self.side_channels.omitted,
                 owing=state.unpaid.omitted
                 + max(0, len(owing) - OWING_KEPT)
                 + sum(each.omitted for each in state.debts.values()),

@@ -13,30 +13,33 @@ from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem, Rule, Severity
 from vutrace.protocol.effects import Fact
 from vutrace.protocol.layers import Layer
-from vutrace.protocol.wire import HEADER_SIZE
+from vutrace.protocol.payloads import Iotlb
 from vutrace.quick import quick
-from vutrace.records import Acted, Channel, Deed, Event, EventKind, Frame, Side
+from vutrace.records import Channel, Connection, Event, EventKind, Side
 from vutrace.session.row import Row
 from vutrace.views.config_space import config_fields, has_config
 from vutrace.views.conflicts import conflict_notes, is_ambiguous
-from vutrace.views.descriptors import short
-from vutrace.views.details import detail
+from vutrace.views.misses import Misses
 from vutrace.views.text import printable
 
 T = TypeVar("T")
 
 NO_NAMES: Mapping[Side, str] = {}
-NO_CONFIG: tuple[type[Layer] | None, Fields] = (None, {})
+NO_FIELDS: Fields = {}
+NO_CONFIG: tuple[type[Layer] | None, Fields] = (None, NO_FIELDS)
+NO_ENDPOINTS: Mapping[int, Connection] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedRow:
     """A row as it is shown.
 
-    `device` is set on the row where it became known, `notes` are worth knowing, with nothing wrong,
-    `config` the fields of configuration space and `layout` their layer. `problems` are the row's and those
-    of the dissector. `names` are the two processes'. `since_previous_ns` is nanoseconds since the record
-    before.
+    `device` is set on the row where it became known, `endpoints` on the first of a connection; `notes` are
+    worth knowing, with nothing wrong, `config` the fields of configuration space, `layout` their layer and
+    `config_before` what they were when they were last told. `problems` are the row's and those of the
+    dissector. `names` are the two processes'. `miss` is the row of the IOTLB miss that this update ends,
+    `answer` the acknowledgement that is shown on the row of its request.
+    `since_previous_ns` is nanoseconds since the record before.
     """
 
     row: Row
@@ -47,6 +50,10 @@ class AnnotatedRow:
     layout: type[Layer] | None = None
     problems: tuple[Problem, ...] = ()
     names: Mapping[Side, str] = field(default_factory=dict)
+    config_before: Fields = field(default_factory=dict)
+    miss: Row | None = None
+    endpoints: Connection | None = None
+    answer: "AnnotatedRow | None" = None
 
 
 NOTED = Rule(
@@ -59,25 +66,29 @@ quick_annotated_row = quick(AnnotatedRow)
 
 
 class Annotator:
-    """Annotates rows, in order; remembers per connection the device and who talks."""
+    """Annotates rows, in order; remembers per connection the device, who talks, and what was told before.
 
-    def __init__(self) -> None:
+    `endpoints` fills while the rows come, as `Tracker.connections` does.
+    """
+
+    def __init__(self, endpoints: Mapping[int, Connection] = NO_ENDPOINTS) -> None:
+        self._endpoints = endpoints
+        self._introduced: set[int] = set()
         self._devices: dict[int, Device] = {}
         self._names: dict[int, Mapping[Side, str]] = {}
+        self._configs: dict[int, dict[type[Layer], Fields]] = {}
+        self._misses = Misses()
         self._last_ns = 0
 
     def annotate(self, row: Row) -> AnnotatedRow:
         """The row with all that is to be shown of it."""
         what = row.what
         if isinstance(what, Event):
-            connection = what.connection
-            if what.kind is EventKind.OPEN and what.attributes:
-                self._names[connection] = {side: what.attributes.get(f"{side}_name", "") for side in Side}
-            return self._with_device(row, connection, (), NO_CONFIG, row.problems)
+            return self._event(row, what)
         connection, device = what.frame.connection, row.context.device
         problems: list[Problem] = []
         notes: tuple[Problem, ...] = ()
-        config = NO_CONFIG
+        config, before, miss = NO_CONFIG, NO_FIELDS, None
         if what.spec.tells(Fact.FEATURES, reply=False) and not what.reply:
             mask = what.number_in("features")
             if mask is not None and mask != row.context.features:
@@ -86,7 +97,34 @@ class Annotator:
             notes = conflict_notes(what, row.context)
         elif has_config(what):
             config = ask_dissector(device, lambda: config_fields(device, what), NO_CONFIG, problems)
-        return self._with_device(row, connection, notes, config, row.problems + tuple(problems))
+            before = self._told_before(connection, *config) if what.reply else NO_FIELDS
+        elif what.layer is Iotlb:
+            miss = self._misses.feed(row, what)
+        found = row.problems + tuple(problems) if problems else row.problems
+        return self._with_device(row, connection, notes, config, found, before, miss)
+
+    def _event(self, row: Row, event: Event) -> AnnotatedRow:
+        """An event; what is known of a connection goes with its session."""
+        connection, endpoints = event.connection, None
+        if event.channel is Channel.MAIN:
+            if event.kind is EventKind.CLOSE:
+                self._configs.pop(connection, None)
+                self._misses.forget(connection)
+            elif event.kind is EventKind.OPEN and connection not in self._introduced:
+                self._introduced.add(connection)
+                endpoints = self._endpoints.get(connection)
+        if event.kind is EventKind.OPEN and event.attributes:
+            self._names[connection] = {side: event.attributes.get(f"{side}_name", "") for side in Side}
+        return self._with_device(row, connection, (), NO_CONFIG, row.problems, NO_FIELDS, None, endpoints)
+
+    def _told_before(self, connection: int, layout: type[Layer] | None, told: Fields) -> Fields:
+        """What the fields of the configuration space were before they are `told` now."""
+        if layout is None or not told:
+            return NO_FIELDS
+        known = self._configs.setdefault(connection, {})
+        before = known.get(layout, NO_FIELDS)
+        known[layout] = {**before, **told}
+        return before
 
     def _with_device(
         self,
@@ -95,6 +133,9 @@ class Annotator:
         notes: tuple[Problem, ...],
         config: tuple[type[Layer] | None, Fields],
         problems: tuple[Problem, ...],
+        before: Fields,
+        miss: Row | None,
+        endpoints: Connection | None = None,
     ) -> AnnotatedRow:
         device, known = row.context.device, self._devices.get(connection, UNKNOWN_DEVICE)
         news = None
@@ -103,7 +144,9 @@ class Annotator:
         passed, self._last_ns = row.since_first_ns - self._last_ns, row.since_first_ns
         names = self._names.get(connection, NO_NAMES)
         layout, fields = config
-        return quick_annotated_row(row, passed, news, notes, fields, layout, problems, names)
+        return quick_annotated_row(
+            row, passed, news, notes, fields, layout, problems, names, before, miss, endpoints, None
+        )
 
     def annotate_all(self, rows: Iterable[Row]) -> Iterable[AnnotatedRow]:
         """Each row, annotated."""
@@ -128,44 +171,3 @@ def ask_dissector(device: Device, ask: Callable[[], T], otherwise: T, problems: 
     except Exception as error:  # a plug-in may raise anything; the trace goes on
         problems.append(dissector_failed(device, error))
         return otherwise
-
-
-def device_note(shown: AnnotatedRow) -> str:
-    """The device that became known, and why we think so."""
-    assert shown.device
-    return printable(f"device {shown.device.name}: {shown.row.context.reason}")
-
-
-def notes_of(shown: AnnotatedRow) -> list[str]:
-    """The lines that go with a row."""
-    lines = [device_note(shown)] if shown.device else []
-    record = shown.row.record
-    if isinstance(record, Frame) and record.acted:
-        lines.append(acted_note(shown.row, record, record.acted))
-    return [*lines, *(note.text for note in shown.notes)]
-
-
-def acted_note(row: Row, frame: Frame, acted: Acted) -> str:
-    """What a rule of vutrace's did to a message that passed."""
-    if acted.deed is Deed.MADE:
-        return printable(f"made by '{acted.rule}'")
-    held_ms = (frame.time_ns - acted.came_ns) / 1e6
-    text = f"{acted.deed} {held_ms:.1f} ms by '{acted.rule}'"
-    if acted.deed is Deed.CHANGED:
-        text = f"changed by '{acted.rule}'; it came as: {as_it_came(row, frame)}, {held_ms:.1f} ms before"
-    return printable(text)
-
-
-def as_it_came(row: Row, frame: Frame) -> str:
-    """What its sender said, as far as it differs from what the receiver got."""
-    came = row.came
-    if came is None:
-        return "unknown"
-    words = [detail(came, row.context) or came.name]
-    if came.size != frame.wire_size - HEADER_SIZE:
-        words.append(f"{came.size} bytes of payload")
-    if came.frame.data[:HEADER_SIZE] != frame.data[:HEADER_SIZE]:
-        words.append(f"header {came.frame.data[:HEADER_SIZE].hex(' ', 4)}")
-    if came.frame.fds != frame.fds:
-        words.append(short(came.frame.fds) or "no descriptors")
-    return ", ".join(words)

@@ -12,7 +12,7 @@ from operator import attrgetter
 from vutrace.dissection.kept import LONGEST, Kept
 from vutrace.dissection.message import Message
 from vutrace.protocol.layers import has_secrets
-from vutrace.records import Acted, Event, FdInfo, connection_letter
+from vutrace.records import Acted, Event, FdInfo, Side, connection_letter
 from vutrace.rules.findings import PlacedProblem, is_wrong
 from vutrace.session.context import RING_PACKED
 from vutrace.session.row import Row
@@ -154,8 +154,17 @@ def problems(shown: AnnotatedRow) -> str:
 
 
 def added(shown: AnnotatedRow) -> str:
-    """The keys that only some rows have: the device where it became known, its dissector's notes."""
+    """The keys that only some rows have.
+
+    The device where it became known, its dissector's notes, a connection's two sockets on its first row, the
+    row of the IOTLB miss that an update ends.
+    """
     text = ""
+    if shown.endpoints:
+        ends = {side.value: getattr(shown.endpoints, side.value) for side in Side}
+        text += f', "endpoints": {encode(ends)}'
+    if shown.miss:
+        text += f', "miss": {shown.miss.number}'
     if shown.device:
         text += f', "device": {encode({"name": shown.device.name, "reason": shown.row.context.reason})}'
     if shown.notes:

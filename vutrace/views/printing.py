@@ -38,7 +38,7 @@ class Text:
 
     def lines(self, shown: AnnotatedRow) -> Iterator[str]:
         """The lines of one row."""
-        yield self.rows.line(shown)
+        yield from self.rows.row_lines(shown)
         if self.tree:
             yield from (INDENT + line for line in self.tree.lines(shown))
         if self.dump and not isinstance(shown.row.what, Event):

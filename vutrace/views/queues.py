@@ -44,7 +44,7 @@ def text(
     for connection in timeline.connections:
         for each in sessions_of(connection, session):
             letter = connection_letter(connection.number)
-            end = f"as it stood at its end, {each.end_ns / 1e9:.6f} s" if each.closed else "still open"
+            end = f"closed at {each.end_ns / 1e9:.6f} s, as it stood then" if each.closed else "still open"
             head = f"connection {letter}, session {each.number}, {printable(each.device)}: {end}"
             yield paint(head, "heading")
             yield from table(each, width).splitlines()
@@ -147,7 +147,13 @@ def fd(holding: Holding | None) -> str:
     if holding is None:
         return "-"
     name = "NOFD" if holding.fd is None else identity(holding.fd)
-    return name if holding.generation == 1 else f"{name} ({holding.generation}.)"
+    return name if holding.generation == 1 else f"{name} ({ordinal(holding.generation)})"
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th."""
+    teen = number // 10 % 10 == 1
+    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def started(ring: Ring) -> str:

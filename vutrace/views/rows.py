@@ -1,91 +1,143 @@
-"""One line per row, after btmon: direction first, then who, which ring, what, and what matters in it."""
+"""One line per row, after btmon: direction first, then who, which ring, what, and what matters in it.
+
+On a terminal a row has one line: its detail gives way where that is too narrow. What is wrong is never cut.
+"""
 
 from collections.abc import Iterator
 
 from vutrace.dissection.message import Message
 from vutrace.records import Channel, Direction, Event, EventKind, Side, connection_letter
-from vutrace.views.annotated import AnnotatedRow, notes_of
+from vutrace.views.annotated import AnnotatedRow
+from vutrace.views.changes import row_words
 from vutrace.views.colour import Paint, bare
-from vutrace.views.config_space import has_config
 from vutrace.views.descriptors import short
-from vutrace.views.details import config_words, detail
-from vutrace.views.text import printable
+from vutrace.views.fitting import GAP, LEAST, NARROW, clipped, hung, shared
+from vutrace.views.notes import notes_of
+from vutrace.views.text import duration, printable
 from vutrace.views.times import WIDTH, Clock, relative
 
 DIRECTIONS = {Side.FRONTEND: Direction.TO_BACKEND.value, Side.BACKEND: Direction.TO_FRONTEND.value}
 SIDE, NOTE = Direction.SIDE_CHANNEL.value, Direction.NOTE.value
+DETAIL_WIDTH = 33
+HANGING = 9  # columns that further lines of a row are indented
 
 
 class Rows:
-    """Annotated rows as lines; `clock` gives the time column of `width` characters, `paint` the colours."""
+    """Annotated rows as lines.
 
-    def __init__(self, clock: Clock = relative, width: int = WIDTH, paint: Paint = bare) -> None:
+    `clock` gives the time column of `width` characters, `paint` the colours; `columns` is how wide a line may
+    be, None for as wide as it takes.
+    """
+
+    def __init__(
+        self, clock: Clock = relative, width: int = WIDTH, paint: Paint = bare, columns: int | None = None
+    ) -> None:
         self.clock, self.width, self.paint = clock, width, paint
+        self.columns = None if columns is None else max(columns, LEAST)
+        self.narrow = columns is not None and columns < NARROW
 
     def heading(self) -> str:
-        columns = (
-            f"{'#':>6}   {'time':>{self.width}}  conn ring   {'message':<21} {'':<10} {'detail':<33}  fds"
-        )
-        return self.paint(columns, "heading")
+        names = f"{'message':<21} {'':<10} {'detail':<{DETAIL_WIDTH}}{GAP}fds"
+        head = f"{'#':>6}    {'time':>{self.width}} conn ring   {names}"
+        if self.narrow:
+            head = f"{'#':>6}    {'time':>{self.width}}   ring  message, detail, fds"
+        return self.paint(head, "heading")
 
     def lines(self, shown: AnnotatedRow) -> Iterator[str]:
         """The row's line, and one for each note that goes with it."""
-        yield self.line(shown)
+        yield from self.row_lines(shown)
         yield from self.notes(shown)
 
     def notes(self, shown: AnnotatedRow) -> Iterator[str]:
         """What the row gave rise to, a line each."""
         for note in notes_of(shown):
-            yield self.paint(
-                f"{'':>6} {NOTE} {'':>{self.width}}  {self.letter(shown):<4}        {note}", NOTE
+            head = (
+                f"{'':>6} {NOTE:<2} {'':>{self.width}} {self.letter(shown)}{'' if self.narrow else '       '}"
             )
+            for line in hung(f"{head}{note}", self.columns, len(head) + 2):
+                yield self.paint(line, NOTE)
 
     def line(self, shown: AnnotatedRow) -> str:
+        """The row alone."""
+        return "\n".join(self.row_lines(shown))
+
+    def row_lines(self, shown: AnnotatedRow) -> list[str]:
+        """The row's own line; on a terminal further ones where it has problems."""
         what = shown.row.what
         return self.event(shown, what) if isinstance(what, Event) else self.message(shown, what)
 
     def letter(self, shown: AnnotatedRow) -> str:
         what = shown.row.what
-        return connection_letter(what.connection if isinstance(what, Event) else what.frame.connection)
+        letter = connection_letter(what.connection if isinstance(what, Event) else what.frame.connection)
+        return f"{letter} " if self.narrow else f"{letter:<4} "
 
-    def event(self, shown: AnnotatedRow, event: Event) -> str:
+    def event(self, shown: AnnotatedRow, event: Event) -> list[str]:
         """Something that happened."""
         style = "problem" if event.kind is EventKind.ERROR else NOTE
-        head = f"{shown.row.number:>6} {NOTE} {self.clock(shown):>{self.width}}  {self.letter(shown):<4} "
-        text = self.paint(f"{event.kind}: {printable(event.text)}", style)
-        return f"{head}       {text}{self.problems(shown)}"
+        head = f"{shown.row.number:>6} {NOTE:<2} {self.clock(shown):>{self.width}} {self.letter(shown)}"
+        head += "" if self.narrow else "      "
+        first, *more = hung(f"{head}{event_words(event)}", self.columns, len(head) + 2)
+        line = head + self.paint(first[len(head) :], style)
+        return self.with_problems(shown, [line, *(self.paint(each, style) for each in more)], len(first))
 
-    def message(self, shown: AnnotatedRow, message: Message) -> str:
+    def message(self, shown: AnnotatedRow, message: Message) -> list[str]:
         row, frame = shown.row, message.frame
-        glyph = DIRECTIONS[frame.sender] if frame.channel is Channel.MAIN else SIDE
-        flag = "reply" if message.reply else "need-reply" if message.need_reply else ""
-        time = self.clock(shown)
-        head = f"{row.number:>6} {self.paint(glyph, glyph)} {time:>{self.width}}  {self.letter(shown):<4} "
-        ring, name = printable(row.ring_name) or "-", printable(message.name)
-        words = f"{flag:<10} {printable(words_of(shown, message)):<33}{link(shown)}"
-        fds = f"  {self.paint(short(frame.fds), 'fds')}" if frame.fds else ""
-        called = f"{ring:<6} {self.paint(f'{name:<21}', glyph)}"
-        return f"{head}{called} {words}{fds}{self.problems(shown)}".rstrip()
+        way = DIRECTIONS[frame.sender]
+        glyph = way if frame.channel is Channel.MAIN else f"{SIDE}{way}"
+        style = glyph[0]
+        before = f" {self.clock(shown):>{self.width}} {self.letter(shown)}"
+        number = f"{row.number:>6} "
+        place = len(number) + 2 + len(before)
+        called = clipped(self.called(shown, message), None if self.columns is None else self.columns - place)
+        used = place + len(called) + 1
+        room = None if self.columns is None else max(self.columns - used, 0)
+        linked = acknowledged(shown.answer) if shown.answer else link(shown, self.narrow)
+        words = printable(row_words(shown, message))
+        words, rest = shared(words, [linked, short(frame.fds) if frame.fds else ""], room)
+        behind = sum(len(GAP) + len(each) for each in rest if each)
+        pad = DETAIL_WIDTH if room is None else 0 if self.narrow else min(DETAIL_WIDTH, room - behind)
+        text = words.ljust(pad)
+        tail = "".join(
+            GAP + self.paint(each, part) for each, part in zip(rest, ("", "fds"), strict=True) if each
+        )
+        line = f"{number}{self.paint(f'{glyph:<2}', style)}{before}{self.paint(called, style)} {text}{tail}"
+        return self.with_problems(shown, [line.rstrip()], used + len(text) + behind)
 
-    def problems(self, shown: AnnotatedRow) -> str:
-        """What is wrong, where nobody overlooks it."""
+    def called(self, shown: AnnotatedRow, message: Message) -> str:
+        """The ring, the message's name, and what sort of message it is."""
+        ring, name = printable(shown.row.ring_name) or "-", printable(message.name)
+        flag = "reply" if message.reply else "need-reply" if message.need_reply and not shown.answer else ""
+        return f"{ring:<5} {name} {flag}".rstrip() if self.narrow else f"{ring:<6} {name:<21} {flag:<10}"
+
+    def with_problems(self, shown: AnnotatedRow, lines: list[str], length: int) -> list[str]:
+        """The lines with what is wrong behind them; below them where that is too long for the terminal."""
         if not shown.problems:
-            return ""
-        texts = "; ".join(printable(problem.text) for problem in shown.problems)
-        return "  " + self.paint(f"! {texts}", "problem")
+            return lines
+        text = f"! {'; '.join(printable(problem.text) for problem in shown.problems)}"
+        if self.columns is None or (len(lines) == 1 and length + len(GAP) + len(text) <= self.columns):
+            return [*lines[:-1], f"{lines[-1]}{GAP}{self.paint(text, 'problem')}"]
+        below = hung(" " * HANGING + text, self.columns, HANGING + 2)
+        return [*lines, *(self.paint(each, "problem") for each in below)]
 
 
-def words_of(shown: AnnotatedRow, message: Message) -> str:
-    """The message in a few words, with what the device reads in its configuration space."""
-    words = detail(message, shown.row.context)
-    if not (shown.config and shown.layout and has_config(message)):
-        return words
-    return f"{words}: {config_words(shown.layout, shown.config, shown.row.context)}"
+def event_words(event: Event) -> str:
+    """What happened; a close tells of which socket."""
+    where = f"{event.channel.words}: " if event.kind is EventKind.CLOSE else ""
+    return f"{event.kind}: {where}{printable(event.text)}"
 
 
-def link(shown: AnnotatedRow) -> str:
-    """The request that a reply answers, and how long it took."""
-    row = shown.row
-    if row.reply_to is None:
+def link(shown: AnnotatedRow, narrow: bool = False) -> str:
+    """The request that a reply answers, and how long it took; or the miss that an update ends."""
+    row, miss = shown.row, shown.miss
+    if row.request is not None:
+        name, passed = str(row.reply_to), row.latency_ns or 0
+    elif miss is not None:
+        name, passed = f"miss {miss.number}", row.since_first_ns - miss.since_first_ns
+    else:
         return ""
-    return f"  [{row.reply_to}, {(row.latency_ns or 0) / 1e6:+.3f} ms]"
+    return f"[{name}] {duration(passed)}" if narrow else f"[{name}, {passed / 1e6:+.3f} ms]"
+
+
+def acknowledged(answer: AnnotatedRow) -> str:
+    """That a request was acknowledged, and how long it took."""
+    return f"= ok, {duration(answer.row.latency_ns or 0)}"

@@ -6,7 +6,7 @@ a value that is not what its `Show` expects (a plug-in's layer may hold anything
 
 import errno
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
@@ -19,7 +19,8 @@ from vutrace.session.context import RING_PACKED, Context
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 BYTES_SHOWN = 16
 SECOND = 1_000_000_000  # ns
-LONG = 100_000  # a size of so many units is easier read with a fraction of a larger one
+LONG = 100_000  # a size of so many units is easier read with larger ones before them
+PARTS_SHOWN = 2  # of a size that no unit makes a whole number of
 REDACTED = "redacted"
 NOTHING_KNOWN = Context()
 WORD, SIGN = 1 << 64, 1 << 63
@@ -50,23 +51,31 @@ def address(value: int) -> str:
 
 
 def size(value: int) -> str:
-    """Bytes in the largest unit that makes a whole number of them: 256 MiB, 8448 bytes, ~3.25 GiB."""
+    """Bytes, exactly, in the largest unit that makes a whole number of them; of a long one in several.
+
+    256 MiB, 8448 bytes, 255 MiB + 4 KiB.
+    """
     whole, power = value, 0
     while whole and whole % 1024 == 0 and power < len(UNITS) - 1:
         whole //= 1024
         power += 1
     if whole >= LONG:
-        return roughly(value)
-    return f"{whole} {UNITS[power]}" if power else count(whole, "byte")
+        parts = list(parts_of_size(value))
+        return " + ".join(parts) if len(parts) <= PARTS_SHOWN else count(value, "byte")
+    return unit_words(whole, power)
 
 
-def roughly(value: float) -> str:
-    """Bytes in the largest unit that there is one of."""
-    power = 0
-    while value >= 1024 and power < len(UNITS) - 1:
-        value /= 1024
-        power += 1
-    return f"~{value:.2f} {UNITS[power]}"
+def parts_of_size(value: int) -> Iterator[str]:
+    """A size as a sum, the largest unit first."""
+    for power in reversed(range(len(UNITS))):
+        whole, value = divmod(value, 1024**power)
+        if whole:
+            yield unit_words(whole, power)
+
+
+def unit_words(number: int, power: int) -> str:
+    """So many of a unit."""
+    return f"{number} {UNITS[power]}" if power else count(number, "byte")
 
 
 def count(number: int, word: str) -> str:

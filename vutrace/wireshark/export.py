@@ -26,10 +26,11 @@ from vutrace.capture.pseudo_header import encode
 from vutrace.dissection.message import Message
 from vutrace.outgoing import printable
 from vutrace.records import Connection, Event, Frame, FrameFlag, Record, connection_letter, direction_of
-from vutrace.views.annotated import AnnotatedRow, notes_of
+from vutrace.views.annotated import AnnotatedRow
+from vutrace.views.changes import words_of
 from vutrace.views.descriptors import facts, identity, short
 from vutrace.views.hexdump import hidden_bytes
-from vutrace.views.rows import words_of
+from vutrace.views.notes import notes_of
 
 # epan/exported_pdu.h
 TABLE_NAME, TABLE_PLACE, COLUMN_PROTOCOL, COLUMN_INFO = 14, 32, 33, 36

@@ -30,7 +30,9 @@ from vutrace.protocol.payloads.gpu import (
     Update,
 )
 from vutrace.protocol.payloads.memory import (
+    IOTLB_MISS,
     IOTLB_TYPES,
+    IOTLB_UPDATE,
     Iotlb,
     Log,
     LogSize,
@@ -65,7 +67,9 @@ from vutrace.protocol.payloads.rings import (
 
 __all__ = [
     "CRYPTO_OPERATIONS",
+    "IOTLB_MISS",
     "IOTLB_TYPES",
+    "IOTLB_UPDATE",
     "RING_WITH_FD",
     "SYMMETRIC",
     "U64",

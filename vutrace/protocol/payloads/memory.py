@@ -5,6 +5,7 @@ from vutrace.protocol.shows import HEX, SIZE, enum, flags
 
 REGION = "{size:size} at gpa {guest_address:address}"
 SINGLE_REGION = "{region}, uva {region.user_address:address}"
+IOTLB_MISS, IOTLB_UPDATE = 1, 2
 IOTLB_TYPES = {
     1: "miss",
     2: "update",

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 from typing import NamedTuple
 
-from vutrace.session.memory import MemoryChange, Region
-from vutrace.session.model import Owing, SessionTimeline
+from vutrace.session.memory import MemoryChange
+from vutrace.session.model import Owing, SessionTimeline, SideMessages
 from vutrace.session.negotiation import Round
+from vutrace.views.changes import memory_words
 from vutrace.views.masks import Names, choice, protocol_names, virtio_names
-from vutrace.views.text import address, count, size
+from vutrace.views.text import count, size
+from vutrace.views.timeline.words import rows_words
 
 LINES_SHOWN = 6
-REGIONS_SHOWN = 3
 
 
 class Summary(NamedTuple):
@@ -33,9 +35,18 @@ def facts(session: SessionTimeline) -> Iterator[Summary]:
         mapped = f"{count(len(session.memory), 'region')}, {size(sum(each.size for each in session.memory))}"
         changes = cut([change_words(each) for each in session.memory_changes])
         yield Summary("memory", f"{mapped} at the end", changes)
+    for channel, side_channels in groupby(session.side_channels, key=lambda each: each.channel):
+        yield Summary(channel.words, "", tuple(map(side_words, side_channels)))
     if session.fds_received:
         again = sum(holding.generation - 1 for holding in session.fds)
-        yield Summary("fds", f"{session.fds_received} received, {again} of them in place of another")
+        replaced = f", {again} of them replaced an earlier one" if again else ""
+        yield Summary("fds", f"{session.fds_received} received{replaced}")
+
+
+def side_words(aside: SideMessages) -> str:
+    """The messages of one name on another socket."""
+    rows = rows_words(aside.first, aside.last)
+    return f"{aside.count} × {aside.name} from the {aside.sender.words}, {rows}"
 
 
 def cut(lines: list[str]) -> tuple[str, ...]:
@@ -75,16 +86,7 @@ def mask_words(what: str, offered: int | None, taken: int | None, names: Names) 
 
 def change_words(change: MemoryChange) -> str:
     """What a message did to the memory map."""
-    regions = [*(("+", each) for each in change.added), *(("-", each) for each in change.removed)]
-    told = [sign + region_words(each) for sign, each in regions[:REGIONS_SHOWN]]
-    if len(regions) > REGIONS_SHOWN:
-        told.append(f"{count(len(regions) - REGIONS_SHOWN, 'region')} more")
-    return f"[{change.number}] {change.message}: {', '.join(told) or 'as before'}"
-
-
-def region_words(region: Region) -> str:
-    """One memory region."""
-    return f"{size(region.size)} at gpa {address(region.guest_address)}"
+    return f"[{change.number}] {change.message}: {memory_words(change)}"
 
 
 def owing_words(owing: Owing) -> str:

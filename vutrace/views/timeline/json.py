@@ -71,6 +71,7 @@ def session_json(session: SessionTimeline) -> Json:
         "start": session.start_ns / SECOND,
         "end": session.end_ns / SECOND,
         "closed": session.closed,
+        "closed_by": session.closed_by or ("vutrace" if session.closed else None),
         "rows": session.rows,
         "problems": session.problems,
         "status": session.status,
@@ -85,6 +86,7 @@ def session_json(session: SessionTimeline) -> Json:
         "fds": [holding_json(each) for each in session.fds],
         "fds_received": session.fds_received,
         "owing": [asdict(each) for each in session.owing],
+        "side_channels": [asdict(each) for each in session.side_channels],
         "omitted": asdict(session.omitted),
     }
 

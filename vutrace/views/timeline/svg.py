@@ -15,7 +15,7 @@ from vutrace.session.model import Mark, PhaseSpan, RingLane, SessionTimeline, Ti
 from vutrace.views.text import duration, printable
 from vutrace.views.timeline.formats import DrawingOptions, Scale
 from vutrace.views.timeline.glyphs import LEGEND, glyph
-from vutrace.views.timeline.words import headline
+from vutrace.views.timeline.words import headline, rows_words
 
 WIDTH, WIDEST, MARGIN, LANE, GAP = 1200, 4000, 96, 16, 5
 ROW = 8  # the room of a row, until the picture would be wider than WIDEST
@@ -168,7 +168,7 @@ class Drawing:
     def phase(self, position: int, phase: PhaseSpan) -> Iterator[str]:
         """A band, its name, and below it in red what is sent once."""
         left, right = self.axis.band(position)
-        rows = "no messages" if phase.first is None else f"rows {phase.first}–{phase.last}"
+        rows = "no messages" if phase.first is None else rows_words(phase.first, phase.last)
         about = f"{phase.phase}: {rows}, {duration(phase.end_ns - phase.start_ns)}"
         top = self.top + 22
         yield box(left, right, top, LANE, PHASE_COLOURS.get(phase.phase, "#dddddd"), about)
@@ -233,7 +233,7 @@ def colour_of(mark: Mark) -> str:
 
 def about_mark(mark: Mark) -> str:
     """What a message is, where and when."""
-    rows = f"rows {mark.row}–{mark.last}, {mark.count} messages" if mark.count > 1 else f"row {mark.row}"
+    rows = rows_words(mark.row, mark.last) + (f", {mark.count} messages" if mark.count > 1 else "")
     once = ", once per device" if mark.kind == "once" else ""
     return f"{mark.name}{once}: {rows}, {mark.time_ns / 1e9:.6f} s"
 

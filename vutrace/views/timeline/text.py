@@ -19,7 +19,7 @@ from vutrace.views.timeline.formats import DrawingOptions, Scale
 from vutrace.views.timeline.glyphs import LEGEND
 from vutrace.views.timeline.loops import ONCE, part_lines
 from vutrace.views.timeline.text_lanes import by_order, by_time
-from vutrace.views.timeline.words import headline, name_of
+from vutrace.views.timeline.words import headline, name_of, rows_words
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 INDENT = 4
@@ -54,8 +54,8 @@ def session_lines(session: SessionTimeline, options: DrawingOptions) -> Iterator
             yield f"  … {session.phases_omitted} phases between are not drawn"
         yield from phase_lines(phase, options)
     if any(phase.once for phase in session.phases):
-        name = options.paint("{NAME}", ONCE)
-        yield from wrap_text(f"{name} goes out once per device, however many queue pairs it has", options, 2)
+        name = options.paint("{braces}", ONCE)
+        yield from wrap_text(f"{name}: sent once per device, not once per queue pair", options, 2)
     yield from fact_lines(session, options)
     if session.rings:
         yield ""
@@ -68,7 +68,7 @@ def session_lines(session: SessionTimeline, options: DrawingOptions) -> Iterator
 def phase_lines(phase: PhaseSpan, options: DrawingOptions) -> Iterator[str]:
     """A phase: its rows and how long it took; then its loops and what stood between them."""
     paint = options.paint
-    rows = "no messages" if phase.first is None else f"rows {phase.first}–{phase.last}"
+    rows = "no messages" if phase.first is None else rows_words(phase.first, phase.last)
     yield f"  {paint(f'{phase.phase:9}', 'heading')} {rows}, {duration(phase.end_ns - phase.start_ns)}"
     for part in phase.parts:
         for words in part_lines(part, paint):
@@ -97,7 +97,7 @@ def anomaly_lines(part: Part, options: DrawingOptions) -> Iterator[str]:
         line = ": ".join(filter(None, (name_of(item), ", ".join(map(str, item.anomalies)))))
         yield from wrap_text(line, options, INDENT + 2, "problem" if wrong else "=")
     if len(odd) > ANOMALIES_SHOWN:
-        yield f"{' ' * INDENT}  … {len(odd) - ANOMALIES_SHOWN} more differ"
+        yield f"{' ' * INDENT}  … {len(odd) - ANOMALIES_SHOWN} more that differ"
 
 
 def wrap_text(text: str, options: DrawingOptions, indent: int, style: str = "") -> Iterator[str]:

@@ -1,6 +1,8 @@
 """Words that more than one format of the timeline has: what a session is, what an anomaly is about."""
 
+from vutrace.records import Side
 from vutrace.session.model import Iteration, Sequence, SessionTimeline
+from vutrace.views.text import count
 
 SECOND = 1_000_000_000
 
@@ -10,13 +12,30 @@ def headline(session: SessionTimeline) -> str:
     parts = [
         f"session {session.number}",
         session.device if session.device_reason else "device unknown",
-        f"rows {session.first}–{session.last}",
+        rows_words(session.first, session.last),
         f"{session.start_ns / SECOND:.6f}–{session.end_ns / SECOND:.6f} s",
-        "closed" if session.closed else "open at the end of the capture",
+        end_words(session),
     ]
     if session.problems:
-        parts.append(f"{session.problems} rows with problems")
+        parts.append(f"{count(session.problems, 'row')} with problems")
     return ", ".join(parts)
+
+
+def end_words(session: SessionTimeline) -> str:
+    """How it ended, and who closed it."""
+    if not session.closed:
+        return "open at the end of the capture"
+    return f"closed by {closer_words(session.closed_by)}" if session.closed_by else "closed by vutrace"
+
+
+def closer_words(side: Side) -> str:
+    """The side that closed."""
+    return f"the {side.words}"
+
+
+def rows_words(first: int, last: int | None) -> str:
+    """A range of rows: row 7, rows 7–9."""
+    return f"row {first}" if last in (None, first) else f"rows {first}–{last}"
 
 
 def name_of(item: Iteration | Sequence) -> str:

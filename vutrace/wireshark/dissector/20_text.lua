@@ -3,7 +3,8 @@
 PARTIES = { frontend = "front-end", backend = "back-end" }
 local UNITS = { "KiB", "MiB", "GiB", "TiB", "PiB" }
 local BYTES_SHOWN = 16
-local LONG = 100000 -- a size of so many units is told roughly
+local LONG = 100000 -- a size of so many units is told in larger ones, too
+local PARTS_SHOWN = 2
 
 local SHORT = { ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r" }
 
@@ -45,30 +46,46 @@ function address(value)
   return value == 0 and "0" or hex(value)
 end
 
--- Bytes in the largest unit that there is one of.
-local function roughly(number)
-  local power = 0
-  while number >= 1024 and power < #UNITS do
-    number, power = number / 1024, power + 1
-  end
-  return format("~%.2f %s", number, UNITS[power])
+-- So many of a unit.
+local function unit_words(digits, power)
+  if power > 0 then return digits .. " " .. UNITS[power] end
+  return digits .. (digits == "1" and " byte" or " bytes")
 end
 
--- Bytes in the largest unit that makes a whole number of them; of too many, roughly.
+-- How many of a unit there are in a size, less those of the next larger unit.
+local function part_of(value, power)
+  if is_wide(value) then
+    local whole = value:rshift(10 * power)
+    return (power < #UNITS and whole:band(1023) or whole):tonumber()
+  end
+  local whole = floor(value / 1024 ^ power)
+  return power < #UNITS and whole % 1024 or whole
+end
+
+-- A size as a sum, the largest unit first; of too many parts the bytes.
+local function sum_words(value)
+  local parts = {}
+  for power = #UNITS, 0, -1 do
+    local whole = part_of(value, power)
+    if whole > 0 then parts[#parts + 1] = unit_words(decimal(whole), power) end
+  end
+  if #parts > PARTS_SHOWN then return unit_words(decimal(value), 0) end
+  return table.concat(parts, " + ")
+end
+
+-- Bytes, exactly, in the largest unit that makes a whole number of them; of a long one in several.
 function size_text(value)
   local number, power = value, 0
   if is_wide(value) then
     number = value:higher() * 4294967296 + value:lower()
-    if value:lower() % 2048 > 0 then return roughly(number) end -- that is not exact, but larger than any that is
+    if value:lower() % 2048 > 0 then return sum_words(value) end -- that is not exact, but larger than any that is
   end
   local whole = number
   while whole > 0 and power < #UNITS and whole % 1024 == 0 do
     whole, power = whole / 1024, power + 1
   end
-  if whole >= LONG then return roughly(number) end
-  local digits = decimal(whole)
-  if power > 0 then return digits .. " " .. UNITS[power] end
-  return digits .. (digits == "1" and " byte" or " bytes")
+  if whole >= LONG then return sum_words(value) end
+  return unit_words(decimal(whole), power)
 end
 
 local HEX = {}

@@ -63,7 +63,9 @@ function check(message, record, payload)
     complain(message, "size", "the header announces %d bytes, %d follow", message.size, follow)
   end
   if not message.fits and record.flags == 0 then
-    complain(message, "size", "payload of %d bytes, %s has %s", message.size, message.layer.title, payload.sizes)
+    local unit = message.size == 1 and "byte" or "bytes"
+    local whole = payload.sizes == "0" and "none" or format("%s (%s)", payload.sizes, message.layer.title)
+    complain(message, "size", "payload of %d %s, expected %s", message.size, unit, whole)
   end
   check_fds(message, message.spec[message.reply and "reply_fds" or "fds"], record.nfds)
 end

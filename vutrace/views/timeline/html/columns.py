@@ -8,10 +8,11 @@ from vutrace.records import Channel, Event, Side
 from vutrace.session.lanes import KINDS as RING_KINDS
 from vutrace.session.lanes import kind_of
 from vutrace.session.model import SessionTimeline
-from vutrace.views.annotated import AnnotatedRow, notes_of
+from vutrace.views.annotated import AnnotatedRow
+from vutrace.views.changes import row_words
 from vutrace.views.descriptors import short
 from vutrace.views.hexdump import hidden_bytes
-from vutrace.views.rows import words_of
+from vutrace.views.notes import notes_of
 from vutrace.views.text import printable
 from vutrace.views.tree import Tree
 
@@ -65,7 +66,7 @@ class Columns:
         if (ring >= 0 and ring not in self.rings) or row.reply_to in self._left_out:
             self._left_out.add(row.number)
             return False
-        words = printable(words_of(shown, what))
+        words = printable(row_words(shown, what))
         flags = FROM_BACKEND * (what.frame.sender is Side.BACKEND) | NEED_REPLY * what.need_reply
         flags |= CHANNELS[what.channel]
         self.lines.append(self.line(shown, self.kind(row.number, what), flags, ring, what.name, words))

@@ -7,9 +7,9 @@ from vutrace.records import Channel, Event, EventKind, Side
 from vutrace.session.exchanges import Owed
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow, Annotator
+from vutrace.views.changes import words_of
 from vutrace.views.descriptors import identity
 from vutrace.views.objects import raw_fields
-from vutrace.views.rows import words_of
 from vutrace.views.timeline.perfetto.track_event import Annotations, Type, event
 from vutrace.views.timeline.perfetto.tracks import Tracks
 
