@@ -36,6 +36,7 @@ ROOMS = [
     "diff",
     "tap",
     "rules",
+    "conform",
     "plugin",
     "views",
     "wireshark",
@@ -150,8 +151,9 @@ def test_only_attributes_have_an_underscore() -> None:
     assert not underscored
 
 
-# Outside the tables of messages, their peers, the texts that explain errors, and what single programs do.
-ELSEWHERE = ("protocol", "peers")
+# Outside the tables of messages, their peers, the cases that say what to send, the texts that explain errors,
+# and what single programs do.
+ELSEWHERE = ("protocol", "peers", "conform")
 HABITS = "habits"  # a fact of a program, not of a message
 TABLES_LEFT, LITERALS_LEFT = 8, 5
 

@@ -9,6 +9,7 @@ import typer
 from vutrace import __version__
 from vutrace.cli import (
     check,
+    conform,
     demo,
     diff,
     export,
@@ -73,6 +74,7 @@ app.command("queues", short_help="The state of every ring, and why.")(queues.que
 app.command("replay", short_help="A capture at its pace, or acted out against a live peer.")(replay.replay)
 app.command("diff", short_help="Compare two captures by meaning.")(diff.diff)
 app.command("check", short_help="What is wrong, and what became of each session.")(check.check)
+app.add_typer(conform.app, name="conform", short_help="Put a back-end or a front-end to the spec.")
 app.command(
     "explain",
     short_help="What a message, a bit, a mask, a device, a rule or an error text means.",

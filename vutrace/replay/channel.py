@@ -1,5 +1,7 @@
 """Our end of one channel: what passes over it, as frames to record."""
 
+import contextlib
+import os
 import socket
 import sys
 import time
@@ -51,6 +53,15 @@ class ChannelEnd:
         frame = self._frame(self.side, data, tuple(describe(fd) for fd in fds))
         self._socket.send(data, fds, timeout)
         return frame
+
+    def send_part(self, data: bytes) -> None:
+        """Send a part of a message, as far as the peer takes it."""
+        with contextlib.suppress(OSError):
+            os.write(self.fileno(), data)
+
+    def noted(self, data: bytes) -> Frame:
+        """The frame to record of what was sent by other means."""
+        return self._frame(self.side, data, ())
 
     def read(self) -> Iterator[ReceivedFrame]:
         """The messages that are here now; `closed` is set at the end. PeerError when they are none."""

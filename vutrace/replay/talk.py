@@ -30,17 +30,26 @@ class ReceivedRow:
 
 
 class Talk:
-    """We as `role` over `end`; `timeout` is how many seconds the peer may take to read what we send."""
+    """We as `role` over `end`; `timeout` is how many seconds the peer may take to read what we send.
+
+    `verb` is what the records call us.
+    """
 
     def __init__(
-        self, end: socket.socket, role: Side, session: LiveSession, log: Log, timeout: float
+        self,
+        end: socket.socket,
+        role: Side,
+        session: LiveSession,
+        log: Log,
+        timeout: float,
+        verb: str = "replay",
     ) -> None:
         self.role, self._session, self._log, self._timeout = role, session, log, timeout
         self._selector = selectors.DefaultSelector()
         self._ends: dict[Channel, ChannelEnd] = {}
         self._received: deque[ReceivedRow] = deque()
         attributes = peer_attributes(end, role.peer)
-        names = {role: "vutrace replay", role.peer: attributes.get(f"{role.peer}_name", "unknown")}
+        names = {role: f"vutrace {verb}", role.peer: attributes.get(f"{role.peer}_name", "unknown")}
         text = f"session {session.number} of {names[Side.FRONTEND]} and {names[Side.BACKEND]}"
         self._event(EventKind.OPEN, text, Channel.MAIN, attributes)
         self._add(Channel.MAIN, end)
@@ -59,6 +68,14 @@ class Talk:
         row = self._log(self._ends[channel].send(data, fds, self._timeout))
         assert isinstance(row.what, Message)
         return row, row.what
+
+    def send_part(self, data: bytes) -> None:
+        """Send a part of a message over the main channel; `sent` notes the whole."""
+        self._ends[Channel.MAIN].send_part(data)
+
+    def sent(self, channel: Channel, data: bytes) -> Row:
+        """Note what was sent by other means than `send`."""
+        return self._log(self._ends[channel].noted(data))
 
     def receive(self, deadline: float) -> ReceivedRow | None:
         """The next message, of any channel; None once the peer is gone. TimeoutError at `deadline`."""

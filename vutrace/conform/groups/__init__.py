@@ -1,0 +1,1 @@
+"""The cases, a module for each group, or for several that are alike."""

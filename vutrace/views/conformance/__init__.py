@@ -1,0 +1,1 @@
+"""What came of conformance cases, in each form."""
