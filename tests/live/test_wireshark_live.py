@@ -19,7 +19,6 @@ from vutrace.scapy import (
     SetVringCall,
     VhostUser,
 )
-from vutrace.wireshark.install import EXTCAP_FOLDERS, EXTCAP_NAME, folders
 from vutrace.wireshark.tshark import command
 
 pytestmark = [pytest.mark.live, needs("tshark")]
@@ -76,40 +75,30 @@ def test_tshark_reads_the_proxys_pipe(lab: Lab, listener: socket.socket, script:
     check_live(lab, listener, lab.start("tshark", "sh", "-c", f"{proxy} | {tshark}"))
 
 
-def extcap_folder() -> Path | None:
-    """Where this tshark looks for extcap programs, if we may write there."""
-    known = folders()
-    found = next((Path(known[name]) for name in EXTCAP_FOLDERS if name in known), None)
-    return found if found and os.access(found if found.exists() else found.parent, os.W_OK) else None
-
-
 def test_tshark_starts_the_proxy_through_extcap(lab: Lab, listener: socket.socket, script: Path) -> None:
-    writable = extcap_folder()
-    folder = writable or lab.path("extcap")
-    own = {} if writable else {"WIRESHARK_EXTCAP_DIR": str(folder)}
-    there = (folder / EXTCAP_NAME).exists()
-    home = {"HOME": str(lab.directory), "XDG_CONFIG_HOME": str(lab.directory)}
-    installed = lab.start("install", VUTRACE, "wireshark", "install", env=home | own)
+    folders = {
+        "HOME": lab.directory,
+        "XDG_CONFIG_HOME": lab.directory,
+        "WIRESHARK_EXTCAP_DIR": lab.path("extcap"),
+    }
+    own = {name: str(folder) for name, folder in folders.items()}
+    installed = lab.start("install", VUTRACE, "wireshark", "install", env=own)
     assert installed.wait_exit(30) == 0
-    try:
-        interfaces = lab.start("interfaces", "tshark", "-D", env=own)
-        assert interfaces.wait_exit(30) == 0
-        assert "vhost-user proxy" in interfaces.output
-        options = [
-            f"extcap.vhost_user.{name}:{lab.path(f'{where}.sock')}"
-            for name, where in (("listen", "front"), ("connect", "back"))
-        ]
-        preferences = [word for option in options for word in ("-o", option)]
-        # What captures may be root, and what dissects may not.
-        reader = shlex.join([*command(), *["-r", "-", "-n", "-l", "-X"], f"lua_script:{script}", *COLUMNS])
-        capturing = shlex.join(["tshark", "-i", "vhost-user", *preferences, "-w", "-"])
-        tshark = lab.start("tshark", "bash", "-c", f"exec {capturing} > >({reader})", env=own)
-        check_live(lab, listener, tshark)
-        tshark.stop()
-        until(lambda: not lab.path("front.sock").exists(), 20, "the proxy ends with tshark")
-    finally:
-        if not there:
-            (folder / EXTCAP_NAME).unlink()
+    interfaces = lab.start("interfaces", "tshark", "-D", env=own)
+    assert interfaces.wait_exit(30) == 0
+    assert "vhost-user proxy" in interfaces.output
+    options = [
+        f"extcap.vhost_user.{name}:{lab.path(f'{where}.sock')}"
+        for name, where in (("listen", "front"), ("connect", "back"))
+    ]
+    preferences = [word for option in options for word in ("-o", option)]
+    # What captures may be root, and what dissects may not.
+    reader = shlex.join([*command(), *["-r", "-", "-n", "-l", "-X"], f"lua_script:{script}", *COLUMNS])
+    capturing = shlex.join(["tshark", "-i", "vhost-user", *preferences, "-w", "-"])
+    tshark = lab.start("tshark", "bash", "-c", f"exec {capturing} > >({reader})", env=own)
+    check_live(lab, listener, tshark)
+    tshark.stop()
+    until(lambda: not lab.path("front.sock").exists(), 20, "the proxy ends with tshark")
 
 
 @needs(*TESTPMD, cpus=2)

@@ -14,6 +14,7 @@ from traces import (
     broken_rules,
     enable,
     end,
+    features,
     hello,
     ids,
     memory,
@@ -32,6 +33,7 @@ LOGGED = RAM // 4096 // 8
 PIPE = FdInfo(FdKind.PIPE, 12, 5)
 UFFD = FdInfo(FdKind.USERFAULTFD, 14, 6)
 MAC = bytes.fromhex("525400123456")
+PACKED = features("VIRTIO_F_RING_PACKED")
 RARP = USUAL | protocol("RARP")
 POSTCOPY = USUAL | protocol("PAGEFAULT")
 STATE = USUAL | protocol("DEVICE_STATE")
@@ -204,6 +206,12 @@ CASES = [
             [*started(), *log(), addresses(flags=0, log=RAM), *end()],
             [*started(), addresses(flags=1, log=RAM), *end()],
             [*started(), *log(), addresses(1, flags=1, log=RAM), *end()],
+            [
+                *started(offered=OFFERED | PACKED, acknowledged=TAKEN | PACKED),
+                *log(),
+                addresses(flags=1),
+                *end(),
+            ],
         ],
     ),
     Case(

@@ -80,8 +80,8 @@ def log_address_outside(row: Row, seen: History) -> Iterator[str]:
     ring = ring_after(row)
     if not (number(row, "flags") & LOGGED and seen.log_size and ring and ring.size):
         return
-    used = max(end - start for name, start, end in extents(ring, row.context) if name.startswith("the used"))
-    end = number(row, "log") + used
+    used = [end - start for name, start, end in extents(ring, row.context) if name.startswith("the used")]
+    end = number(row, "log") + sum(used)  # a packed ring has none
     if end > seen.log_size * BYTE_COVERS:
         yield f"the log address ends at {end:#x}; the log covers {seen.log_size * BYTE_COVERS:#x}"
 
