@@ -145,7 +145,7 @@ def test_problems_are_in_the_info_column_all_of_them(tmp_path: Path, lua: Path) 
 
 def row_of_show(shown: AnnotatedRow) -> list[str]:
     """The words of a row without number, time and letter, the name before the ring."""
-    _number, glyph, _time, _letter, *words = Rows().line(shown).split()
+    _number, glyph, _time, _letter, *words = Rows(words=words_of).line(shown).split()
     if isinstance(shown.row.what, Event):
         return [glyph, *words]
     ring, name, *rest = words

@@ -21,6 +21,7 @@ from vutrace.cli import (
     queues,
     replay,
     show,
+    stats,
     timeline,
     wireshark,
 )
@@ -71,6 +72,7 @@ app.command("restore", short_help="Give a socket its place back, after a proxy t
 app.command("show", short_help="One row per message of a capture.")(show.show)
 app.command("timeline", short_help="Phases with their loops, and each ring's states.")(timeline.timeline)
 app.command("queues", short_help="The state of every ring, and why.")(queues.queues)
+app.command("stats", short_help="Counts, sizes, and how long the answers took.")(stats.stats)
 app.command("replay", short_help="A capture at its pace, or acted out against a live peer.")(replay.replay)
 app.command("diff", short_help="Compare two captures by meaning.")(diff.diff)
 app.command("check", short_help="What is wrong, and what became of each session.")(check.check)

@@ -3,7 +3,7 @@
 On a terminal a row has one line: its detail gives way where that is too narrow. What is wrong is never cut.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from vutrace.dissection.message import Message
 from vutrace.records import Channel, Direction, Event, EventKind, Side, connection_letter
@@ -19,6 +19,8 @@ from vutrace.views.times import WIDTH, Clock, relative
 DIRECTIONS = {Side.FRONTEND: Direction.TO_BACKEND.value, Side.BACKEND: Direction.TO_FRONTEND.value}
 SIDE, NOTE = Direction.SIDE_CHANNEL.value, Direction.NOTE.value
 DETAIL_WIDTH = 33
+Words = Callable[[AnnotatedRow, Message], str]
+
 HANGING = 9  # columns that further lines of a row are indented
 
 
@@ -26,13 +28,18 @@ class Rows:
     """Annotated rows as lines.
 
     `clock` gives the time column of `width` characters, `paint` the colours; `columns` is how wide a line may
-    be, None for as wide as it takes.
+    be, None for as wide as it takes. `words` tells what a message says.
     """
 
     def __init__(
-        self, clock: Clock = relative, width: int = WIDTH, paint: Paint = bare, columns: int | None = None
+        self,
+        clock: Clock = relative,
+        width: int = WIDTH,
+        paint: Paint = bare,
+        columns: int | None = None,
+        words: Words = row_words,
     ) -> None:
-        self.clock, self.width, self.paint = clock, width, paint
+        self.clock, self.width, self.paint, self.words = clock, width, paint, words
         self.columns = None if columns is None else max(columns, LEAST)
         self.narrow = columns is not None and columns < NARROW
 
@@ -92,7 +99,7 @@ class Rows:
         used = place + len(called) + 1
         room = None if self.columns is None else max(self.columns - used, 0)
         linked = acknowledged(shown.answer) if shown.answer else link(shown, self.narrow)
-        words = printable(row_words(shown, message))
+        words = printable(self.words(shown, message))
         words, rest = shared(words, [linked, short(frame.fds) if frame.fds else ""], room)
         behind = sum(len(GAP) + len(each) for each in rest if each)
         pad = DETAIL_WIDTH if room is None else 0 if self.narrow else min(DETAIL_WIDTH, room - behind)

@@ -35,8 +35,11 @@ local function set_columns(pinfo, record, letter, info)
   columns.dst = letter .. " " .. PARTIES[PEERS[record.sender]]
 end
 
+local CHANNELS = { main = "main channel", backend = "back-end channel", gpu = "GPU channel" }
+
 local function event_text(record, seen)
-  local text = format("= %s: %s", record.event, record.text)
+  local where = record.event == "close" and CHANNELS[record.channel] .. ": " or ""
+  local text = format("= %s: %s%s", record.event, where, record.text)
   return seen.problems == NONE and text or text .. problems_text(seen.problems)
 end
 

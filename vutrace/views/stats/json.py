@@ -1,0 +1,47 @@
+"""The figures as one JSON object; times are seconds, sizes bytes (docs/stats.md)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from vutrace.views.stats.figures import GROUPINGS, SECOND, Figures, Stats
+from vutrace.views.stats.grouping import Grouping
+
+Json = dict[str, Any]
+
+
+def stats_json(file: str, stats: Stats, groupings: Sequence[Grouping]) -> Json:
+    """A capture's figures: `all`, and a list for each grouping."""
+    made: Json = {"file": file, "all": figures_json(stats.all)}
+    for grouping in groupings:
+        names = GROUPINGS[grouping].names
+        made[f"by_{grouping}"] = [
+            {**dict(zip(names, key, strict=True)), **named(grouping, figures), **figures_json(figures)}
+            for key, figures in stats.by[grouping].items()
+        ]
+    return made
+
+
+def named(grouping: Grouping, figures: Figures) -> Json:
+    """What a ring is called."""
+    return {"ring_name": figures.ring_name} if grouping is Grouping.RING else {}
+
+
+def figures_json(figures: Figures) -> Json:
+    """One set of figures; `latency` is null where nothing was answered."""
+    told = {name: value / SECOND for name, value in figures.percentiles().items()}
+    return {
+        "messages": figures.messages,
+        "requests": figures.requests,
+        "replies": figures.replies,
+        "refused": figures.refused,
+        "need_reply": figures.need_reply,
+        "descriptors": figures.descriptors,
+        "bytes": figures.bytes,
+        "smallest": figures.smallest,
+        "largest": figures.largest,
+        "first": figures.first_ns / SECOND,
+        "last": figures.last_ns / SECOND,
+        "per_second": figures.rate,
+        "busiest_second": figures.busiest,
+        "latency": told or None,
+    }
