@@ -91,7 +91,8 @@ class Taps:
         """End it; the rules that never matched."""
         self._control.close()
         self._stop()
-        return [name for place, name in enumerate(self._rules) if not self.matched[place]]
+        matched = {self._rules[place] for place in self.matched}
+        return [name for name in dict.fromkeys(self._rules) if name not in matched]
 
 
 class Tee:
@@ -278,8 +279,9 @@ class SessionTap:
         match op:
             case "pass":
                 del self._held[number]
-                self._taps.matched.update(words[0])
                 flow.passes(held)
+            case "matched":
+                self._taps.matched.update(words[0])
             case "out":
                 data, refs, last, rule = words
                 flow.out(held, data, [fds.pop(0) if ref < 0 else ref for ref in refs], last, rule)
@@ -287,9 +289,10 @@ class SessionTap:
                 data, rule = words
                 flow.other.make(data, fds, rule)
             case "waits":
+                text, held.rule = words
                 held.told = True
-                if words[0]:
-                    flow.tell(words[0], {"held": str(number), "rule": words[1]})
+                if text:
+                    flow.tell(text, {"held": str(number), "rule": held.rule})
             case "next":
                 held.told = True
                 flow.next()
@@ -301,9 +304,8 @@ class SessionTap:
             case "close":
                 self._links[id(flow)].cut(Side(words[0]), words[1])
             case "done":
-                rule, text, matched = words
+                rule, text = words
                 del self._held[number]
-                self._taps.matched.update(matched)
                 flow.done(held, rule, text)
 
     # What goes wrong, and the end.

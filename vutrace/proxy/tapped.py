@@ -15,6 +15,7 @@ from vutrace.protocol.wire import HEADER, HEADER_SIZE
 from vutrace.proxy.flow import AHEAD, WHOLE, WORD, Flow
 from vutrace.proxy.pending import unpack_origin
 from vutrace.proxy.recorder import Came
+from vutrace.proxy.stalls import TABLES
 from vutrace.records import Deed, Event, EventKind, FrameFlag
 from vutrace.sockets.passed import Passed
 
@@ -60,6 +61,7 @@ class Held:
     out_fds: list[Passed] = field(default_factory=list)
     copies: int = 0
     told: bool = False  # the tap has said that it is to wait
+    rule: str = ""
 
 
 class TappedFlow(Flow):
@@ -242,12 +244,16 @@ class TappedFlow(Flow):
         """The receiver is told that nothing more comes."""
         self.outlet.end()
 
+    def _name(self, held: Held) -> str:
+        number = HEADER.unpack_from(held.message.data)[0]
+        row = TABLES.get(self.place.channel, {}).get(number)
+        return row.name if row else f"request {number}"
+
     def close(self) -> None:
         """See `Flow`."""
         for held in list(self._held):
-            name = f"request {HEADER.unpack_from(held.message.data)[0]} waited when the session ended"
             self.outlet.done = True
-            self.done(held, "", name)
+            self.done(held, held.rule, f"{self._name(held)} waited when the session ended")
         super().close()
 
 

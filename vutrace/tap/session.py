@@ -134,8 +134,10 @@ class SessionLoop:
             number, way, decision, fds, message.steps(decision.rule), time.monotonic(), first=first
         )
         self.waiting[number] = waiting
+        if decision.matched:
+            self._say("matched", number, decision.matched)
         if message.untouched:
-            self._say("pass", number, decision.matched)
+            self._say("pass", number)
             self._over(waiting)
         else:
             self.advance(waiting)
@@ -165,7 +167,7 @@ class SessionLoop:
                 case _:
                     self._say(op, waiting.number, *words)
         decision = waiting.decision
-        self._say("done", waiting.number, decision.rule, self._fate(waiting), decision.matched)
+        self._say("done", waiting.number, decision.rule, self._fate(waiting))
         return self._over(waiting)
 
     def _tell_hold(self, waiting: Waiting) -> None:
