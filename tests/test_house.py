@@ -37,6 +37,7 @@ ROOMS = [
     "tap",
     "rules",
     "conform",
+    "evidence",
     "plugin",
     "views",
     "wireshark",

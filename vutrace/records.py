@@ -51,6 +51,7 @@ class FdKind(StrEnum):
     USERFAULTFD = "userfaultfd"
     DMABUF = "dmabuf"
     OTHER = "other"
+    UNKNOWN = "unknown"  # a log told that one came, and not of what
 
 
 class FrameFlag(IntFlag):
@@ -61,6 +62,27 @@ class FrameFlag(IntFlag):
     PARTIAL = 2  # the sender closed before the message was whole
     FDS_LOST = 4  # the kernel truncated the ancillary data (MSG_CTRUNC)
     RAW = 8  # framing is lost: bytes as they came, not one message
+    # What the source of an import did not tell. What stands in its place is no fact, and not to be shown.
+    FLAGS_UNKNOWN = 16  # of the header's flags only the version and REPLY are known
+    PAYLOAD_UNKNOWN = 32  # of the payload only the bytes in `known`; without wire size not its length
+    FDS_UNKNOWN = 64  # descriptors beyond those that are described may have come
+    REPLY_UNKNOWN = 128  # whether it was answered: the source has no such replies
+    TIME_UNKNOWN = 256  # the time only gives the order
+
+    @property
+    def unknown(self) -> "FrameFlag":
+        """Those that say that something is not known."""
+        return self & UNKNOWN if self else self
+
+
+UNKNOWN_WORDS = {
+    FrameFlag.FLAGS_UNKNOWN: "flags",
+    FrameFlag.PAYLOAD_UNKNOWN: "payload",
+    FrameFlag.FDS_UNKNOWN: "descriptors",
+    FrameFlag.REPLY_UNKNOWN: "reply",
+    FrameFlag.TIME_UNKNOWN: "time",
+}
+UNKNOWN = FrameFlag(sum(UNKNOWN_WORDS))
 
 
 class EventKind(StrEnum):
@@ -139,6 +161,8 @@ class Frame:
     payload; with `FrameFlag.CUT` only its head, while `wire_size` (bytes) is always the whole.
     `session` counts from 1 on its connection: a reconnect is a new session. `big_endian` is the
     byte order of the host that was traced. What a rule `acted` on is as its receiver got it, and when.
+    `known` are the parts of the payload (offset and length in
+    bytes) that are known where `FrameFlag.PAYLOAD_UNKNOWN` says that not all is.
     """
 
     time_ns: int
@@ -152,6 +176,7 @@ class Frame:
     wire_size: int = 0
     big_endian: bool = False
     acted: Acted | None = None
+    known: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +198,24 @@ class Event:
 
 
 Record = Frame | Event
+
+LACKS = "lacks"
+"""The attribute of an event that tells what the source of an import does not have: words of `Lack`."""
+
+
+class Lack(StrEnum):
+    """What a source may not have at all."""
+
+    REPLIES = "replies"
+    BACKEND = "back-end channel"
+    GPU = "GPU channel"
+    TIMES = "times"
+    END = "the end"  # when, and by whom, a session was ended
+
+
+def lacking(event: Event) -> frozenset[str]:
+    """What the source of a session does not have, as an event of it says."""
+    return frozenset(filter(None, event.attributes.get(LACKS, "").split(", ")))
 
 
 class Direction(Enum):

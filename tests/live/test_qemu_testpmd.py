@@ -7,6 +7,7 @@ import pytest
 from lab import dpdk, newer_qemu
 from lab.captures import Keeper
 from lab.guest import Guest
+from lab.imports import check_import
 from lab.messages import captured, frames, requests
 from lab.needs import GUEST, TESTPMD, fetched, needs
 from lab.process import Lab
@@ -43,6 +44,8 @@ def test_the_capture_is_what_qemu_traces_and_what_dpdk_logs(lab: Lab, guest: Gue
     assert len(seen) > 80
     assert seen == qemu.messages()
     assert requests(seen) == dpdk.requests_read(vhost)
+    check_import(lab, "qemu", qemu.trace, proxy.capture)
+    check_import(lab, "dpdk", vhost.log, proxy.capture)
     shows = "A guest with two queue pairs boots, loads virtio_net and powers off"
     keep(proxy.capture, "qemu-7.2-testpmd", shows, PACKAGES)
 

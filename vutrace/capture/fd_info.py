@@ -29,6 +29,7 @@ KIND_CODES: dict[FdKind, int] = {
     FdKind.PIPE: 6,
     FdKind.USERFAULTFD: 7,
     FdKind.DMABUF: 8,
+    FdKind.UNKNOWN: 9,
 }
 ACCESS_CODES = {"": 0, "r": 1, "w": 2, "rw": 3}
 

@@ -31,7 +31,7 @@ EVENT_CODES: dict[EventKind, int] = {
     EventKind.DROPPED: 6,
 }
 
-TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_ACTED = 1, 2, 3, 4
+TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_ACTED, TLV_KNOWN = 1, 2, 3, 4, 5
 
 # Bytes: of one text or attribute, and of all of an event's TLVs. Wireshark refuses packets over 256 KiB.
 TEXT_LIMIT = 16 * 1024
@@ -39,6 +39,7 @@ EVENT_LIMIT = 192 * 1024
 
 START = MAGIC + bytes([VERSION])
 KEY_LENGTH = struct.Struct("<H")
+PART = struct.Struct("<II")
 CHANNELS = {code: channel for channel, code in CHANNEL_CODES.items()}
 SENDERS = {code: side for side, code in SIDE_CODES.items() if side is not None}
 EVENTS = {code: kind for kind, code in EVENT_CODES.items()}
@@ -52,7 +53,7 @@ class Flags(dict[int, FrameFlag]):
 
 
 new_frame = quick(Frame)
-FLAGS = Flags((bits, FrameFlag(bits)) for bits in range(16))
+FLAGS = Flags((bits, FrameFlag(bits)) for bits in range(512))
 
 
 def encode(record: Record) -> bytes:
@@ -66,6 +67,8 @@ def encode_frame(frame: Frame) -> bytes:
     tlvs = b"".join([encode_tlv(TLV_FD, encode_fd(info)) for info in fds]) if fds else b""
     if frame.acted:
         tlvs += encode_tlv(TLV_ACTED, encode_acted(frame.acted))
+    if frame.known:
+        tlvs += encode_tlv(TLV_KNOWN, b"".join(PART.pack(*part) for part in frame.known))
     fixed = FIXED.pack(
         START,
         MESSAGE,
@@ -139,6 +142,7 @@ def decode(data: bytes, start: int, end: int, time_ns: int, numbers: Mapping[int
             wire_size,
             order == 1,
             acted_on(data, start + 36, body) if length > 36 else None,
+            decode_known(data, start + 36, body) if flags & FrameFlag.PAYLOAD_UNKNOWN else (),
         )
     if kind == EVENT:
         text, attributes = decode_event(data, start + 36, body)
@@ -169,6 +173,15 @@ def acted_on(data: bytes, start: int, end: int) -> Acted | None:
         if kind == TLV_ACTED:
             return decode_acted(data, first, last)
     return None
+
+
+def decode_known(data: bytes, start: int, end: int) -> tuple[tuple[int, int], ...]:
+    """The parts of a payload that are known."""
+    for kind, first, last in walk_tlvs(data, start, end):
+        if kind == TLV_KNOWN:
+            whole = data[first : last - (last - first) % PART.size]
+            return tuple((offset, length) for offset, length in PART.iter_unpack(whole))
+    return ()
 
 
 def decode_event(data: bytes, start: int, end: int) -> tuple[str, dict[str, str]]:

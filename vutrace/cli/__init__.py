@@ -13,6 +13,7 @@ from vutrace.cli import (
     demo,
     diff,
     export,
+    import_,
     inserting,
     interrupts,
     list_,
@@ -82,6 +83,7 @@ app.command(
     short_help="What a message, a bit, a mask, a device, a rule or an error text means.",
     context_settings={"ignore_unknown_options": True},
 )(explain_verb.explain)
+app.command("import", short_help="A capture of what strace, QEMU, DPDK and others recorded.")(import_.import_)
 app.command("export", short_help="Write a capture for stock Wireshark, as JSON or CSV.")(export.export)
 app.add_typer(list_.app, name="list", short_help="Messages, features, devices, dissectors, fields, rules.")
 app.add_typer(wireshark.app, name="wireshark", short_help="The Wireshark plug-in, and live capture from it.")

@@ -6,12 +6,15 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import Dissectors
-from vutrace.cli.output import say
+from vutrace.cli.output import note, say
 from vutrace.records import connection_letter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vutrace.diff.sections import Account
     from vutrace.dissection.registry import Registry
+    from vutrace.records import Connection, Record
     from vutrace.session.row import Row
 
 EXAMPLES = """Examples:
@@ -53,9 +56,10 @@ def diff(
         raise UsageError("two captures are needed, or one and --session N:M or --connection X:Y")
     sessions, connections = halves(session, "--session"), halves(connection, "--connection")
     registry = load_dissectors(dissector)
+    names = (a, b or a)
     sides = [
-        choose_accounts(name, registry, device, sessions[side], connections[side])
-        for side, name in enumerate((a, b or a))
+        choose_accounts(name, items, registry, device, sessions[side], connections[side])
+        for side, (name, items) in enumerate(zip(names, alike(names), strict=True))
     ]
     pairs = pairings(sides[0], sides[1], latency, indexes)
     say([objects(pairs)] if json else text(pairs, row_line))
@@ -73,16 +77,36 @@ def halves(text: str, option: str) -> tuple[str, str]:
     return first, second or first
 
 
+def alike(names: tuple[str, str]) -> "list[list[Connection | Record]]":
+    """The records of both captures; what one of them, an import, cannot know is in neither."""
+    from vutrace.cli.reading import noting, open_capture
+    from vutrace.diff.known import as_known_to, knowledge_of
+
+    readers = [open_capture(name, False, None) for name in names]
+    items = [list(noting(name, reader, reader)) for name, reader in zip(names, readers, strict=True)]
+    known = [knowledge_of(each) for each in items]
+    for name, knows in zip(names, known, strict=True):
+        if knows.partial:
+            note(f"{name} was made from what others recorded: what it cannot know is not compared")
+            items = [list(as_known_to(each, knows)) for each in items]
+    return items
+
+
 def choose_accounts(
-    name: str, registry: "Registry", device: str, session: str, letter: str
+    name: str,
+    items: "Iterable[Connection | Record]",
+    registry: "Registry",
+    device: str,
+    session: str,
+    letter: str,
 ) -> "list[Account]":
     """The sessions of a capture that were asked for."""
-    from vutrace.cli.reading import no_session, noting, open_capture, track
+    from vutrace.cli.reading import no_session
     from vutrace.diff.sections import accounts
     from vutrace.session.tracker import Tracker
 
-    reader, tracker = open_capture(name, False, None), Tracker(registry, device)
-    found = accounts(noting(name, reader, track(reader, tracker)), tracker.connections)
+    tracker = Tracker(registry, device)
+    found = accounts(tracker.rows(items), tracker.connections)
     wanted = [
         each
         for each in found

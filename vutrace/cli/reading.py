@@ -4,7 +4,7 @@ import os
 import stat
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.output import note
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vutrace.session.tracker import Tracker
 
 
+T = TypeVar("T")
 CUT = "cut, it ends within a block; all before that is shown"
 EMPTY = "empty, nothing was recorded into it"
 
@@ -101,8 +102,8 @@ def track(reader: "Reader", tracker: "Tracker") -> "Iterator[Row]":
         yield from tracker.rows(batch)
 
 
-def noting(file: str, reader: "Reader", rows: "Iterator[Row]") -> "Iterator[Row]":
-    """The rows; what is wrong with the capture is said of `file`."""
+def noting(file: str, reader: "Reader", rows: "Iterable[T]") -> "Iterator[T]":
+    """The rows, or records; what is wrong with the capture is said of `file`."""
     from vutrace.capture import CaptureError
 
     try:

@@ -18,16 +18,19 @@ from vutrace.dissection.decoder import Fields
 from vutrace.dissection.kept import LONGEST, Kept
 from vutrace.dissection.layouts import Layouts, layouts_of
 from vutrace.dissection.message import Message
+from vutrace.dissection.partly import partly
 from vutrace.problems import Problem
 from vutrace.protocol.layers import Layer, title
 from vutrace.protocol.messages import TABLES, unknown
 from vutrace.protocol.payloads import Blob
 from vutrace.protocol.spec import NOTHING, MessageSpec, Table
 from vutrace.protocol.wire import BIG, HEADER_SIZE, LITTLE, VHOST_USER, is_reply
+from vutrace.records import UNKNOWN as NOT_KNOWN
 from vutrace.records import Channel, Frame, FrameFlag
 
 READ_LITTLE, READ_BIG = LITTLE.unpack_from, BIG.unpack_from
 SOUND = FrameFlag.NONE
+CANNOT_COUNT = FrameFlag.FDS_UNKNOWN | FrameFlag.PAYLOAD_UNKNOWN
 BROKEN_HEADER = MessageSpec(0, "(no header)", ("Blob",))
 RAW_BYTES = MessageSpec(0, "(raw bytes)", ("Blob",))
 
@@ -44,7 +47,7 @@ class Dissector:
 
     def __call__(self, frame: Frame) -> Message:
         """The message that `frame` holds; one that came before, but for its frame, is not read again."""
-        if len(frame.data) > LONGEST:
+        if len(frame.data) > LONGEST or (frame.flags is not SOUND and frame.flags & NOT_KNOWN):
             return self._read(frame)
         key = frame.data, frame.channel, frame.sender, frame.flags, frame.big_endian, len(frame.fds)
         known = self._known.get(key)
@@ -59,6 +62,8 @@ class Dissector:
         layouts = self._layouts(
             frame.channel, request, is_reply(frame.channel, frame.sender, flags), frame.big_endian
         )
+        if frame.flags is not SOUND and frame.flags & NOT_KNOWN:
+            return self._partly(frame, layouts, flags, payload)
         layer, fields, used, fits = layouts.read(payload)
         # Everything in order, as nearly always: one look instead of every check.
         if (
@@ -72,6 +77,16 @@ class Dissector:
             return Message.of(frame, layouts.spec, flags, layer, fields)
         problems = tuple(self._problems(frame, flags, size, layouts, layer, fields, fits))
         return Message.of(frame, layouts.spec, flags, layer, fields, payload[used:], problems)
+
+    def _partly(self, frame: Frame, layouts: Layouts, flags: int, payload: bytes) -> Message:
+        """A message of which the source knew a part: it has the fields that are known, and no others."""
+        if not frame.flags & FrameFlag.PAYLOAD_UNKNOWN:
+            layer, fields, used, fits = layouts.read(payload)
+            rest = payload[used:]
+        else:
+            layer, fields, rest, fits = *partly(layouts, payload, frame.known), b"", True
+        problems = self._problems(frame, flags, len(payload), layouts, layer, fields, fits)
+        return Message.of(frame, layouts.spec, flags, layer, fields, rest, tuple(problems))
 
     def _find(self, channel: Channel, request: int, reply: bool, big_endian: bool) -> Layouts:
         spec = self._tables[channel].get(request)
@@ -100,12 +115,13 @@ class Dissector:
         if spec.number not in self._tables[frame.channel]:
             yield UNKNOWN.problem(f"unknown request {spec.number}")
             return
-        if frame.flags is SOUND:
+        if frame.flags & ~NOT_KNOWN == SOUND:
             yield from size_problems(size, len(frame.data) - HEADER_SIZE)
             if not fits:
                 bytes_ = "byte" if size == 1 else "bytes"
                 yield PAYLOAD.problem(f"payload of {size} {bytes_}, {expected(layer, layouts.sizes)}")
-        yield from fd_problem(layouts.rule, fields, len(frame.fds))
+        if not frame.flags & CANNOT_COUNT:
+            yield from fd_problem(layouts.rule, fields, len(frame.fds))
 
 
 def expected(layer: type[Layer], sizes: str) -> str:

@@ -95,6 +95,11 @@ class Message(NamedTuple):
         return max(0, self.frame.wire_size - HEADER_SIZE)
 
     @property
+    def size_unknown(self) -> bool:
+        """Whether the source of an import did not tell how long the payload is."""
+        return bool(self.frame.flags & FrameFlag.PAYLOAD_UNKNOWN) and not self.frame.wire_size
+
+    @property
     def nofd(self) -> bool:
         """Whether the payload says that no descriptor comes along."""
         return bool(self.number_in("u64", NOFD))

@@ -35,7 +35,7 @@ def asked(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
 def not_a_socket(row: Row, _seen: History) -> Iterator[str]:
     """A channel on something else."""
     for info in message_of(row).frame.fds:
-        if info.kind not in (FdKind.SOCKET, FdKind.OTHER):
+        if info.kind not in (FdKind.SOCKET, FdKind.OTHER, FdKind.UNKNOWN):
             yield f"the descriptor is of kind {info.kind}"
 
 

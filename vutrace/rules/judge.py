@@ -10,7 +10,7 @@ from vutrace.dissection.message import Message
 from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem, Severity
 from vutrace.protocol.check import Check, Once
-from vutrace.records import Channel, Event, EventKind, Side
+from vutrace.records import LACKS, Channel, Event, EventKind, Side
 from vutrace.rules.catalogue import CHECKS, EVENT_CHECKS
 from vutrace.rules.findings import at_least
 from vutrace.rules.notes import NOTES
@@ -106,6 +106,7 @@ class Judge:
     def _event(self, event: Event, session: Judged) -> list[Problem]:
         if event.channel is not Channel.MAIN or session.over:
             return []
+        session.seen.partial |= LACKS in event.attributes
         if event.kind is not EventKind.CLOSE:
             return broken(session.row, session.seen, EVENT_CHECKS.get(event.kind, ()))
         session.over = True
@@ -113,15 +114,17 @@ class Judge:
 
     def _ended(self, session: Judged) -> list[Problem]:
         seen, row, device = session.seen, session.row, session.row.context.device
-        if not seen.whole:
+        if not seen.whole or seen.partial:
             return []
         theirs = tuple(check for check in device.checks if check.when is None)
         return [*broken(row, seen, self.at_end), *broken_theirs(row, seen, theirs, device)]
 
     def _message(self, row: Row, message: Message, seen: History) -> list[Problem]:
-        device = row.context.device
-        key = message.channel, message.name, message.reply, seen.whole, device.name
-        asked = self._asked.get(key) or self._asked.keep(key, self._ask(message, seen.whole, device))
+        device, unknown = row.context.device, bool(message.frame.flags.unknown)
+        seen.partial |= unknown
+        all_before = seen.whole and not seen.partial
+        key = message.channel, message.name, message.reply, all_before, unknown, device.name
+        asked = self._asked.get(key) or self._asked.keep(key, self._ask(message, all_before, device))
         found = broken(row, seen, asked.checks)
         if asked.theirs:
             found += broken_theirs(row, seen, asked.theirs, device)
@@ -129,15 +132,19 @@ class Judge:
             take(row, seen)
         return found
 
-    def _ask(self, message: Message, whole: bool, device: Device) -> Asked:
+    def _ask(self, message: Message, all_before: bool, device: Device) -> Asked:
+        """What can be known: of a message that its source told in part, nothing."""
         about = message.spec, message.channel, message.reply
 
         def wanted(checks: Iterable[Check]) -> tuple[Check, ...]:
-            able = (each for each in checks if whole or each.anytime)
+            able = (each for each in checks if all_before or each.anytime)
             return tuple(each for each in able if each.when and each.when(*about))
 
+        notes = tuple(note.take for note in NOTES if note.when(*about))
+        if message.frame.flags.unknown:
+            return Asked((), (), notes)
         theirs = wanted(device.checks) if device is not UNKNOWN_DEVICE else ()
-        return Asked(wanted(self.checks), theirs, tuple(note.take for note in NOTES if note.when(*about)))
+        return Asked(wanted(self.checks), theirs, notes)
 
 
 def broken(row: Row, seen: History, checks: Iterable[Check]) -> list[Problem]:

@@ -36,7 +36,8 @@ class Outliving:
 class History:
     """One session, as far as it went.
 
-    `whole`: its beginning is in the trace; `first`: it is the connection's first. `told` are the (rule, ring)
+    `whole`: its beginning is in the trace; `partial`: its source did not know all of it;
+    `first`: it is the connection's first. `told` are the (rule, ring)
     that were found broken. `started_ns` is when each ring was started, `fetched` the base that it returned
     when it was stopped. `owned` tells that SET_OWNER came, `added` that a single memory region did,
     `inflight_set` that the buffer of requests in flight was handed over. `log_size` is the area of
@@ -70,6 +71,7 @@ class History:
     translated: list[tuple[int, int]] = field(default_factory=list)
     gpu_features: int | None = None
     config: Fields = field(default_factory=dict)
+    partial: bool = False
 
     def is_news(self, rule: str, ring: int | None) -> bool:
         """Whether the rule was not found broken yet for the ring; from now on it was."""

@@ -10,7 +10,7 @@ from vutrace.problems import Problem, Rule, Severity
 from vutrace.protocol.effects import Fact
 from vutrace.protocol.payloads import Ack
 from vutrace.protocol.spec import ReplyRule
-from vutrace.records import Side
+from vutrace.records import FrameFlag, Side
 from vutrace.session.context import LOG_SHMFD, REPLY_ACK, Context
 from vutrace.session.memory import MemoryChange
 from vutrace.session.ring import RingChange
@@ -103,7 +103,10 @@ class Answer:
 
 
 def owed(message: Message, context: Context) -> Owed:
-    """Whether `message`, a request, is to be answered."""
+    """Whether `message`, a request, is to be answered, as far as whoever recorded it would have seen it."""
+    unknown = message.frame.flags.unknown
+    if unknown & FrameFlag.REPLY_UNKNOWN:
+        return Owed.NO
     match message.spec.rule:
         case ReplyRule.ACK:
             pass
@@ -115,6 +118,8 @@ def owed(message: Message, context: Context) -> Owed:
             return Owed.YES
         case ReplyRule.ACK_OR_POSTCOPY if context.postcopy and not message.need_reply:
             return Owed.YES if message.frame.fds else Owed.NO
+    if unknown & FrameFlag.FLAGS_UNKNOWN:
+        return Owed.MAYBE
     if not message.need_reply:
         return Owed.NO
     return Owed.YES if context.has_protocol(REPLY_ACK) else Owed.MAYBE

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from vutrace.dissection.message import Message
 from vutrace.problems import Problem
-from vutrace.records import Event, Frame
+from vutrace.records import Event, Frame, FrameFlag, Lack, lacking
 from vutrace.session.context import Context
 from vutrace.session.exchanges import Request
 from vutrace.session.fd_ledger import Holding
@@ -81,4 +81,13 @@ class Row(NamedTuple):
     @property
     def latency_ns(self) -> int | None:
         """How long the answer took, in nanoseconds."""
-        return self.record.time_ns - self.request.time_ns if self.request else None
+        if self.request is None or not self.timed:
+            return None
+        return self.record.time_ns - self.request.time_ns
+
+    @property
+    def timed(self) -> bool:
+        """Whether its time is known; that of an import may only give the order."""
+        if isinstance(self.what, Event):
+            return Lack.TIMES not in lacking(self.what)
+        return not self.what.frame.flags & FrameFlag.TIME_UNKNOWN

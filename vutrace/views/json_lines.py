@@ -12,7 +12,7 @@ from operator import attrgetter
 from vutrace.dissection.kept import LONGEST, Kept
 from vutrace.dissection.message import Message
 from vutrace.protocol.layers import has_secrets
-from vutrace.records import Acted, Event, FdInfo, Side, connection_letter
+from vutrace.records import UNKNOWN_WORDS, Acted, Event, FdInfo, FrameFlag, Side, connection_letter
 from vutrace.rules.findings import PlacedProblem, is_wrong
 from vutrace.session.context import RING_PACKED
 from vutrace.session.row import Row
@@ -50,21 +50,21 @@ class JsonLines:
         """A message. Written key by key, since an encoder takes three times as long for the whole."""
         row, frame = shown.row, message.frame
         return (
-            f'{{"number": {row.number}, "time": {row.since_first_ns / 1e9!r}, "time_ns": {frame.time_ns}, '
+            f'{{"number": {row.number}, {times(row)}, '
             f'"connection": "{letter(frame.connection)}", "session": {frame.session}, '
             f"{self.content(shown, message)}, "
             f'"fds": {fd_list(frame.fds) if frame.fds else "[]"}, '
             f"{answered(row) if row.request else UNANSWERED}, "
             f'"phase": {quoted(row.phase)}, "loop": {quoted(row.loop)}, '
             f"{problems(shown) if shown.problems else NO_PROBLEMS}"
-            f"{self.rest(message) if message.rest else ''}"
+            f"{self.rest(message) if message.rest else ''}{unknown(message) if frame.flags else ''}"
             f"{self.acted(frame.acted, row.came) if frame.acted else ''}{added(shown)}}}"
         )
 
     def content(self, shown: AnnotatedRow, message: Message) -> str:
         """From `channel` to `names`: what its bytes say, kept for the next message of the same."""
         row, frame = shown.row, message.frame
-        if shown.config or len(frame.data) > LONGEST:
+        if shown.config or len(frame.data) > LONGEST or frame.flags.unknown:
             return self.content_text(shown, message)
         context = row.context
         key = (
@@ -81,8 +81,8 @@ class JsonLines:
         return (
             f'"channel": "{message.channel}", "sender": "{message.frame.sender}", "kind": "message", '
             f'"request": {message.request}, "name": {quoted(message.name)}, '
-            f'"reply": {BOOLEANS[message.reply]}, "need_reply": {BOOLEANS[message.need_reply]}, '
-            f'"ring": {known(row.ring)}, "ring_name": {quoted(row.ring_name)}, "size": {message.size}, '
+            f'"reply": {BOOLEANS[message.reply]}, "need_reply": {asks(message)}, '
+            f'"ring": {known(row.ring)}, "ring_name": {quoted(row.ring_name)}, "size": {length(message)}, '
             f"{self.payload(shown, message)}"
         )
 
@@ -112,10 +112,10 @@ class JsonLines:
 def event_line(shown: AnnotatedRow, event: Event) -> str:
     """Something that happened, with the keys of a message."""
     row = shown.row
-    made = {
+    made: dict[str, object] = {
         "number": row.number,
-        "time": row.since_first_ns / 1e9,
-        "time_ns": event.time_ns,
+        "time": row.since_first_ns / 1e9 if row.timed else None,
+        "time_ns": event.time_ns if row.timed else None,
         "connection": letter(event.connection),
         "session": event.session,
         "channel": event.channel,
@@ -172,6 +172,30 @@ def added(shown: AnnotatedRow) -> str:
     return text
 
 
+def times(row: Row) -> str:
+    """When it was, null where the source of an import did not tell."""
+    if not row.timed:
+        return '"time": null, "time_ns": null'
+    return f'"time": {row.since_first_ns / 1e9!r}, "time_ns": {row.record.time_ns}'
+
+
+def asks(message: Message) -> str:
+    """Whether a reply is asked for."""
+    return "null" if message.frame.flags & FrameFlag.FLAGS_UNKNOWN else BOOLEANS[message.need_reply]
+
+
+def length(message: Message) -> str:
+    """The payload's size."""
+    return "null" if message.size_unknown else str(message.size)
+
+
+def unknown(message: Message) -> str:
+    """What the source of an import did not tell."""
+    flags = message.frame.flags.unknown
+    words = [word for each, word in UNKNOWN_WORDS.items() if flags & each]
+    return f', "unknown": {encode(words)}' if words else ""
+
+
 def fd_list(infos: tuple[FdInfo, ...]) -> str:
     """The descriptors, with what is known of each."""
     return f"[{', '.join(map(fd_text, infos))}]"
@@ -190,7 +214,8 @@ def fd_text(info: FdInfo) -> str:
 
 def answered(row: Row) -> str:
     """The request that a reply answers, and the seconds that it took."""
-    return f'"reply_to": {row.reply_to}, "latency": {(row.latency_ns or 0) / 1e9!r}'
+    latency = "null" if row.latency_ns is None else repr(row.latency_ns / 1e9)
+    return f'"reply_to": {row.reply_to}, "latency": {latency}'
 
 
 def known(number: float | None) -> str:

@@ -6,7 +6,8 @@ On a terminal a row has one line: its detail gives way where that is too narrow.
 from collections.abc import Callable, Iterator
 
 from vutrace.dissection.message import Message
-from vutrace.records import Channel, Direction, Event, EventKind, Side, connection_letter
+from vutrace.protocol.layers import Empty
+from vutrace.records import Channel, Direction, Event, EventKind, Frame, FrameFlag, Side, connection_letter
 from vutrace.views.annotated import AnnotatedRow
 from vutrace.views.changes import row_words
 from vutrace.views.colour import Paint, bare
@@ -73,6 +74,10 @@ class Rows:
         what = shown.row.what
         return self.event(shown, what) if isinstance(what, Event) else self.message(shown, what)
 
+    def time(self, shown: AnnotatedRow) -> str:
+        """When it was, where that is known."""
+        return self.clock(shown) if shown.row.timed else "?"
+
     def letter(self, shown: AnnotatedRow) -> str:
         what = shown.row.what
         letter = connection_letter(what.connection if isinstance(what, Event) else what.frame.connection)
@@ -81,7 +86,7 @@ class Rows:
     def event(self, shown: AnnotatedRow, event: Event) -> list[str]:
         """Something that happened."""
         style = "problem" if event.kind is EventKind.ERROR else NOTE
-        head = f"{shown.row.number:>6} {NOTE:<2} {self.clock(shown):>{self.width}} {self.letter(shown)}"
+        head = f"{shown.row.number:>6} {NOTE:<2} {self.time(shown):>{self.width}} {self.letter(shown)}"
         head += "" if self.narrow else "      "
         first, *more = hung(f"{head}{event_words(event)}", self.columns, len(head) + 2)
         line = head + self.paint(first[len(head) :], style)
@@ -92,15 +97,15 @@ class Rows:
         way = DIRECTIONS[frame.sender]
         glyph = way if frame.channel is Channel.MAIN else f"{SIDE}{way}"
         style = glyph[0]
-        before = f" {self.clock(shown):>{self.width}} {self.letter(shown)}"
+        before = f" {self.time(shown):>{self.width}} {self.letter(shown)}"
         number = f"{row.number:>6} "
         place = len(number) + 2 + len(before)
         called = clipped(self.called(shown, message), None if self.columns is None else self.columns - place)
         used = place + len(called) + 1
         room = None if self.columns is None else max(self.columns - used, 0)
         linked = acknowledged(shown.answer) if shown.answer else link(shown, self.narrow)
-        words = printable(self.words(shown, message))
-        words, rest = shared(words, [linked, short(frame.fds) if frame.fds else ""], room)
+        words = with_unknown(message, printable(self.words(shown, message)))
+        words, rest = shared(words, [linked, descriptors_of(frame)], room)
         behind = sum(len(GAP) + len(each) for each in rest if each)
         pad = DETAIL_WIDTH if room is None else 0 if self.narrow else min(DETAIL_WIDTH, room - behind)
         text = words.ljust(pad)
@@ -112,8 +117,9 @@ class Rows:
 
     def called(self, shown: AnnotatedRow, message: Message) -> str:
         """The ring, the message's name, and what sort of message it is."""
-        ring, name = printable(shown.row.ring_name) or "-", printable(message.name)
+        ring, name = printable(shown.row.ring_name) or unnamed(message), printable(message.name)
         flag = "reply" if message.reply else "need-reply" if message.need_reply and not shown.answer else ""
+        flag = flag or "?" * bool(message.frame.flags.unknown & FrameFlag.FLAGS_UNKNOWN)
         return f"{ring:<5} {name} {flag}".rstrip() if self.narrow else f"{ring:<6} {name:<21} {flag:<10}"
 
     def with_problems(self, shown: AnnotatedRow, lines: list[str], length: int) -> list[str]:
@@ -133,15 +139,37 @@ def event_words(event: Event) -> str:
     return f"{event.kind}: {where}{printable(event.text)}"
 
 
+def unnamed(message: Message) -> str:
+    """What stands for the ring of a message: a question mark where the source did not tell which it is."""
+    about = message.spec.ring and message.ring is None
+    return "?" if about and message.frame.flags.unknown & FrameFlag.PAYLOAD_UNKNOWN else "-"
+
+
+def with_unknown(message: Message, words: str) -> str:
+    """The words of a message, with a question mark for what the source did not tell of it."""
+    if not message.frame.flags.unknown & FrameFlag.PAYLOAD_UNKNOWN or message.layer is Empty:
+        return words
+    return f"{words}, ?" if words else "?"
+
+
+def descriptors_of(frame: Frame) -> str:
+    """What came along; a question mark where there may have been more."""
+    told = short(frame.fds) if frame.fds else ""
+    unknown = "?" * bool(frame.flags.unknown & FrameFlag.FDS_UNKNOWN)
+    return ", ".join(filter(None, (told, unknown)))
+
+
 def link(shown: AnnotatedRow, narrow: bool = False) -> str:
     """The request that a reply answers, and how long it took; or the miss that an update ends."""
     row, miss = shown.row, shown.miss
     if row.request is not None:
-        name, passed = str(row.reply_to), row.latency_ns or 0
+        name, passed = str(row.reply_to), row.latency_ns
     elif miss is not None:
         name, passed = f"miss {miss.number}", row.since_first_ns - miss.since_first_ns
     else:
         return ""
+    if passed is None:
+        return f"[{name}]"
     return f"[{name}] {duration(passed)}" if narrow else f"[{name}, {passed / 1e6:+.3f} ms]"
 
 

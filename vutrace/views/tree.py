@@ -18,7 +18,7 @@ from vutrace.protocol.bits import (
 from vutrace.protocol.layers import Layer, has_secrets, title
 from vutrace.protocol.shows import Kind, Show
 from vutrace.protocol.wire import HEADER_SIZE
-from vutrace.records import Channel, Event, FrameFlag
+from vutrace.records import UNKNOWN_WORDS, Channel, Event, FrameFlag
 from vutrace.session.context import Context
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow
@@ -50,6 +50,7 @@ class Tree:
         if not is_headless(message):
             yield header(message)
         yield place(row, message)
+        yield from unknown(message)
         yield from self.fields(message.layer, message.fields, row, offers(message, row.context))
         if shown.config and shown.layout:
             yield f"{title(shown.layout)}:"
@@ -125,7 +126,18 @@ def is_headless(message: Message) -> bool:
 def header(message: Message) -> str:
     """The twelve bytes before the payload."""
     named = flag_words(message.flags, versioned=message.channel is not Channel.GPU)
-    return f"header: request {message.request}, flags {message.flags:#x} ({named}), size {message.size}"
+    told = not message.frame.flags & FrameFlag.FLAGS_UNKNOWN
+    flags = f"{message.flags:#x} ({named})" if told else "unknown" + ", a reply" * message.reply
+    size = "unknown" if message.size_unknown else message.size
+    return f"header: request {message.request}, flags {flags}, size {size}"
+
+
+def unknown(message: Message) -> Iterator[str]:
+    """What the source of an import did not tell."""
+    flags = message.frame.flags.unknown
+    words = [word for each, word in UNKNOWN_WORDS.items() if flags & each]
+    if words:
+        yield f"not known: {', '.join(words)}"
 
 
 def place(row: Row, message: Message) -> str:
