@@ -23,7 +23,12 @@ GOLDEN = Path(__file__).parent / "peers_golden"
 TIMEOUT = 5.0
 
 # The fields by which two messages of one name may differ that matters here.
-VALUES = {"SET_VRING_ENABLE": "num", "SET_STATUS": "status", "GET_STATUS": "status"}
+VALUES = {
+    "SET_VRING_BASE": "num",
+    "SET_VRING_ENABLE": "num",
+    "SET_STATUS": "status",
+    "GET_STATUS": "status",
+}
 
 dissect = Dissector()
 

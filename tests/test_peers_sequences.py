@@ -71,6 +71,12 @@ def test_twenty_pairs_of_virtio_user() -> None:
     ]
 
 
+def test_since_23_03_virtio_user_goes_through_the_rings_in_their_order() -> None:
+    lines = played("virtio-user-23.03", 3, *BOOT)
+    for name in ("SET_VRING_CALL", "SET_VRING_NUM"):
+        assert [int(line.split()[-1]) for line in lines if name in line] == [*range(6)]
+
+
 FOUR_ROUNDS = (FrontEnd.write_features,) * 4  # what the firmware and the guest's driver do until DRIVER_OK
 
 
@@ -131,7 +137,20 @@ def test_virtio_user_stops_the_device_at_the_new_back_end_first() -> None:
         "> GET_VRING_BASE ring 1",
     ]
     assert "> SET_OWNER" not in lines
+    assert lines.count("> GET_STATUS") == 1  # as DPDK 22.11 and 25.11 do; a first start asks twice
     assert lines[-1] == "> SET_STATUS need-reply = 15"
+
+
+def test_virtio_user_starts_its_rings_from_the_beginning() -> None:
+    stage = Stage("virtio-user", 1)
+    stage.frontend.attach(stage.backend())
+    for act in (*BOOT, FrontEnd.stop):
+        act(stage.frontend)
+    stage.frontend.device.bases[0] = 27392  # what a testpmd that moved packets answers
+    stage.frontend.start()
+    assert {line for line in stage.end() if line.startswith("> SET_VRING_BASE ring 0")} == {
+        "> SET_VRING_BASE ring 0 = 0"
+    }
 
 
 MEM_SLOTS, NO_REPLY_ACK, RESET = 0x1_8CBF, 0x1_0CB7, 0x1_2CBF
@@ -171,9 +190,26 @@ def test_without_reply_ack_qemu_10_asks_for_features_as_a_barrier() -> None:
 
 def test_qemu_10_resets_the_device_of_a_back_end_that_can() -> None:
     lines = played("qemu-10", 1, *BOOT, FrontEnd.reset, offer=offering(RESET))
-    at = lines.index("> RESET_DEVICE")
+    at = len(lines) - 1 - lines[::-1].index("> RESET_DEVICE")
     assert lines[at - 1] == "> SET_STATUS = 0"
     assert "SET_VRING_ENABLE" in lines[at + 1]
+
+
+def test_qemu_10_resets_the_device_before_the_driver_writes_its_features() -> None:
+    lines = played("qemu-10", 1, FrontEnd.write_features, offer=offering(RESET))
+    assert lines[lines.index("> RESET_DEVICE") + 1].startswith("> SET_VRING_ENABLE")
+
+
+def test_before_10_1_a_guests_reset_says_nothing_of_the_rings() -> None:
+    lines = played("qemu-2.10", 2, *BOOT, FrontEnd.reset)
+    stopped = lines.index("> GET_VRING_BASE ring 0")
+    assert not [line for line in lines[stopped:] if "SET_VRING_ENABLE" in line]
+
+
+def test_qemu_11_has_every_eventfd_acknowledged() -> None:
+    lines = played("qemu-11", 1, *BOOT)
+    for name in ("SET_VRING_KICK", "SET_VRING_CALL", "SET_VRING_ERR"):
+        assert {line.split()[2] for line in lines if line.startswith(f"> {name} ")} == {"need-reply"}
 
 
 def test_a_device_with_an_mtu_says_so_once() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from lab import debian_13, gpu, kernel, newer_qemu
+from lab import debian_13, gpu, kernel, newer_qemu, sid
 
 # Per group, each package with what tells that it is there: a program, a file, or `import:` a module.
 GROUPS: dict[str, dict[str, str]] = {
@@ -60,6 +60,8 @@ def downloads() -> dict[str, Callable[[], object]]:
         wanted["QEMU 10"] = partial(optional, newer_qemu.download, "QEMU 10")
     if debian_13.find() is None:
         wanted["Debian 13's back-ends"] = partial(optional, debian_13.download, "Debian 13's back-ends")
+    if sid.find() is None:
+        wanted["Debian sid's QEMU and DPDK"] = partial(optional, sid.download, "Debian sid's QEMU and DPDK")
     if gpu.find() is None:
         wanted["vhost-user-gpu"] = gpu.download
     return wanted

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from lab import dpdk, newer_qemu
+from lab import dpdk, newer_qemu, sid
 from lab.guest import Guest
 from lab.needs import GUEST, TESTPMD, fetched, needs
 from lab.process import Lab
@@ -46,16 +47,21 @@ def dpdk_name(name: str) -> str:
 
 
 @needs(*TESTPMD, cpus=2)
+@pytest.mark.parametrize(
+    "profile",
+    ["virtio-user", pytest.param("virtio-user-23.03", marks=fetched(sid.find(), "DPDK 25.11"))],
+)
 @dpdk.patiently
-def test_virtio_user_sends_what_the_profile_says(lab: Lab) -> None:
+def test_virtio_user_sends_what_the_profile_says(lab: Lab, profile: str) -> None:
     path = lab.path("model.sock")
+    program = dpdk.PROGRAM if profile == "virtio-user" else sid.testpmd(sid.find() or Path())
     with Watched(str(path)) as backend:
-        virtio_user = dpdk.start_virtio_user(lab, path)
+        virtio_user = dpdk.start_virtio_user(lab, path, program=program)
         backend.journal.wait(READY, 60)
         dpdk.stop(virtio_user)
         backend.journal.wait(CLOSED, 20)
     acts = (FrontEnd.write_features, FrontEnd.start, change(2), FrontEnd.stop)
-    assert backend.lines == played("virtio-user", 2, *acts)
+    assert backend.lines == played(profile, 2, *acts)
 
 
 @needs(*GUEST)
@@ -64,6 +70,7 @@ def test_virtio_user_sends_what_the_profile_says(lab: Lab) -> None:
     [
         ("qemu-7.2", False),
         pytest.param("qemu-10", True, marks=fetched(newer_qemu.find(), "QEMU 10")),
+        pytest.param("qemu-11", True, marks=fetched(sid.find(), "QEMU 11")),
     ],
 )
 def test_a_guest_boots_on_the_model_back_end(
@@ -90,6 +97,8 @@ def start(lab: Lab, guest: Guest, profile: str, interrupts: bool) -> Qemu:
     if profile == "qemu-10":
         lab.path("qemu-10").symlink_to(newer_qemu.find() or "")
         program = newer_qemu.command(lab.path("qemu-10"))
+    if profile == "qemu-11":
+        program = sid.qemu(sid.find() or Path())
     device = network(queues=2, interrupts="") if interrupts else network(queues=2)
     return start_qemu(lab, guest, f"path={lab.path('model.sock')}", device, program)
 

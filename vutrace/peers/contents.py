@@ -80,7 +80,8 @@ def ring_size(turn: SendContext) -> Content:
 
 def ring_base(turn: SendContext) -> Content:
     ring = turn.place.ring
-    return Content(p.VringBase(index=ring, num=turn.device.bases.get(ring, 0)))
+    base = turn.device.bases.get(ring, 0) if turn.step.value is None else turn.step.value
+    return Content(p.VringBase(index=ring, num=base))
 
 
 def ring_address(turn: SendContext) -> Content:

@@ -1,20 +1,29 @@
 """The front-ends that can be played, as tables.
 
 Sources: QEMU's hw/net/virtio-net.c, hw/net/vhost_net.c, hw/virtio/vhost.c and vhost-user.c of each
-version; DPDK 22.11's drivers/net/virtio/virtio_user. tests/live/test_peers_live.py compares qemu-7.2,
-qemu-10 and virtio-user with the programs themselves.
+version; DPDK's drivers/net/virtio/virtio_user of 22.11 and 25.11. tests/live/test_peers_live.py compares all
+but qemu-2.10 with the programs themselves.
+
+A guest's reset makes QEMU tell the state of every ring since 10.1 and, as a fix, since 7.2.18 and in 10.0.x
+("virtio: Call set_features during reset"); it resets a back-end that can be reset since 9.2, also at the
+driver's first reset.
 """
+
+from dataclasses import replace
 
 from vutrace.peers.steps import (
     Items,
     MessageStep,
     Profile,
+    Selector,
     all_pairs,
+    all_rings,
     changed_pairs,
     each,
     enabled,
     enabled_pairs,
     first_connection,
+    first_connection_made,
     first_pair,
     further_pairs,
     last_pair,
@@ -77,7 +86,7 @@ QEMU_2_10 = Profile(
         "start": START_2_10,
         "pairs": EVERY_RING,
         "stop": STOP_2_10,
-        "reset": (*STOP_2_10, *EVERY_RING),
+        "reset": STOP_2_10,
     },
 )
 
@@ -139,16 +148,58 @@ QEMU_10 = Profile(
     barriers=frozenset({"SET_VRING_ENABLE"}),
     phases={
         **QEMU_7_2.phases,
+        "features": ("RESET_DEVICE", *EVERY_RING),
         "stop": STOP_10,
         "reset": (*STOP_10, "RESET_DEVICE", *EVERY_RING),
     },
 )
 
-CONFIGURE_RING = ("SET_VRING_NUM", "SET_VRING_BASE", "SET_VRING_ADDR", "SET_VRING_KICK")
+QEMU_11 = replace(
+    QEMU_10,
+    name="qemu-11",
+    qemu=(11, 1),
+    # bits 0-22 but CONFIG, GET_VRING_BASE_INFLIGHT (for devices that migrate it), GPA_ADDRESSES (not played)
+    protocol_features=0x4FFDFF,
+    acknowledged=QEMU_10.acknowledged | {"SET_VRING_KICK", "SET_VRING_CALL", "SET_VRING_ERR"},
+)
+
+# It stops a ring and starts it from the beginning, whatever GET_VRING_BASE answered.
+CONFIGURE_RING = ("SET_VRING_NUM", MessageStep("SET_VRING_BASE", 0), "SET_VRING_ADDR", "SET_VRING_KICK")
 SWITCH_ON = each(rings, MessageStep("SET_VRING_ENABLE", 1))
 SWITCH_OFF = each(rings, MessageStep("SET_VRING_ENABLE", 0))
 
-# The receive rings of all pairs come before the transmit rings.
+# A first start asks for the status once more than a reconnect: the driver's own check of FEATURES_OK.
+CONNECT_VIRTIO_USER: Items = (
+    MessageStep("SET_OWNER", when=first_connection),
+    "GET_FEATURES",
+    "GET_PROTOCOL_FEATURES",
+    "SET_PROTOCOL_FEATURES",
+)
+
+
+def features_virtio_user(*orders: Selector) -> Items:
+    """The driver's features, with the calls of all rings in this order."""
+    return (
+        *(each(order, "SET_VRING_CALL") for order in orders),
+        "SET_FEATURES",
+        MessageStep("SET_STATUS", ACKNOWLEDGED),
+        MessageStep("GET_STATUS", when=first_connection_made),
+    )
+
+
+def start_virtio_user(*orders: Selector) -> Items:
+    """DRIVER_OK, with all rings in this order."""
+    return (
+        "GET_STATUS",
+        "SET_MEM_TABLE",
+        *(each(order, *CONFIGURE_RING) for order in orders),
+        each(first_pair, SWITCH_ON),
+        MessageStep("SET_STATUS", DRIVER_OK),
+        each(further_pairs, SWITCH_ON),
+    )
+
+
+# Up to 22.11 the receive rings of all pairs come before the transmit rings.
 VIRTIO_USER = Profile(
     name="virtio-user",
     qemu=None,
@@ -158,28 +209,9 @@ VIRTIO_USER = Profile(
     guest_address=0x1_0000_0000,
     user_address=0x1_0000_0000,
     phases={
-        "connect": (
-            MessageStep("SET_OWNER", when=first_connection),
-            "GET_FEATURES",
-            "GET_PROTOCOL_FEATURES",
-            "SET_PROTOCOL_FEATURES",
-        ),
-        "features": (
-            each(receive_rings, "SET_VRING_CALL"),
-            each(transmit_rings, "SET_VRING_CALL"),
-            "SET_FEATURES",
-            MessageStep("SET_STATUS", ACKNOWLEDGED),
-            "GET_STATUS",
-        ),
-        "start": (
-            "GET_STATUS",
-            "SET_MEM_TABLE",
-            each(receive_rings, *CONFIGURE_RING),
-            each(transmit_rings, *CONFIGURE_RING),
-            each(first_pair, SWITCH_ON),
-            MessageStep("SET_STATUS", DRIVER_OK),
-            each(further_pairs, SWITCH_ON),
-        ),
+        "connect": CONNECT_VIRTIO_USER,
+        "features": features_virtio_user(receive_rings, transmit_rings),
+        "start": start_virtio_user(receive_rings, transmit_rings),
         "pairs": (each(changed_pairs, ENABLE_RINGS),),
         "stop": (each(enabled_pairs, SWITCH_OFF), each(all_pairs, STOP_RINGS)),
         "reset": (each(enabled_pairs, SWITCH_OFF), each(all_pairs, STOP_RINGS)),
@@ -188,4 +220,16 @@ VIRTIO_USER = Profile(
     again=("stop", "connect", "features", "start"),
 )
 
-PROFILES = {profile.name: profile for profile in (QEMU_2_10, QEMU_7_2, QEMU_10, VIRTIO_USER)}
+VIRTIO_USER_23 = replace(
+    VIRTIO_USER,
+    name="virtio-user-23.03",
+    phases={
+        **VIRTIO_USER.phases,
+        "features": features_virtio_user(all_rings),
+        "start": start_virtio_user(all_rings),
+    },
+)
+
+PROFILES = {
+    profile.name: profile for profile in (QEMU_2_10, QEMU_7_2, QEMU_10, QEMU_11, VIRTIO_USER, VIRTIO_USER_23)
+}

@@ -142,6 +142,11 @@ def receive_rings(device: GuestDevice, place: Position) -> Iterator[Position]:
     return pairs(device.pairs)
 
 
+def all_rings(device: GuestDevice, place: Position) -> Iterator[Position]:
+    """Every ring in the order of its number."""
+    return (Position(ring // 2, ring) for ring in range(2 * device.pairs))
+
+
 def transmit_rings(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The transmit rings of all pairs."""
     return (Position(pair, 2 * pair + 1) for pair in range(device.pairs))
@@ -178,6 +183,11 @@ def with_new_region(device: GuestDevice, place: Position) -> bool:
 def first_connection(device: GuestDevice, place: Position) -> bool:
     """The device was never connected before."""
     return device.connections == 0
+
+
+def first_connection_made(device: GuestDevice, place: Position) -> bool:
+    """The device has been connected once: this is no reconnect."""
+    return device.connections == 1
 
 
 def without_status(bits: int) -> Condition:

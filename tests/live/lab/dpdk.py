@@ -24,11 +24,16 @@ READ = re.compile(r"read message VHOST_USER_(\w+)")
 STREAM = re.compile(r"Queue= *(\d+) -> TX Port= *\d+/Queue= *\d+ -+\s+RX-packets: (\d+) +TX-packets: (\d+)")
 
 
-def start_testpmd(lab: Lab, name: str, vdev: str, queues: int, *options: str) -> Program:
+PROGRAM = ("dpdk-testpmd",)
+
+
+def start_testpmd(
+    lab: Lab, name: str, vdev: str, queues: int, *options: str, program: tuple[str, ...] = PROGRAM
+) -> Program:
     """Start testpmd on one virtual device; it forwards what it receives until it is stopped."""
     # fewer buffers than usual, else they do not fit into 256 MiB without hugepages
     return lab.start(
-        name, "dpdk-testpmd", "-l", "0,1", "--no-huge", "-m", "256", "--no-pci", f"--file-prefix={name}",
+        name, *program, "-l", "0,1", "--no-huge", "-m", "256", "--no-pci", f"--file-prefix={name}",
         "--vdev", vdev, "--",
         f"--rxq={queues}", f"--txq={queues}", "--nb-cores=1", "--no-mlockall", "--total-num-mbufs=2048",
         "--auto-start", "--stats-period=1", *options,
@@ -46,10 +51,12 @@ def start_vhost(lab: Lab, path: Path, queues: int = 2, client: bool = False) -> 
     return program
 
 
-def start_virtio_user(lab: Lab, path: Path, queues: int = 2, server: bool = False) -> Program:
+def start_virtio_user(
+    lab: Lab, path: Path, queues: int = 2, server: bool = False, program: tuple[str, ...] = PROGRAM
+) -> Program:
     """testpmd as the front-end; it makes packets for ever, as a single burst may come too early."""
     vdev = f"net_virtio_user0,path={path},queues={queues},server={int(server)}"
-    return start_testpmd(lab, "virtio-user", vdev, queues, "--forward-mode=flowgen")
+    return start_testpmd(lab, "virtio-user", vdev, queues, "--forward-mode=flowgen", program=program)
 
 
 class LostReplyError(Exception):

@@ -4,6 +4,7 @@ import gzip
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -46,10 +47,30 @@ def unpack(tree: str, packages: list[str], options: tuple[str, ...] = ()) -> Pat
         # apt's own user may not write here: without the sandbox option it warns that it works as root
         command = ["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", *options, *packages]
         subprocess.run(command, cwd=scratch, check=True)
-        for archive in Path(scratch).glob("*.deb"):
+        return unpack_files(tree, list(Path(scratch).glob("*.deb")))
+
+
+def unpack_files(tree: str, archives: list[Path]) -> Path:
+    """Unpack package files together as `tree` in the cache."""
+    with tempfile.TemporaryDirectory(dir=cache()) as scratch:
+        for archive in archives:
             subprocess.run(["dpkg", "-x", archive, Path(scratch) / "tree"], check=True)
         # a rename at the end, so that a broken download is never taken for a whole one
         return (Path(scratch) / "tree").rename(cache() / tree)
+
+
+def unpack_closure(
+    tree: str, packages: list[str], options: tuple[str, ...], is_used: Callable[[str], bool]
+) -> Path:
+    """Unpack packages and all that they depend on, as if nothing were installed; `is_used` picks file names."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache()) as scratch:
+        (Path(scratch) / "partial").mkdir()
+        (Path(scratch) / "status").touch()
+        own = (f"-oDir::State::status={scratch}/status", f"-oDir::Cache::archives={scratch}")
+        command = ["apt-get", "-qq", "-y", "--no-install-recommends", "--download-only", *options, *own]
+        subprocess.run([*command, "install", *packages], check=True)
+        return unpack_files(tree, [path for path in Path(scratch).glob("*.deb") if is_used(path.name)])
 
 
 def package_version(tree: Path, package: str) -> str:

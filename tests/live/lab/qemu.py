@@ -9,7 +9,7 @@ from lab.process import Lab, Program
 
 SYSTEM = "qemu-system-x86_64"
 BOOT_TIMEOUT = 120  # a loaded machine without KVM; it takes about 10 s
-TRACE = re.compile(r"vhost_user_(read|write) +req:(\d+) flags:0x([0-9a-f]+)")
+TRACE = re.compile(r"vhost_user_(read|write) +req:(\d+)(?: \(\w+\))? flags:0x([0-9a-f]+)")
 
 
 class Qemu:
