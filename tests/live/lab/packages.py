@@ -62,7 +62,7 @@ def unpack_files(tree: str, archives: list[Path]) -> Path:
 def unpack_closure(
     tree: str, packages: list[str], options: tuple[str, ...], is_used: Callable[[str], bool]
 ) -> Path:
-    """Unpack packages and all that they depend on, as if nothing were installed; `is_used` picks file names."""
+    """Unpack packages with all that they depend on, as if nothing were installed; `is_used` picks files."""
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as scratch:
         (Path(scratch) / "partial").mkdir()
