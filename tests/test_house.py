@@ -31,6 +31,7 @@ ROOMS = [
     "rules",
     "sockets",
     "proxy",
+    "launch",
     "peers",
     "replay",
     "diff",

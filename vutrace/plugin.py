@@ -10,6 +10,7 @@ DEVICE = Device("blk", number=2, features={9: "VIRTIO_BLK_F_FLUSH"}, config=Conf
 """
 
 from vutrace.dissection.device import Device, Evidence
+from vutrace.launch.options import SocketOption
 from vutrace.problems import Rule, Severity
 from vutrace.protocol.bits import bit, bit_names
 from vutrace.protocol.check import Breach, Check, Once, answers, asks
@@ -52,7 +53,7 @@ from vutrace.protocol.shows import (
     unit,
 )
 from vutrace.protocol.spec import FdRule, MessageSpec, ReplyRule, table
-from vutrace.records import Channel
+from vutrace.records import Channel, Side
 from vutrace.rules.config import space_of
 from vutrace.rules.look import number
 from vutrace.rules.seen import History
@@ -93,6 +94,8 @@ __all__ = [
     "Row",
     "Rule",
     "Severity",
+    "Side",
+    "SocketOption",
     "Tail",
     "answers",
     "asks",

@@ -21,6 +21,7 @@ from vutrace.cli import (
     proxy,
     queues,
     replay,
+    run,
     show,
     stats,
     timeline,
@@ -70,6 +71,12 @@ app.command("proxy", cls=QuickCommand, short_help="Between the two ends: forward
 app.command("restore", short_help="Give a socket its place back, after a proxy that was killed.")(
     inserting.restore
 )
+app.command(
+    "run",
+    cls=QuickCommand,
+    short_help="Start a program with its vhost-user sockets through vutrace.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)(run.run)
 app.command("show", short_help="One row per message of a capture.")(show.show)
 app.command("timeline", short_help="Phases with their loops, and each ring's states.")(timeline.timeline)
 app.command("queues", short_help="The state of every ring, and why.")(queues.queues)

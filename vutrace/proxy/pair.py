@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vutrace.proxy.loop import READ, EventLoop
-from vutrace.proxy.place_watch import InsertedSource, PlaceWatch
+from vutrace.proxy.name_watch import WatchedSource
 from vutrace.proxy.recorder import Recorder
 from vutrace.proxy.repeats import Repeats
 from vutrace.proxy.session import RelayedSession
@@ -79,9 +79,9 @@ class Pair:
         self._closed = False
         self.reached = False
         self._watches = [
-            PlaceWatch(loop, source, partial(self._arm, source), partial(self._note, kind=EventKind.NOTE))
+            source.watch(loop, partial(self._arm, source), partial(self._note, kind=EventKind.NOTE))
             for source in sources.values()
-            if isinstance(source, InsertedSource)
+            if isinstance(source, WatchedSource)
         ]
 
     @property

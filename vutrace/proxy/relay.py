@@ -15,7 +15,7 @@ from vutrace.capture.target import open_target
 from vutrace.capture.temporary import nameless
 from vutrace.errors import PEER
 from vutrace.proxy.child import PipeEnds
-from vutrace.proxy.loop import EventLoop
+from vutrace.proxy.loop import READ, EventLoop
 from vutrace.proxy.notes import Notes
 from vutrace.proxy.pair import Pair
 from vutrace.proxy.place_watch import InsertedSource
@@ -52,15 +52,17 @@ class LiveView(StrEnum):
 class Options:
     """What `vutrace proxy` was asked for; `write` is a path, "" for none. Times are seconds.
 
-    `device` is what the user says is traced, `dissectors` are files for who shows it. `buffer` is bytes of
-    memory, `spool` of disk where there is no file to write; when it is full, messages are counted instead of
-    recorded, or (`full_waits`) their senders wait. A reply that takes `stall` seconds makes a note (0: none).
+    `show_on` is the descriptor that rows go to. `device` is what the user says is traced, `dissectors` are
+    files for who shows it. `buffer` is bytes of memory, `spool` of disk where there is no file to write; when
+    it is full, messages are counted instead of recorded, or (`full_waits`) their senders wait. A reply that
+    takes `stall` seconds makes a note (0: none).
     `taps` are the rules that act, if there are any.
     """
 
     pairs: Sequence[tuple[Endpoint, Endpoint]]
     write: str = ""
     show: LiveView = LiveView.ROWS
+    show_on: int = 1
     wait: float = 0.0
     socket_mode: int = 0o600
     messages: int | None = None
@@ -128,6 +130,15 @@ class Relay:
         """Make `run` return; from any thread."""
         self._loop.stop()
 
+    def stop_after(self, fd: int, seconds: float) -> None:
+        """Stop so many seconds after `fd` became readable: a process that ended, and what it sent before."""
+
+        def ended(_mask: int = 0) -> None:
+            self._loop.forget(fd)
+            self._loop.later(seconds, self._loop.stop)
+
+        self._loop.watch(fd, READ, ended, ended)
+
     def own_process(self) -> None:
         """Have the process to itself: a signal stops `run`, which then returns 128 and its number."""
         self._owns_process = True
@@ -167,7 +178,7 @@ class Relay:
         shows = self._options.show is not LiveView.BYTES
         words = [word for path in self._options.dissectors if shows for word in ("--dissector", path)]
         try:
-            return Viewer(commands[self._options.show], self._fd, words)
+            return Viewer(commands[self._options.show], self._fd, words, self._options.show_on)
         except OSError as error:  # no process or descriptor is left for it: the relay needs none
             what = "shown" if shows else "written to stdout"
             self._notes.tell(f"nothing is {what}: {error.strerror or error} (see ulimit -a)")

@@ -44,15 +44,16 @@ def copy_command(path: str, done_fd: int) -> Sequence[str]:
 class Viewer:
     """A child that follows the capture file open as `fd`; `words` are options more for its command.
 
-    OSError where there can be no child.
+    `out` is the descriptor that it writes on. OSError where there can be no child.
     """
 
-    def __init__(self, command: Command, fd: int, words: Sequence[str] = ()) -> None:
+    def __init__(self, command: Command, fd: int, words: Sequence[str] = (), out: int = 1) -> None:
         done, self._alive = os.pipe()
         try:
             self._child = subprocess.Popen(
                 [*command(f"/proc/self/fd/{fd}", done), *words],
                 stdin=subprocess.DEVNULL,
+                stdout=out,
                 pass_fds=(fd, done),
                 # ^C is for the relay; the viewer ends when there is nothing more to show.
                 preexec_fn=ignore_interrupts,
@@ -77,3 +78,4 @@ class Viewer:
 
 def ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

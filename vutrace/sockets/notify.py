@@ -1,10 +1,10 @@
-"""Being told when a name in a directory comes or goes."""
+"""Being told when a name in a directory comes, goes or changes its mode."""
 
 import contextlib
 import ctypes
 import os
 
-MOVED_FROM, MOVED_TO, CREATED, DELETED = 0x40, 0x80, 0x100, 0x200
+ATTRIBUTES, MOVED_FROM, MOVED_TO, CREATED, DELETED = 0x4, 0x40, 0x80, 0x100, 0x200
 
 
 class DirectoryWatch:
@@ -13,7 +13,7 @@ class DirectoryWatch:
     def __init__(self, directory: str) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         self.fd = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-        mask = MOVED_FROM | MOVED_TO | CREATED | DELETED
+        mask = ATTRIBUTES | MOVED_FROM | MOVED_TO | CREATED | DELETED
         if self.fd < 0 or libc.inotify_add_watch(self.fd, os.fsencode(directory), mask) < 0:
             code = ctypes.get_errno()
             self.close()
