@@ -30,6 +30,7 @@ ROOMS = [
     "capture",
     "rules",
     "sockets",
+    "rings",
     "proxy",
     "launch",
     "peers",

@@ -7,6 +7,7 @@ descriptors were) or an `Event` (a connection opened, closed, failed, or somethi
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntFlag, StrEnum
+from typing import NamedTuple
 
 
 class Side(StrEnum):
@@ -94,6 +95,7 @@ class EventKind(StrEnum):
     NOTE = "note"
     GAP = "gap"  # messages were forwarded and not recorded; the attributes tell how many, which and when
     DROPPED = "dropped"  # a rule kept a message from its receiver; the attributes hold it
+    SAMPLE = "sample"  # how rings stood in memory: a `Sample`
 
 
 class Deed(StrEnum):
@@ -195,6 +197,68 @@ class Event:
     channel: Channel = Channel.MAIN
     sender: Side | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+class SampleFlag(IntFlag):
+    """What a `RingSample` knows, and what is wrong with the ring."""
+
+    PACKED = 1
+    INDEXES = 2  # `available`, `used`, `in_flight`, the flags and the totals are known
+    EVENTS = 4  # so are the event fields: EVENT_IDX, or a packed ring
+    KICKS = 8
+    CALLS = 16
+    CHAIN = 32  # so is the oldest chain in flight
+    REQUEST = 64  # of that chain the device has something to read
+    BROKEN_CHAIN = 128  # it loops, or leaves memory
+    AT_LEAST = 256  # the ring may have gone round unseen: the totals are what moved at least
+    OUTSIDE = 512  # the ring lies in no region of memory
+    UNREADABLE = 1024  # it lies in one that cannot be read, or that has been made shorter
+    BEYOND = 2048  # the used index is beyond the available one
+    JUMPED = 4096  # an index moved by more than a ring can have
+
+
+class RingSample(NamedTuple):
+    """One ring as it stood in memory; what is not known (`flags`) is 0.
+
+    `available` and `used` are the indexes: of a split ring as they are there, of a packed ring a position
+    and, in bit 15, a wrap counter. `driver_flags` and `device_flags` are both sides' event suppression,
+    `driver_event` and `device_event` the indexes of theirs. The totals count since the ring was started:
+    chains, or descriptors of a packed ring. `kicks` and `calls` are what stands in the eventfds, unread.
+    `head` is the oldest chain in flight, `length` its descriptors, `age_ms` how long it is known to be; it
+    has so many bytes for the device to read and to write.
+    """
+
+    ring: int
+    flags: int
+    size: int = 0
+    available: int = 0
+    used: int = 0
+    in_flight: int = 0
+    driver_flags: int = 0
+    device_flags: int = 0
+    driver_event: int = 0
+    device_event: int = 0
+    head: int = 0
+    length: int = 0
+    age_ms: int = 0
+    readable: int = 0
+    writable: int = 0
+    available_total: int = 0
+    used_total: int = 0
+    kicks: int = 0
+    calls: int = 0
+
+    def has(self, flag: SampleFlag) -> bool:
+        """Whether a flag is set."""
+        return bool(self.flags & flag.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample(Event):
+    """How rings of a session stood in memory at one time: those that had changed since `interval_ns` ago."""
+
+    rings: tuple[RingSample, ...] = ()
+    interval_ns: int = 0
 
 
 Record = Frame | Event

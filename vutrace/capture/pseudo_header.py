@@ -9,9 +9,22 @@ from collections.abc import Iterator, Mapping
 from vutrace.capture.acted import decode_acted, encode_acted
 from vutrace.capture.errors import MalformedError
 from vutrace.capture.fd_info import decode_fd, encode_fd
+from vutrace.capture.ring_sample import decode_ring, encode_ring
 from vutrace.capture.tlv import decode_text, encode_text, encode_tlv, walk_tlvs
 from vutrace.quick import quick
-from vutrace.records import Acted, Channel, Event, EventKind, FdInfo, Frame, FrameFlag, Record, Side
+from vutrace.records import (
+    Acted,
+    Channel,
+    Event,
+    EventKind,
+    FdInfo,
+    Frame,
+    FrameFlag,
+    Record,
+    RingSample,
+    Sample,
+    Side,
+)
 
 MAGIC = b"VUTR"
 VERSION = 1
@@ -19,7 +32,7 @@ VERSION = 1
 # nfds, byte order, event kind, wire size, flags
 FIXED = struct.Struct("<5sBBBIIIHBBQI")
 
-MESSAGE, EVENT = 1, 2
+MESSAGE, EVENT, SAMPLE = 1, 2, 4
 CHANNEL_CODES: dict[Channel, int] = {Channel.MAIN: 1, Channel.BACKEND: 2, Channel.GPU: 3}
 SIDE_CODES: dict[Side | None, int] = {None: 0, Side.FRONTEND: 1, Side.BACKEND: 2}
 EVENT_CODES: dict[EventKind, int] = {
@@ -29,9 +42,11 @@ EVENT_CODES: dict[EventKind, int] = {
     EventKind.NOTE: 4,
     EventKind.GAP: 5,
     EventKind.DROPPED: 6,
+    EventKind.SAMPLE: 7,
 }
 
 TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_ACTED, TLV_KNOWN = 1, 2, 3, 4, 5
+TLV_RING, TLV_INTERVAL = 16, 17
 
 # Bytes: of one text or attribute, and of all of an event's TLVs. Wireshark refuses packets over 256 KiB.
 TEXT_LIMIT = 16 * 1024
@@ -40,6 +55,7 @@ EVENT_LIMIT = 192 * 1024
 START = MAGIC + bytes([VERSION])
 KEY_LENGTH = struct.Struct("<H")
 PART = struct.Struct("<II")
+INTERVAL = struct.Struct("<Q")
 CHANNELS = {code: channel for channel, code in CHANNEL_CODES.items()}
 SENDERS = {code: side for side, code in SIDE_CODES.items() if side is not None}
 EVENTS = {code: kind for kind, code in EVENT_CODES.items()}
@@ -58,6 +74,8 @@ FLAGS = Flags((bits, FrameFlag(bits)) for bits in range(512))
 
 def encode(record: Record) -> bytes:
     """The pseudo-header of `record`: a multiple of 4 bytes, to be followed by a frame's `data`."""
+    if isinstance(record, Sample):
+        return encode_sample(record)
     return encode_event(record) if isinstance(record, Event) else encode_frame(record)
 
 
@@ -92,6 +110,16 @@ def encode_event(event: Event) -> bytes:
     length, kind = FIXED.size + len(tlvs), EVENT_CODES[event.kind]
     fixed = FIXED.pack(
         START, EVENT, channel, sender, length, event.connection, event.session, 0, 0, kind, 0, 0
+    )
+    return fixed + tlvs
+
+
+def encode_sample(sample: Sample) -> bytes:
+    tlvs = encode_tlv(TLV_INTERVAL, INTERVAL.pack(sample.interval_ns))
+    tlvs += b"".join(within(EVENT_LIMIT, (encode_tlv(TLV_RING, encode_ring(ring)) for ring in sample.rings)))
+    place = sample.connection, sample.session
+    fixed = FIXED.pack(
+        START, SAMPLE, CHANNEL_CODES[Channel.MAIN], 0, FIXED.size + len(tlvs), *place, *[0] * 5
     )
     return fixed + tlvs
 
@@ -156,7 +184,28 @@ def decode(data: bytes, start: int, end: int, time_ns: int, numbers: Mapping[int
             SENDERS.get(sender),
             attributes,
         )
+    if kind == SAMPLE:
+        place = numbers[connection], session
+        return sample_of(time_ns, *place, *decode_rings(data, start + 36, body))
     return None
+
+
+def sample_of(
+    time_ns: int, connection: int, session: int, rings: tuple[RingSample, ...], interval_ns: int
+) -> Sample:
+    """A sample of rings."""
+    text = f"{len(rings)} ring{'' if len(rings) == 1 else 's'} in memory"
+    return Sample(time_ns, connection, session, EventKind.SAMPLE, text, rings=rings, interval_ns=interval_ns)
+
+
+def decode_rings(data: bytes, start: int, end: int) -> tuple[tuple[RingSample, ...], int]:
+    rings, interval_ns = [], 0
+    for kind, first, last in walk_tlvs(data, start, end):
+        if kind == TLV_RING:
+            rings.append(decode_ring(data, first, last))
+        elif kind == TLV_INTERVAL and last - first >= INTERVAL.size:
+            (interval_ns,) = INTERVAL.unpack_from(data, first)
+    return tuple(rings), interval_ns
 
 
 def decode_fds(data: bytes, start: int, end: int, nfds: int) -> tuple[FdInfo, ...]:

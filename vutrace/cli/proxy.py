@@ -28,6 +28,7 @@ Examples:
   vutrace proxy front.sock back.sock                   QEMU connects to front.sock, DPDK listens on back.sock
   vutrace proxy front.sock back.sock -w start.pcapng -q      only record
   vutrace proxy front.sock back.sock --board           every ring as it stands now
+  vutrace proxy front.sock back.sock --rings 100ms --board   what moves in the rings, too
   vutrace proxy connect:qemu.sock listen:dpdk.sock     QEMU has server=on, DPDK client=1
   vutrace proxy f0 b0 --also f1 b1 -w two.pcapng       two devices in one capture
   vutrace proxy front.sock back.sock --device acme --dissector acme.py
@@ -38,6 +39,8 @@ Examples:
 """
 
 
+UNITS = {"ms": 1e-3, "s": 1.0}
+LEAST_INTERVAL, MOST_INTERVAL = 0.01, 60.0
 LEAST_BUFFER, LEAST_SPOOL = 64 << 20, 1 << 20
 
 
@@ -99,6 +102,13 @@ def proxy(
         str,
         typer.Option(metavar="S", help="Seconds that a reply may take without a note; 0 for no notes."),
     ] = "1",
+    rings: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="Look at every ring in memory so often (100ms, 1s): what moves, what is stuck. Reads only.",
+        ),
+    ] = "",
     device: Device = "",
     dissector: Annotated[
         list[str] | None,
@@ -143,6 +153,7 @@ def proxy(
     paths, side = sockets_of(insert or ()), parse_listener(listener)
     messages, seconds = parse_count(count), parse_duration(autostop)
     patience, late = parse_seconds("--wait", wait, wait), parse_seconds("--stall", stall, stall)
+    interval = parse_interval("--rings", rings) if rings else 0.0
     memory, disk = parse_size("--buffer", buffer, LEAST_BUFFER), parse_size("--spool", spool, LEAST_SPOOL)
     refuse_output(write, quiet, board)
     refuse_unfollowed(write, quiet)
@@ -190,6 +201,7 @@ def proxy(
                 full_waits=when_full == WhenFull.WAIT,
                 stall=late,
                 taps=taps,
+                rings=interval,
             )
             relay = Relay(options, sources)
             relay.own_process()
@@ -332,6 +344,18 @@ def parse_duration(text: str) -> float | None:
     if word != "duration":
         raise UsageError(f"-a {text}: duration:SECONDS is what it takes")
     return parse_seconds("-a", number, text)
+
+
+def parse_interval(option: str, text: str) -> float:
+    """Seconds, from a number with ms or s behind it."""
+    unit = next((unit for unit in UNITS if text.endswith(unit)), "")
+    try:
+        seconds = float(text.removesuffix(unit)) * UNITS.get(unit, 0.0)
+    except ValueError:
+        seconds = 0.0
+    if not LEAST_INTERVAL <= seconds <= MOST_INTERVAL:
+        raise UsageError(f"{option} {text}: a time between 10ms and 60s is needed, such as 100ms")
+    return seconds
 
 
 def parse_seconds(option: str, number: str, text: str) -> float:

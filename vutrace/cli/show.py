@@ -81,6 +81,9 @@ def show(
     tree: Annotated[bool, typer.Option("-V", "--tree", help="Everything about each message.")] = False,
     dump: Annotated[bool, typer.Option("-x", "--hex", help="The bytes of each message.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    samples: Annotated[
+        bool, typer.Option("--samples", help="A row for every sample of rings, too (proxy --rings).")
+    ] = False,
     follow: Annotated[
         bool, typer.Option("--follow", help="Go on while the capture grows, until Ctrl-C.")
     ] = False,
@@ -121,6 +124,7 @@ def show(
     from vutrace.session.tracker import Tracker
     from vutrace.views.annotated import Annotator
     from vutrace.views.folding import folded
+    from vutrace.views.samples import is_worth_a_row
 
     name = choose_capture(file, read)
     registry = load_dissectors(dissector)
@@ -143,6 +147,8 @@ def show(
             annotated = Annotator(tracker.connections).annotate_all(rows)
             if display_filter or not wanted.all:
                 annotated = (row for row in annotated if lets() and wanted.wants(row.row))
+            if not (samples or json):
+                annotated = filter(is_worth_a_row, annotated)
             annotated = folded(annotated) if fold else annotated
             lines = chain.from_iterable(map(printer.lines, islice(annotated, count)))
             write(printer.heading(), lines, is_live(path, follow))

@@ -47,18 +47,18 @@ class Encoder:
         """Make the blocks of an item; `infos` are its descriptors, or those of the peers."""
         if item[0] >= 0:
             time_ns, origin, data, _ = item
-            self._put(frame_of(time_ns, unpack_origin(origin), data, infos, FrameFlag.NONE, len(data)))
+            self.record(frame_of(time_ns, unpack_origin(origin), data, infos, FrameFlag.NONE, len(data)))
         elif item[0] == What.BURST:
             self._put_burst(*item[1:4])
         elif item[0] == What.SINGLE:
             _, time_ns, origin, data, _, _, flags, size = item
-            self._put(frame_of(time_ns, unpack_origin(origin), data, infos, FrameFlag(flags), size))
+            self.record(frame_of(time_ns, unpack_origin(origin), data, infos, FrameFlag(flags), size))
         elif item[0] == What.ACTED:
-            self._put(acted_frame(item, infos))
+            self.record(acted_frame(item, infos))
         elif item[0] == What.EVENT:
-            self._put(event_of(item))
+            self.record(event_of(item))
         elif item[0] == What.GAP:
-            self._put(gap_event(item))
+            self.record(gap_event(item))
         elif item[0] == What.CONNECTION:
             self._connection(Connection(*item[1:]))
 
@@ -72,7 +72,7 @@ class Encoder:
         }
         whom = " and ".join(name_of(known) for known in facts)
         device = {"device": self._device} if self._device else {}
-        self._put(
+        self.record(
             Event(
                 time_ns,
                 connection,
@@ -94,7 +94,8 @@ class Encoder:
         self._blocks += message_blocks(frame, data, ends, self._interfaces[frame.connection])
         self._records += len(ends)
 
-    def _put(self, record: Record) -> None:
+    def record(self, record: Record) -> None:
+        """Make the block of a record."""
         try:
             self._blocks.append(record_block(record, self._interfaces[record.connection]))
         except Exception as error:  # whatever is wrong with one record, the others go on

@@ -28,9 +28,10 @@ from vutrace.proxy.looks import Close, Look, LookAtMappings, Mounts, Peers, Seen
 from vutrace.proxy.names import FdNumbers
 from vutrace.proxy.peer_watch import PeerWatch
 from vutrace.proxy.pending import Item, What, event_item, event_of, unpack_origin
+from vutrace.proxy.sampling import Sampling
 from vutrace.proxy.spool import Spool
 from vutrace.proxy.writer import BlockWriter
-from vutrace.records import Channel, Side
+from vutrace.records import Channel, Sample, Side
 from vutrace.sockets.insertion import give_back_for
 from vutrace.sockets.passed import descriptors
 
@@ -50,7 +51,7 @@ class Plan:
 
     `queue`: bytes that may wait for its disk, `spool` those that may wait for the readers of a nameless one;
     beyond it the relay waits (`waits`) or messages are counted only. `stall`: seconds that a reply may take
-    until there is a note of it.
+    until there is a note of it. `rings_ns`: nanoseconds between looks at the rings, 0 for none.
     """
 
     fd: int
@@ -60,6 +61,7 @@ class Plan:
     spool: int
     waits: bool
     stall: float
+    rings_ns: int = 0
 
 
 class Recording:
@@ -93,6 +95,14 @@ class Recording:
             grown = self._spool.grown if self._spool else lambda size: None
             self._writer = BlockWriter(plan.fd, self._failed, self._target(plan), self._late, grown)
             self._encoder = Encoder(self._writer, self._say, plan.device)
+        self._sampling = self._start_sampling(plan.rings_ns) if plan and plan.rings_ns else None
+
+    def _start_sampling(self, interval_ns: int) -> Sampling | None:
+        try:
+            return Sampling(interval_ns)
+        except OSError as error:
+            self._say(f"rings are not sampled: {error.strerror or error}")
+            return None
 
     def run(self) -> NoReturn:
         """Until the relay has sent everything, or is gone; then the process ends."""
@@ -129,6 +139,8 @@ class Recording:
                 self._encoder.flush(needed=self._late())
             if items and items[-1][0] == What.END:
                 break
+        if self._sampling:
+            self._sampling.close()
         whole = self._finish() and self._close_capture()
         self._values[Count.DONE] = WHOLE if whole else NOT_WHOLE
 
@@ -166,14 +178,20 @@ class Recording:
         poll.register(relay, select.POLLIN)
         chunk = b""
         while True:
+            if self._sampling:
+                self._sampling.register(poll)
             self._values[Count.BUSY] = 0
-            ready = [fd for fd, _ in poll.poll(self._watch.wait_ms())]
+            ready = [fd for fd, _ in poll.poll(self._wait_ms())]
             self._values[Count.BUSY] = 1
+            if self._sampling:
+                self._take_samples(self._sampling)
             if not ready:
                 self._tell_stalls()
                 continue
             if relay in ready:
                 break
+            if self._ends.batches not in ready:
+                continue
             chunk = os.read(self._ends.batches, CHUNKS[len(chunk) >= CHUNKS[0]])
             yield chunk
         # It was killed. Its peers have to see that, and our table of descriptors keeps its sockets open.
@@ -186,6 +204,19 @@ class Recording:
             while True:
                 yield os.read(self._ends.batches, CHUNKS[0])
 
+    def _wait_ms(self) -> int | None:
+        waits = self._watch.wait_ms(), self._sampling.wait_ms if self._sampling else None
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _take_samples(self, sampling: Sampling) -> None:
+        for event in sampling.attend():
+            if not isinstance(event, Sample):
+                self._say(event.text)
+            if self._encoder and not self._is_full():
+                self._encoder.record(event)
+        if self._encoder:
+            self._encoder.flush()
+
     def _keep(
         self, items: list[Item], seen: Sequence[Seen | None]
     ) -> Generator[Job[Any, Any], None, set[int]]:
@@ -193,6 +224,8 @@ class Recording:
         if not self._encoder:
             return set()
         stuck = yield from self._look([each for each in seen if each])
+        if self._sampling:
+            self._sampling.feed(items, seen)
         yield from self._record(self._encoder, items, seen)
         return stuck
 

@@ -57,6 +57,7 @@ class Options:
     it is full, messages are counted instead of recorded, or (`full_waits`) their senders wait. A reply that
     takes `stall` seconds makes a note (0: none).
     `taps` are the rules that act, if there are any.
+    Rings are looked at every `rings` seconds (0: never).
     """
 
     pairs: Sequence[tuple[Endpoint, Endpoint]]
@@ -74,6 +75,7 @@ class Options:
     full_waits: bool = False
     stall: float = STALL
     taps: "Taps | None" = None
+    rings: float = 0.0
 
 
 class Relay:
@@ -198,7 +200,9 @@ class Relay:
         if keeps and self._fd is not None:
             options = self._options
             bounds = options.buffer // TO_DISK, options.spool, options.full_waits
-            plan = Plan(self._fd, options.write, options.device, *bounds, options.stall)
+            plan = Plan(
+                self._fd, options.write, options.device, *bounds, options.stall, int(options.rings * 1e9)
+            )
         Recording(ends, plan, self._places).run()
 
     def _pair_spent(self) -> None:

@@ -11,6 +11,7 @@ from enum import Enum
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.protocol.effects import RingEffect
 from vutrace.records import Channel, Side
+from vutrace.session.activity import Moved
 from vutrace.session.fd_ledger import Holding
 from vutrace.session.memory import MemoryChange, Region
 from vutrace.session.negotiation import Round
@@ -182,12 +183,21 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class RingLane:
-    """What happened to one ring; `ring` is how it stood when the session (or the capture) ended."""
+    """What happened to one ring; `ring` is how it stood when the session (or the capture) ended.
+
+    `samples` are what moved in it, where somebody looked.
+    """
 
     ring: Ring
     pair: int | None
     spans: tuple[Span, ...]
     marks: tuple[Mark, ...]
+    samples: tuple[Moved, ...] = ()
+
+    @property
+    def moved(self) -> Moved | None:
+        """What moved last."""
+        return self.samples[-1] if self.samples else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
 from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem
-from vutrace.records import Channel, Connection, Event, EventKind
+from vutrace.records import Channel, Connection, Event, EventKind, Sample
 from vutrace.session.context import Context
 from vutrace.session.exchanges import Answer, Owed, Request, is_barrier, is_refusal, owed, unanswered
 from vutrace.session.labels import Labels
@@ -52,6 +52,8 @@ class Session:
     def event(self, number: int, since_first_ns: int, event: Event) -> Row:
         """The row of an event; a close tells which replies were still owed."""
         state = self.state
+        if isinstance(event, Sample):
+            state.activity.feed(since_first_ns, event)
         if event.attributes:
             state.context = adopt(
                 state.context, from_event(event, self._devices, self._endpoints, state.context.weight)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from vutrace.dissection.message import Message
 from vutrace.protocol.effects import RingEffect
 from vutrace.records import Channel
+from vutrace.session.activity import Activity
 from vutrace.session.context import Context, learn, unlearn
 from vutrace.session.course import Course
 from vutrace.session.ends import Ends
@@ -29,8 +30,8 @@ class SessionState:
 
     `context` is the negotiation, `debts` the requests that wait for a reply on each channel, `unpaid` those
     whose channel closed before it came. `previous` is the last request on the main channel. `sent` counts
-    requests by channel and number; `told` is what both ends were told when they were started. `closed`: the
-    main channel is; everything else then stays as it stood.
+    requests by channel and number; `activity` is what moved in the rings; `told` is what both ends were told
+    when they were started. `closed`: the main channel is; everything else then stays as it stood.
     """
 
     def __init__(self, context: Context, was_running: bool = False) -> None:
@@ -42,6 +43,7 @@ class SessionState:
         self.previous: Message | None = None
         self.sent: Counter[tuple[Channel, int]] = Counter()
         self.closed = False
+        self.activity = Activity()
         self.told = BOTH_UNTOLD
 
     @property

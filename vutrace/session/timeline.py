@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from vutrace.dissection.message import Message
-from vutrace.records import Channel, Connection, Event, EventKind, Side
+from vutrace.records import Channel, Connection, Event, EventKind, Sample, Side
 from vutrace.session.ends import Ends
 from vutrace.session.exchanges import Request
 from vutrace.session.labels import pair_of
@@ -14,6 +14,7 @@ from vutrace.session.negotiation import Negotiation
 from vutrace.session.phase_spans import PhaseSpans
 from vutrace.session.ring import Ring
 from vutrace.session.row import Row
+from vutrace.session.series import Series
 from vutrace.session.side_channels import SideChannels
 
 SESSIONS_KEPT = 256
@@ -28,6 +29,7 @@ class SessionBuilder:
         self.number, self.first, self.last = number, row, row
         self.rows = self.problems = 0
         self.lanes, self.phases, self.negotiation = Lanes(), PhaseSpans(), Negotiation()
+        self.series = Series()
         self.memory_changes = Ends[MemoryChange](MEMORY_CHANGES_KEPT)
         self.side_channels = SideChannels()
         self.closed_by: Side | None = None
@@ -38,6 +40,8 @@ class SessionBuilder:
         self.last = row
         self.rows += 1
         self.problems += bool(row.problems)
+        if isinstance(row.what, Sample):
+            self.series.feed(row.what, row.state.activity)
         if isinstance(row.what, Event):
             if row.what.kind is EventKind.CLOSE and row.what.channel is Channel.MAIN:
                 self.closed_by = row.what.sender
@@ -106,11 +110,11 @@ class SessionBuilder:
         )
 
     def _lane(self, ring: Ring) -> RingLane:
-        lane = self.lanes.by_ring.get(ring.index)
+        lane, samples = self.lanes.by_ring.get(ring.index), tuple(self.series.of(ring.index))
         pair = pair_of(ring.index) if self.last.state.context.device.pairs else None
         if lane is None:
-            return RingLane(ring, pair, (), ())
-        return RingLane(ring, pair, tuple(lane.spans), tuple(lane.marks))
+            return RingLane(ring, pair, (), (), samples)
+        return RingLane(ring, pair, tuple(lane.spans), tuple(lane.marks), samples)
 
 
 def is_news(row: Row) -> bool:

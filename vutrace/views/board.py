@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from vutrace.records import Connection, Event
+from vutrace.records import Connection, Event, Sample
 from vutrace.session.exchanges import Request
 from vutrace.session.row import Row
 from vutrace.session.state import SessionState
@@ -29,7 +29,7 @@ class Standing:
         self.last = row
         self.rows += 1
         self.problems += bool(row.problems)
-        if isinstance(row.what, Event):
+        if isinstance(row.what, Event) and not isinstance(row.what, Sample):
             self.events.append((row.number, row.what))
 
     @property

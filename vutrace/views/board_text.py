@@ -13,9 +13,11 @@ from vutrace.views.board import Board, Standing
 from vutrace.views.colour import Paint, bare
 from vutrace.views.masks import protocol_names, virtio_names
 from vutrace.views.queues import enabled, fd, number_or_dash
+from vutrace.views.samples import in_flight, moves, rate
 from vutrace.views.text import count, duration, joined, printable
 
 COLUMNS = ("ring", "name", "size", "set up", "started", "enabled", "kick", "call", "last change")
+MOVING = ("moves", "in flight")  # where somebody looked
 STATE_STYLES = {RingState.RUNNING: "<", RingState.STARTED: "fds"}
 STALLED_NS = 1_000_000_000  # who owes a reply for so long is told in red
 FOLDED_FROM = 3
@@ -124,8 +126,9 @@ def ring_lines(standing: Standing, fold: bool) -> Iterator[Line]:
         for _, group in groupby(rings, key=lambda ring: alike(ring) if fold else (ring.index,))
         for row in ring_rows(standing, list(group))
     ]
-    widths = [max(map(len, column)) for column in zip(COLUMNS, *(cells for cells, _ in rows), strict=True)]
-    yield Line(aligned(COLUMNS, widths), "heading")
+    columns = (*COLUMNS[:-1], *MOVING, COLUMNS[-1]) if standing.state.activity.by_ring else COLUMNS
+    widths = [max(map(len, column)) for column in zip(columns, *(cells for cells, _ in rows), strict=True)]
+    yield Line(aligned(columns, widths), "heading")
     for cells, state in rows:
         yield Line(aligned(cells, widths), STATE_STYLES.get(state, ""))
 
@@ -138,10 +141,25 @@ def alike(ring: Ring) -> tuple[object, ...]:
 def ring_rows(standing: Standing, rings: list[Ring]) -> Iterator[tuple[tuple[str, ...], RingState]]:
     """A row for each of them, or one for all where they are many."""
     if len(rings) >= FOLDED_FROM:
-        yield folded_row(standing, rings), rings[0].state
+        yield with_moves(standing, folded_row(standing, rings), rings), rings[0].state
         return
     for ring in rings:
-        yield cells_of(ring, fd_of(standing, ring, "kick"), fd_of(standing, ring, "call")), ring.state
+        cells = cells_of(ring, fd_of(standing, ring, "kick"), fd_of(standing, ring, "call"))
+        yield with_moves(standing, cells, [ring]), ring.state
+
+
+def with_moves(standing: Standing, cells: tuple[str, ...], rings: list[Ring]) -> tuple[str, ...]:
+    """A row with what moves in its rings, all together, where somebody looked."""
+    by_ring = standing.state.activity.by_ring
+    if not by_ring:
+        return cells
+    known = [by_ring[ring.index] for ring in rings if ring.index in by_ring and ring.state.started]
+    if len(known) == 1:
+        told = moves(known[0]), in_flight(known[0])
+    else:
+        flying = sum(moved.sample.in_flight for moved in known)
+        told = (rate(sum(moved.used for moved in known)), str(flying)) if known else ("-", "-")
+    return *cells[:-1], *told, cells[-1]
 
 
 def folded_row(standing: Standing, rings: list[Ring]) -> tuple[str, ...]:

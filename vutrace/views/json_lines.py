@@ -12,13 +12,14 @@ from operator import attrgetter
 from vutrace.dissection.kept import LONGEST, Kept
 from vutrace.dissection.message import Message
 from vutrace.protocol.layers import has_secrets
-from vutrace.records import UNKNOWN_WORDS, Acted, Event, FdInfo, FrameFlag, Side, connection_letter
+from vutrace.records import UNKNOWN_WORDS, Acted, Event, FdInfo, FrameFlag, Sample, Side, connection_letter
 from vutrace.rules.findings import PlacedProblem, is_wrong
 from vutrace.session.context import RING_PACKED
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow
 from vutrace.views.findings.objects import finding
 from vutrace.views.objects import names, raw_fields
+from vutrace.views.samples import ring_object
 from vutrace.views.text import REDACTED
 
 encode = json.JSONEncoder(default=str).encode
@@ -120,7 +121,7 @@ def event_line(shown: AnnotatedRow, event: Event) -> str:
         "session": event.session,
         "channel": event.channel,
         "sender": event.sender,
-        "kind": "event",
+        "kind": "sample" if isinstance(event, Sample) else "event",
         "request": None,
         "name": event.kind,
         "reply": False,
@@ -137,6 +138,8 @@ def event_line(shown: AnnotatedRow, event: Event) -> str:
         "loop": row.loop,
     }
     text = f'"text": {encode(event.text)}'
+    if isinstance(event, Sample):
+        text += f', "samples": {encode([ring_object(row, ring) for ring in event.rings])}'
     return f"{encode(made)[:-1]}, {problems(shown)}, {text}{added(shown)}}}"
 
 

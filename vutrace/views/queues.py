@@ -11,6 +11,7 @@ from vutrace.session.model import ConnectionTimeline, RingLane, SessionTimeline,
 from vutrace.session.ring import Ring
 from vutrace.views.colour import Paint, bare
 from vutrace.views.descriptors import identity
+from vutrace.views.samples import in_flight, moves
 from vutrace.views.tables import sentences
 from vutrace.views.text import address, printable
 from vutrace.views.timeline.json import Json, holding_json, ring_json
@@ -20,6 +21,7 @@ HEADERS = (
     "started", "enabled", "by", "last change",
 )  # fmt: skip
 SPOKEN = tuple("rule" if header == "by" else header for header in HEADERS)
+MOVING = ("moved", "in flight")  # at the last look
 FOLDED = ("ring", "desc, avail, used", "descriptors", "state", "last change")
 FOLDED_TWICE = ("ring", "addresses, descriptors", "state, last change")
 ROLES = ("kick", "call", "err")
@@ -56,13 +58,19 @@ def table(session: SessionTimeline, width: int | None = None) -> str:
     if not session.rings:
         return "no message named a ring"
     fds = {(holding.slot.ring, holding.slot.role): holding for holding in session.fds}
+    sampled = any(lane.samples for lane in session.rings)
+    wide, spoken = (HEADERS + MOVING, SPOKEN + MOVING) if sampled else (HEADERS, SPOKEN)
+
+    def cells(lane: RingLane, fds: Fds) -> list[str]:
+        return [*cells_of(lane, fds), *([moves(lane.moved), in_flight(lane.moved)] if sampled else [])]
+
     rows = [cells(lane, fds) for lane in session.rings]
-    for form, headers in ((cells, HEADERS), (three_line_row, FOLDED), (six_line_row, FOLDED_TWICE)):
+    for form, headers in ((cells, wide), (three_line_row, FOLDED), (six_line_row, FOLDED_TWICE)):
         drawn = [form(lane, fds) for lane in session.rings]
         lines = tabulate(drawn, headers, "simple", disable_numparse=True)
         if width is None or len(lines.split("\n", 1)[0]) <= width:
             return lines
-    return "\n".join(sentences(rows, SPOKEN, width or 0))
+    return "\n".join(sentences(rows, spoken, width or 0))
 
 
 def three_line_row(lane: RingLane, fds: Fds) -> list[str]:
@@ -72,7 +80,7 @@ def three_line_row(lane: RingLane, fds: Fds) -> list[str]:
         three_lines(ring),
         "\n".join(parts(ring)),
         fd_lines(ring, fds),
-        "\n".join([", ".join(states(ring)), *rules(ring)]),
+        "\n".join([", ".join(states(ring)), *rules(ring), *moved_line(lane)]),
         change_lines(ring),
     ]
 
@@ -83,7 +91,7 @@ def six_line_row(lane: RingLane, fds: Fds) -> list[str]:
     return [
         three_lines(ring),
         "\n".join([*parts(ring), fd_lines(ring, fds)]),
-        "\n".join([*states(ring), *rules(ring), change_lines(ring)]),
+        "\n".join([*states(ring), *rules(ring), *moved_line(lane), change_lines(ring)]),
     ]
 
 
@@ -107,7 +115,13 @@ def change_lines(ring: Ring) -> str:
     return f"[{ring.changed}] at {ring.changed_ns / 1e9:.6f}\n{ring.changed_by}"
 
 
-def cells(lane: RingLane, fds: Fds) -> list[str]:
+def moved_line(lane: RingLane) -> list[str]:
+    """What moved in it at the last look."""
+    return [f"moved {moves(lane.moved)}, {in_flight(lane.moved)} in flight"] if lane.moved else []
+
+
+def cells_of(lane: RingLane, fds: Fds) -> list[str]:
+    """A ring's row, cell by cell."""
     ring = lane.ring
     return [
         str(ring.index),

@@ -7,13 +7,24 @@ from collections.abc import Callable, Iterator
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.layers import Empty
-from vutrace.records import Channel, Direction, Event, EventKind, Frame, FrameFlag, Side, connection_letter
+from vutrace.records import (
+    Channel,
+    Direction,
+    Event,
+    EventKind,
+    Frame,
+    FrameFlag,
+    Sample,
+    Side,
+    connection_letter,
+)
 from vutrace.views.annotated import AnnotatedRow
 from vutrace.views.changes import row_words
 from vutrace.views.colour import Paint, bare
 from vutrace.views.descriptors import short
 from vutrace.views.fitting import GAP, LEAST, NARROW, clipped, hung, shared
 from vutrace.views.notes import notes_of
+from vutrace.views.samples import sample_words
 from vutrace.views.text import duration, printable
 from vutrace.views.times import WIDTH, Clock, relative
 
@@ -88,7 +99,7 @@ class Rows:
         style = "problem" if event.kind is EventKind.ERROR else NOTE
         head = f"{shown.row.number:>6} {NOTE:<2} {self.time(shown):>{self.width}} {self.letter(shown)}"
         head += "" if self.narrow else "      "
-        first, *more = hung(f"{head}{event_words(event)}", self.columns, len(head) + 2)
+        first, *more = hung(f"{head}{event_words(shown, event)}", self.columns, len(head) + 2)
         line = head + self.paint(first[len(head) :], style)
         return self.with_problems(shown, [line, *(self.paint(each, style) for each in more)], len(first))
 
@@ -133,8 +144,10 @@ class Rows:
         return [*lines, *(self.paint(each, "problem") for each in below)]
 
 
-def event_words(event: Event) -> str:
+def event_words(shown: AnnotatedRow, event: Event) -> str:
     """What happened; a close tells of which socket."""
+    if isinstance(event, Sample):
+        return f"{event.kind}: {sample_words(shown.row, event)}"
     where = f"{event.channel.words}: " if event.kind is EventKind.CLOSE else ""
     return f"{event.kind}: {where}{printable(event.text)}"
 

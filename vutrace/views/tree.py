@@ -18,12 +18,13 @@ from vutrace.protocol.bits import (
 from vutrace.protocol.layers import Layer, has_secrets, title
 from vutrace.protocol.shows import Kind, Show
 from vutrace.protocol.wire import HEADER_SIZE
-from vutrace.records import UNKNOWN_WORDS, Channel, Event, FrameFlag
+from vutrace.records import UNKNOWN_WORDS, Channel, Event, FrameFlag, Sample
 from vutrace.session.context import Context
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow
 from vutrace.views.descriptors import facts, identity
 from vutrace.views.fields import FieldShow, shows_of
+from vutrace.views.samples import sample_lines
 from vutrace.views.text import REDACTED, flag_words, hex_of, printable, text_of
 
 STEP = "  "
@@ -40,7 +41,10 @@ class Tree:
     def lines(self, shown: AnnotatedRow) -> Iterator[str]:
         """The tree of a message or an event; names may be a stranger's, hence made printable."""
         what = shown.row.what
-        told = attributes(what) if isinstance(what, Event) else self.message(shown, what)
+        if isinstance(what, Sample):
+            told = sample_lines(shown.row, what)
+        else:
+            told = attributes(what) if isinstance(what, Event) else self.message(shown, what)
         problems = (f"! {problem.text} [{problem.name}, {problem.severity}]" for problem in shown.problems)
         return map(printable, chain(told, problems))
 

@@ -22,7 +22,7 @@ from vutrace.session.model import (
 )
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow, Annotator
-from vutrace.views.queues import HEADERS, Fds, cells
+from vutrace.views.queues import HEADERS, Fds, cells_of
 from vutrace.views.timeline.facts import facts, owing_words
 from vutrace.views.timeline.glyphs import glyph_names
 from vutrace.views.timeline.html.columns import KINDS, Columns, Texts
@@ -146,7 +146,7 @@ def ring_data(lane: RingLane, fds: Fds) -> Json:
         "index": lane.ring.index,
         "name": lane.ring.name,
         "pair": lane.pair,
-        "facts": list(zip(HEADERS, cells(lane, fds), strict=True)),
+        "facts": list(zip(HEADERS, cells_of(lane, fds), strict=True)),
         "spans": [span_data(each) for each in lane.spans],
     }
 

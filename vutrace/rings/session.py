@@ -1,0 +1,98 @@
+"""One session as the sampler knows it: its state, descriptors of its own, and its started rings."""
+
+from collections.abc import Iterator, Sequence
+
+from vutrace.protocol.bits import VIRTIO_FEATURES, bit
+from vutrace.records import RingSample
+from vutrace.rings.chain import MOST
+from vutrace.rings.held import Holdings
+from vutrace.rings.memory import SampledMemory
+from vutrace.rings.packed import PackedRing
+from vutrace.rings.split import SplitRing
+from vutrace.rings.translations import Translations
+from vutrace.rings.watch import RingWatch
+from vutrace.session.ring import Ring
+from vutrace.session.row import Row
+from vutrace.session.state import SessionState
+
+RING_PACKED = bit("VIRTIO_F_RING_PACKED", VIRTIO_FEATURES)
+EVENT_IDX = bit("VIRTIO_F_EVENT_IDX", VIRTIO_FEATURES)
+ORDERS = {True: ">", False: "<", None: "<"}  # of a ring's fields, by SET_VRING_ENDIAN
+MOST_FAST = 32  # rings that are looked at more often than asked for
+
+
+class SampledSession:
+    """Follows the messages of a session, and looks at its rings."""
+
+    def __init__(self) -> None:
+        self.holdings = Holdings()
+        self.iotlb = Translations()
+        self._state: SessionState | None = None
+        self._watches: dict[int, RingWatch] = {}
+        self._stale = False
+
+    def feed(self, row: Row) -> None:
+        """Take a row whose descriptors are held already; those that it made useless are closed."""
+        self._state = row.state
+        if not self.iotlb.feed(row.what):  # type: ignore[arg-type]  # a message: events end it
+            self.holdings.keep(row.state)
+            self._stale = True
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._watches.clear()
+        self.holdings.close()
+
+    def looks(self, now_ns: int) -> list[RingSample]:
+        """What is worth a record of its rings."""
+        self._refresh()
+        found = (watch.look(now_ns) for watch in self._watches.values())
+        return [sample for sample in found if sample]
+
+    def samples(self, now_ns: int) -> list[RingSample]:
+        """Every ring as it stands."""
+        self._refresh()
+        return [watch.sample(now_ns) for watch in self._watches.values()]
+
+    def fast(self) -> Sequence[RingWatch]:
+        """The rings that want to be looked at in between."""
+        return [watch for watch in self._watches.values() if watch.fast][:MOST_FAST]
+
+    def _refresh(self) -> None:
+        if not self._stale or self._state is None:
+            return
+        self._stale = False
+        state = self._state
+        memory = SampledMemory(state.memory.regions, state.context, self.iotlb)
+        before, self._watches = self._watches, {}
+        for ring in started(state):
+            form = form_of(ring, state, memory)
+            watch = before.get(ring.index) or self._watch(ring, form)
+            watch.form = form
+            self._watches[ring.index] = watch
+
+    def _watch(self, ring: Ring, form: SplitRing | PackedRing) -> RingWatch:
+        def count(role: str) -> int | None:
+            assert self._state
+            holding = self._state.fds.of_ring(ring.index, role)
+            return self.holdings.count(holding.fd) if holding else None
+
+        return RingWatch(ring, form, lambda: count("kick"), lambda: count("call"))
+
+
+def started(state: SessionState) -> Iterator[Ring]:
+    """The rings that can be looked at."""
+    for ring in state.rings.values():
+        if ring.state.started and ring.addresses and 0 < (ring.size or 0) <= MOST:
+            yield ring
+
+
+def form_of(ring: Ring, state: SessionState, memory: SampledMemory) -> SplitRing | PackedRing:
+    """How a ring is to be read."""
+    assert ring.size
+    assert ring.addresses
+    context = state.context
+    if context.has_feature(RING_PACKED):
+        return PackedRing(memory, ring.size, ring.addresses)
+    order = ORDERS[ring.big_endian]
+    return SplitRing(memory, ring.size, ring.addresses, order, context.has_feature(EVENT_IDX))

@@ -1,0 +1,167 @@
+"""One started ring, look after look: how far it moved, what is in flight, what is worth a record."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from vutrace.records import RingSample, SampleFlag
+from vutrace.rings.chain import Chain
+from vutrace.rings.indexes import Indexes
+from vutrace.rings.outstanding import Outstanding
+from vutrace.rings.packed import PackedRing
+from vutrace.rings.split import SplitRing
+from vutrace.rings.unread import UnreadError
+from vutrace.session.ring import Ring
+
+SECOND_NS = 1_000_000_000
+MOST = 0xFFFFFFFF  # of a number in a sample
+LONGEST_NS = 60 * SECOND_NS  # between records of a ring that stands still with something in it
+COUNT = Callable[[], int | None]
+# Bits of flags as plain numbers: an IntFlag's operators cost as much as a read.
+PACKED, INDEXES, EVENTS, KICKS, CALLS, CHAIN, REQUEST, BROKEN = (flag.value for flag in list(SampleFlag)[:8])
+AT_LEAST, BEYOND, JUMPED = (
+    flag.value for flag in (SampleFlag.AT_LEAST, SampleFlag.BEYOND, SampleFlag.JUMPED)
+)
+UNREAD = SampleFlag.OUTSIDE.value | SampleFlag.UNREADABLE.value
+WORTH_REPEATING = REQUEST | BROKEN | BEYOND | JUMPED | UNREAD
+
+
+class OldChain(NamedTuple):
+    """The fields of a `RingSample` that are about the oldest chain in flight."""
+
+    flags: int = 0
+    head: int = 0
+    length: int = 0
+    age_ms: int = 0
+    readable: int = 0
+    writable: int = 0
+
+
+BY_POSITION = 1 << 16  # of a key that is no head
+NO_CHAIN = OldChain()
+
+
+class RingWatch:
+    """Looks at ring number `ring`; `kicks` and `calls` tell what stands in its eventfds.
+
+    `form` may be replaced when memory or the negotiation changes; what was counted stays.
+    """
+
+    def __init__(self, ring: Ring, form: SplitRing | PackedRing, kicks: COUNT, calls: COUNT) -> None:
+        self.ring, self.form, self.kicks, self.calls = ring.index, form, kicks, calls
+        self.fast = False  # so much moves that an index may go round between two looks
+        # What moved before the first look counts from where the ring was told to begin.
+        self._last = None if ring.base is None else form.beginning(ring.base)
+        self._made = self._back = 0
+        self._outstanding = Outstanding()
+        self._still_ns = 0  # since when the device moved nothing
+        self._chain: tuple[int, Chain] | None = None
+        self._told: RingSample | None = None
+        self._told_ns = 0
+        self._wait_ns = 0
+
+    def glance(self, now_ns: int) -> Indexes:
+        """Read the indexes and count what moved. Raises UnreadError."""
+        now = self.form.indexes()
+        last, self._last = self._last, now
+        self._still_ns = self._still_ns or now_ns
+        if last is not None:
+            self._count(last, now, now_ns)
+        if isinstance(self.form, SplitRing):
+            self._outstanding.feed(self.form, now, now_ns)
+        return now
+
+    def _count(self, last: Indexes, now: Indexes, now_ns: int) -> None:
+        back = self.form.steps(last.used, now.used)
+        made = back + now.in_flight - last.in_flight
+        if made < 0:  # the device went round at least once
+            made, back = made + self.form.round, back + self.form.round
+        self._made, self._back = self._made + made, self._back + back
+        self.fast = max(made, back) > self.form.round // 8
+        if back or not last.in_flight:
+            self._still_ns = now_ns
+
+    def look(self, now_ns: int) -> RingSample | None:
+        """A sample, where there is something to tell."""
+        sample = self.sample(now_ns)
+        return sample if self._is_news(sample, now_ns) else None
+
+    def sample(self, now_ns: int) -> RingSample:
+        """The ring as it stands."""
+        kicks, calls = self.kicks(), self.calls()
+        flags = PACKED if self.form.packed else 0
+        flags |= (KICKS if kicks is not None else 0) | (CALLS if calls is not None else 0)
+        counts = {"kicks": kicks or 0, "calls": calls or 0}
+        totals = {"available_total": self._made, "used_total": self._back}
+        try:
+            now = self.glance(now_ns)
+        except UnreadError as error:
+            return RingSample(self.ring, flags | error.flag.value, self.form.size, **counts, **totals)
+        flags |= INDEXES | (EVENTS if now.events else 0) | wrong(now, self.form)
+        flags |= AT_LEAST if self.form.packed and self._made else 0
+        chain = self._oldest(now, now_ns) if 0 < now.in_flight <= self.form.size else NO_CHAIN
+        return RingSample(
+            self.ring,
+            flags | chain.flags,
+            self.form.size,
+            now.available,
+            now.used,
+            now.in_flight,
+            now.driver_flags,
+            now.device_flags,
+            now.driver_event,
+            now.device_event,
+            chain.head,
+            chain.length,
+            chain.age_ms,
+            chain.readable,
+            chain.writable,
+            self._made,
+            self._back,
+            kicks or 0,
+            calls or 0,
+        )
+
+    def _oldest(self, now: Indexes, now_ns: int) -> OldChain:
+        """The oldest chain in flight, once it stays a while."""
+        known = self._outstanding.oldest()
+        since = known[1] if known else self._still_ns
+        if since >= now_ns:
+            return NO_CHAIN
+        key = known[0] if known else now.used + BY_POSITION
+        if self._chain is None or self._chain[0] != key:
+            try:
+                self._chain = key, self._read(known, now)
+            except UnreadError:
+                return NO_CHAIN
+        chain = self._chain[1]
+        flags = CHAIN | (REQUEST if chain.asks else 0) | (0 if chain.whole else BROKEN)
+        age_ms = min((now_ns - since) // 1_000_000, MOST)
+        sizes = min(chain.readable, MOST), min(chain.writable, MOST)
+        return OldChain(flags, chain.head, min(len(chain.buffers), 0xFFFF), age_ms, *sizes)
+
+    def _read(self, known: tuple[int, int] | None, now: Indexes) -> Chain:
+        if known and isinstance(self.form, SplitRing):
+            return self.form.chain(known[0])
+        return self.form.oldest(now)
+
+    def _is_news(self, sample: RingSample, now_ns: int) -> bool:
+        told = self._told
+        if told is None or told._replace(age_ms=sample.age_ms) != sample:
+            self._wait_ns = 0
+        elif self._wait_ns == 0:
+            self._wait_ns = SECOND_NS  # once more, so that it is known when it came to rest
+        elif sample.flags & WORTH_REPEATING or sample.kicks:
+            if now_ns - self._told_ns < self._wait_ns:
+                return False
+            self._wait_ns = min(2 * self._wait_ns, LONGEST_NS)
+        else:
+            return False
+        self._told, self._told_ns = sample, now_ns
+        return True
+
+
+def wrong(now: Indexes, form: SplitRing | PackedRing) -> int:
+    """What is wrong with the indexes of a ring, as flags."""
+    if now.in_flight <= form.size or not now.steady:
+        return 0
+    return BEYOND if form.round - now.in_flight <= form.size else JUMPED

@@ -1,0 +1,46 @@
+"""What moves in the rings of a session, by the samples of it."""
+
+from typing import NamedTuple
+
+from vutrace.records import RingSample, Sample
+
+KEPT = 1024  # rings
+NS = 1_000_000_000
+
+
+class Moved(NamedTuple):
+    """A ring at a sample: `time_ns` since the first record, and what moved in a second until then.
+
+    `made` is what the driver made available, `used` what the device gave back. `before` is the sample before
+    it, None of one that was just started.
+    """
+
+    time_ns: int
+    sample: RingSample
+    made: float = 0.0
+    used: float = 0.0
+    before: RingSample | None = None
+
+
+class Activity:
+    """The latest of each ring."""
+
+    def __init__(self) -> None:
+        self.by_ring: dict[int, Moved] = {}
+
+    def feed(self, time_ns: int, sample: Sample) -> None:
+        """Take a sample."""
+        for ring in sample.rings:
+            before = self.by_ring.get(ring.ring)
+            if before is not None or len(self.by_ring) < KEPT:
+                self.by_ring[ring.ring] = moved(time_ns, ring, before, sample.interval_ns)
+
+
+def moved(time_ns: int, now: RingSample, before: Moved | None, interval_ns: int) -> Moved:
+    """A ring at a sample, after the one before; a ring that was told nothing of stood still meanwhile."""
+    was = before.sample if before else None
+    if before is None or was is None or now.used_total < was.used_total:  # it was started anew
+        return Moved(time_ns, now, before=None)
+    spent = max(1, min(time_ns - before.time_ns, interval_ns or time_ns))
+    made, used = now.available_total - was.available_total, now.used_total - was.used_total
+    return Moved(time_ns, now, max(0, made) * NS / spent, used * NS / spent, was)

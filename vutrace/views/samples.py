@@ -1,0 +1,136 @@
+"""Samples of rings in words and as JSON: how fast they move, what is in flight, what is wrong with them."""
+
+from collections.abc import Iterator
+
+from vutrace.records import RingSample, Sample, SampleFlag
+from vutrace.session.activity import Moved
+from vutrace.session.row import Row
+from vutrace.views.annotated import AnnotatedRow
+from vutrace.views.text import count, printable
+
+SHOWN = 4  # rings of a sample in a row
+UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+POSITION, WRAP = 0x7FFF, 0x8000
+WRONG = {
+    SampleFlag.OUTSIDE: "it lies in no region of memory",
+    SampleFlag.UNREADABLE: "its memory cannot be read",
+    SampleFlag.BEYOND: "the used index is beyond the available one",
+    SampleFlag.JUMPED: "an index is further than the ring is long",
+    SampleFlag.BROKEN_CHAIN: "its oldest chain has no end",
+}
+JsonObject = dict[str, object]
+
+
+def rate(per_second: float, at_least: bool = False) -> str:
+    """How much moves in a second."""
+    scale, unit = next(((scale, unit) for scale, unit in UNITS if per_second >= scale), (1.0, ""))
+    number = per_second / scale
+    text = f"{number:.1f}" if number < 10 and per_second else f"{number:.0f}"
+    return f"{'≥' if at_least and per_second else ''}{text}{f' {unit}' if unit else ''}/s"
+
+
+def moves(moved: Moved | None) -> str:
+    """How fast a ring moves; - where nobody looked."""
+    if moved is None:
+        return "-"
+    sample = moved.sample
+    return rate(moved.used, sample.has(SampleFlag.AT_LEAST)) if sample.has(SampleFlag.INDEXES) else "?"
+
+
+def in_flight(moved: Moved | None) -> str:
+    """What the device has and did not give back, of what the ring holds."""
+    if moved is None:
+        return "-"
+    sample = moved.sample
+    return f"{sample.in_flight} of {sample.size}" if sample.has(SampleFlag.INDEXES) else "?"
+
+
+def index(sample: RingSample, word: int) -> int:
+    """An index; of a packed ring the descriptor."""
+    return word & POSITION if sample.has(SampleFlag.PACKED) else word
+
+
+def wrap(sample: RingSample, word: int) -> int | None:
+    """The wrap counter of a packed ring's position."""
+    return int(bool(word & WRAP)) if sample.has(SampleFlag.PACKED) else None
+
+
+def is_worth_a_row(shown: AnnotatedRow) -> bool:
+    """Whether a row is more than a sample in which nothing is wrong."""
+    return not isinstance(shown.row.what, Sample) or bool(shown.problems)
+
+
+def wrong(sample: RingSample) -> list[str]:
+    """What is wrong with a ring."""
+    return [text for flag, text in WRONG.items() if sample.has(flag)]
+
+
+def ring_name(row: Row, index: int) -> str:
+    """A ring as its device calls it."""
+    ring = row.state.rings.by_index.get(index)
+    return printable(ring.name) if ring and ring.name else f"q{index}"
+
+
+def sample_words(row: Row, sample: Sample) -> str:
+    """The rings of a sample in a line."""
+    found = [f"{ring_name(row, ring.ring)} {ring_words(row, ring)}" for ring in sample.rings[:SHOWN]]
+    more = len(sample.rings) - SHOWN
+    return "; ".join([*found, *([f"and {count(more, 'ring')} more"] if more > 0 else [])])
+
+
+def ring_words(row: Row, sample: RingSample) -> str:
+    """One ring in a few words."""
+    moved = row.state.activity.by_ring.get(sample.ring)
+    known = [f"{moves(moved)}, {in_flight(moved)} in flight"] if sample.has(SampleFlag.INDEXES) else []
+    return ", ".join([*known, *wrong(sample)])
+
+
+def sample_lines(row: Row, sample: Sample) -> Iterator[str]:
+    """Everything about each ring of a sample."""
+    for ring in sample.rings:
+        yield f"ring {ring.ring} {ring_name(row, ring.ring)}: {ring_words(row, ring)}"
+        for name, value in ring_object(row, ring).items():
+            if name not in ("ring", "ring_name", "wrong") and value is not None:
+                yield f"  {name.replace('_', ' ')}: {value}"
+
+
+def ring_object(row: Row, sample: RingSample) -> JsonObject:
+    """A ring of a sample as JSON; null is what is not known."""
+    moved = row.state.activity.by_ring.get(sample.ring)
+    has = sample.has
+    indexes, events = has(SampleFlag.INDEXES), has(SampleFlag.EVENTS)
+    return {
+        "ring": sample.ring,
+        "ring_name": ring_name(row, sample.ring),
+        "format": "packed" if has(SampleFlag.PACKED) else "split",
+        "size": sample.size,
+        "available": index(sample, sample.available) if indexes else None,
+        "available_wrap": wrap(sample, sample.available) if indexes else None,
+        "used": index(sample, sample.used) if indexes else None,
+        "used_wrap": wrap(sample, sample.used) if indexes else None,
+        "in_flight": sample.in_flight if indexes else None,
+        "available_total": sample.available_total,
+        "used_total": sample.used_total,
+        "at_least": has(SampleFlag.AT_LEAST),
+        "available_per_second": round(moved.made, 3) if moved else None,
+        "used_per_second": round(moved.used, 3) if moved else None,
+        "driver_flags": sample.driver_flags if indexes else None,
+        "device_flags": sample.device_flags if indexes else None,
+        "driver_event": index(sample, sample.driver_event) if events else None,
+        "device_event": index(sample, sample.device_event) if events else None,
+        "kicks": sample.kicks if has(SampleFlag.KICKS) else None,
+        "calls": sample.calls if has(SampleFlag.CALLS) else None,
+        "oldest": oldest(sample) if has(SampleFlag.CHAIN) else None,
+        "wrong": wrong(sample),
+    }
+
+
+def oldest(sample: RingSample) -> JsonObject:
+    """The oldest chain in flight; its age in seconds, its bytes for the device to read and to write."""
+    return {
+        "head": sample.head,
+        "length": sample.length,
+        "age": sample.age_ms / 1000,
+        "readable": sample.readable,
+        "writable": sample.writable,
+    }
