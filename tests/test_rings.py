@@ -26,8 +26,8 @@ from vutrace.dissection.dissector import Dissector
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
 from vutrace.records import Channel, Frame, RingSample, SampleFlag, Side
 from vutrace.rings.outstanding import Outstanding
-from vutrace.rings.packed import PackedRing
-from vutrace.rings.split import SplitRing
+from vutrace.rings.packed import PackedForm
+from vutrace.rings.split import SplitForm
 from vutrace.rings.translations import Translations
 from vutrace.rings.unread import UnreadError
 from vutrace.rings.watch import RingWatch
@@ -43,8 +43,8 @@ def memory() -> Iterator[Memory]:
     os.close(memory.fd)
 
 
-def split(memory: Memory, size: int = 8, event_idx: bool = False, order: str = "<") -> SplitRing:
-    return SplitRing(memory.seen(), size, memory.addresses, order, event_idx)
+def split(memory: Memory, size: int = 8, event_idx: bool = False, order: str = "<") -> SplitForm:
+    return SplitForm(memory.seen(), size, memory.addresses, order, event_idx)
 
 
 def watch(memory: Memory, size: int = 8, kicks: int | None = None, base: int | None = 0) -> RingWatch:
@@ -175,7 +175,7 @@ def test_memory_that_was_made_shorter_is_told(memory: Memory) -> None:
 
 @pytest.mark.parametrize("address", [0, USER - 4, USER + SIZE - 2, (1 << 64) - 2])
 def test_a_ring_outside_of_memory_is_told_and_not_followed(memory: Memory, address: int) -> None:
-    ring = SplitRing(memory.seen(), 8, memory.addresses._replace(available=address), "<", False)
+    ring = SplitForm(memory.seen(), 8, memory.addresses._replace(available=address), "<", False)
     with pytest.raises(UnreadError) as raised:
         ring.indexes()
     assert raised.value.flag is SampleFlag.OUTSIDE
@@ -215,12 +215,12 @@ def test_io_addresses_are_translated_across_neighbours(memory: Memory) -> None:
 
 
 def test_positions_of_a_packed_ring_that_nobody_used(memory: Memory) -> None:
-    found = PackedRing(memory.seen(), 8, memory.addresses).indexes()
+    found = PackedForm(memory.seen(), 8, memory.addresses).indexes()
     assert (found.available, found.used, found.in_flight) == (0x8000, 0x8000, 0)
 
 
 def test_positions_of_a_packed_ring_wherever_both_sides_are(memory: Memory) -> None:
-    both, ring = Packed(memory), PackedRing(memory.seen(), 8, memory.addresses)
+    both, ring = Packed(memory), PackedForm(memory.seen(), 8, memory.addresses)
     chance, flying = random.Random(5), 0
     for _ in range(500):
         if flying < 8 and (not flying or chance.random() < 0.5):
@@ -236,7 +236,7 @@ def test_positions_of_a_packed_ring_wherever_both_sides_are(memory: Memory) -> N
 
 
 def test_a_chain_of_a_packed_ring_counts_until_the_next_is_used(memory: Memory) -> None:
-    both, ring = Packed(memory), PackedRing(memory.seen(), 8, memory.addresses)
+    both, ring = Packed(memory), PackedForm(memory.seen(), 8, memory.addresses)
     both.make(3)
     both.make(1)
     found = ring.indexes()
@@ -249,7 +249,7 @@ def test_a_chain_of_a_packed_ring_counts_until_the_next_is_used(memory: Memory) 
 
 
 def test_totals_of_a_packed_ring_agree_with_what_is_in_flight(memory: Memory) -> None:
-    both, ring = Packed(memory), PackedRing(memory.seen(), 8, memory.addresses)
+    both, ring = Packed(memory), PackedForm(memory.seen(), 8, memory.addresses)
     look = RingWatch(memory.ring(8, 0x8000_8000), ring, lambda: None, lambda: None)
     for turn in range(1, 60):
         for _ in range(turn % 4):

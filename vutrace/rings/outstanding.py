@@ -1,7 +1,7 @@
 """Which chains of a split ring the device has, by what both sides wrote since the last look."""
 
 from vutrace.rings.indexes import Indexes
-from vutrace.rings.split import ROUND, SplitRing
+from vutrace.rings.split import ROUND, SplitForm
 
 
 class Outstanding:
@@ -16,7 +16,7 @@ class Outstanding:
         self._last: Indexes | None = None
         self.known = False
 
-    def feed(self, ring: SplitRing, now: Indexes, now_ns: int) -> None:
+    def feed(self, ring: SplitForm, now: Indexes, now_ns: int) -> None:
         """A look. Raises UnreadError."""
         last, self._last = self._last, now
         if not now.in_flight:
@@ -28,7 +28,7 @@ class Outstanding:
         elif self.known:
             self._move(ring, last, now, now_ns)
 
-    def _move(self, ring: SplitRing, last: Indexes, now: Indexes, now_ns: int) -> None:
+    def _move(self, ring: SplitForm, last: Indexes, now: Indexes, now_ns: int) -> None:
         made, back = (now.available - last.available) % ROUND, (now.used - last.used) % ROUND
         if max(made, back) > ring.size:
             self._since, self.known = {}, False

@@ -35,7 +35,7 @@ class RingPosition(NamedTuple):
         return self.at | (WRAP if self.wrap else 0)
 
 
-class PackedRing:
+class PackedForm:
     """Where a ring of `size` descriptors lies."""
 
     packed = True

@@ -7,8 +7,8 @@ from vutrace.records import RingSample
 from vutrace.rings.chain import MOST
 from vutrace.rings.held import Holdings
 from vutrace.rings.memory import SampledMemory
-from vutrace.rings.packed import PackedRing
-from vutrace.rings.split import SplitRing
+from vutrace.rings.packed import PackedForm
+from vutrace.rings.split import SplitForm
 from vutrace.rings.translations import Translations
 from vutrace.rings.watch import RingWatch
 from vutrace.session.ring import Ring
@@ -71,7 +71,7 @@ class SampledSession:
             watch.form = form
             self._watches[ring.index] = watch
 
-    def _watch(self, ring: Ring, form: SplitRing | PackedRing) -> RingWatch:
+    def _watch(self, ring: Ring, form: SplitForm | PackedForm) -> RingWatch:
         def count(role: str) -> int | None:
             assert self._state
             holding = self._state.fds.of_ring(ring.index, role)
@@ -87,12 +87,12 @@ def started(state: SessionState) -> Iterator[Ring]:
             yield ring
 
 
-def form_of(ring: Ring, state: SessionState, memory: SampledMemory) -> SplitRing | PackedRing:
+def form_of(ring: Ring, state: SessionState, memory: SampledMemory) -> SplitForm | PackedForm:
     """How a ring is to be read."""
     assert ring.size
     assert ring.addresses
     context = state.context
     if context.has_feature(RING_PACKED):
-        return PackedRing(memory, ring.size, ring.addresses)
+        return PackedForm(memory, ring.size, ring.addresses)
     order = ORDERS[ring.big_endian]
-    return SplitRing(memory, ring.size, ring.addresses, order, context.has_feature(EVENT_IDX))
+    return SplitForm(memory, ring.size, ring.addresses, order, context.has_feature(EVENT_IDX))

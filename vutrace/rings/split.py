@@ -17,7 +17,7 @@ Fetch = Callable[[int], bytes]
 """The bytes of a table's descriptor by its number. Raises UnreadError."""
 
 
-class SplitRing:
+class SplitForm:
     """Where a ring of `size` chains lies; `order` is the byte order of its fields, as `struct` has it."""
 
     packed = False

@@ -7,8 +7,8 @@ from vutrace.records import RingSample, SampleFlag
 from vutrace.rings.chain import Chain
 from vutrace.rings.indexes import Indexes
 from vutrace.rings.outstanding import Outstanding
-from vutrace.rings.packed import PackedRing
-from vutrace.rings.split import SplitRing
+from vutrace.rings.packed import PackedForm
+from vutrace.rings.split import SplitForm
 from vutrace.rings.unread import UnreadError
 from vutrace.session.ring import Ring
 
@@ -46,7 +46,7 @@ class RingWatch:
     `form` may be replaced when memory or the negotiation changes; what was counted stays.
     """
 
-    def __init__(self, ring: Ring, form: SplitRing | PackedRing, kicks: COUNT, calls: COUNT) -> None:
+    def __init__(self, ring: Ring, form: SplitForm | PackedForm, kicks: COUNT, calls: COUNT) -> None:
         self.ring, self.form, self.kicks, self.calls = ring.index, form, kicks, calls
         self.fast = False  # so much moves that an index may go round between two looks
         # What moved before the first look counts from where the ring was told to begin.
@@ -66,7 +66,7 @@ class RingWatch:
         self._still_ns = self._still_ns or now_ns
         if last is not None:
             self._count(last, now, now_ns)
-        if isinstance(self.form, SplitRing):
+        if isinstance(self.form, SplitForm):
             self._outstanding.feed(self.form, now, now_ns)
         return now
 
@@ -140,7 +140,7 @@ class RingWatch:
         return OldChain(flags, chain.head, min(len(chain.buffers), 0xFFFF), age_ms, *sizes)
 
     def _read(self, known: tuple[int, int] | None, now: Indexes) -> Chain:
-        if known and isinstance(self.form, SplitRing):
+        if known and isinstance(self.form, SplitForm):
             return self.form.chain(known[0])
         return self.form.oldest(now)
 
@@ -160,7 +160,7 @@ class RingWatch:
         return True
 
 
-def wrong(now: Indexes, form: SplitRing | PackedRing) -> int:
+def wrong(now: Indexes, form: SplitForm | PackedForm) -> int:
     """What is wrong with the indexes of a ring, as flags."""
     if now.in_flight <= form.size or not now.steady:
         return 0
