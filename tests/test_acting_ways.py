@@ -13,7 +13,11 @@ import pytest
 from acting_lab import ActingLab
 from proxy_lab import close_all, events, frames, message, receive, receive_message, send, wait_for
 
+from vutrace.dissection.registry import Registry
 from vutrace.records import Deed, Event, EventKind
+from vutrace.session.tracker import Tracker
+from vutrace.views.board import Board
+from vutrace.views.board_text import board_lines
 
 GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE, KICK, CALL, ERR, ENABLE = 1, 2, 3, 5, 12, 13, 14, 18
 GET_PROTOCOL, SET_PROTOCOL, NUM = 15, 16, 8
@@ -52,6 +56,15 @@ class Ends:
         """The descriptors that the back-end gets of those that the front-end passes."""
         send(self.front, message(request, u64(0)), fds)
         return receive_message(self.back)[1]
+
+
+def board_of(lab: ActingLab) -> str:
+    """The board of what is in the capture now."""
+    tracker = Tracker(Registry({}))
+    board = Board(tracker.connections)
+    for row in tracker.rows(lab.items()):
+        board.feed(row)
+    return "\n".join(board_lines(board, time.time_ns(), 200, 100))
 
 
 @pytest.fixture
@@ -113,11 +126,13 @@ def test_a_message_waits_until_a_file_is_there(tmp_path: Path) -> None:
     ends.back.settimeout(0.2)
     with pytest.raises(TimeoutError):
         receive_message(ends.back)
+    assert "held      for " in board_of(ends.lab)
     (tmp_path / "go").touch()
     ends.back.settimeout(10)
     assert ends.got(ends.back) == enable(0)
     (note,) = events(ends.lab.stop(), EventKind.NOTE)
     assert note.text.startswith("SET_VRING_ENABLE ring 0 waits until ")
+    assert "held      for " not in board_of(ends.lab)
 
 
 def test_what_still_waits_goes_on_when_vutrace_stops(tmp_path: Path) -> None:

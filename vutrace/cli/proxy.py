@@ -134,6 +134,9 @@ def proxy(
     mask_protocol: Annotated[
         str, typer.Option(metavar="-NAME,...", help="Take protocol features out of every offer.")
     ] = "",
+    intercept: Annotated[
+        str, typer.Option(metavar="MATCH", help="Matching messages wait for what you type; ? is help.")
+    ] = "",
     seed: Annotated[int, typer.Option(metavar="N", help="Decides the random times of rules.")] = 0,
     buffer: Annotated[
         str, typer.Option(metavar="SIZE", help="Memory for what is yet to be recorded: 512M, 1G, ...")
@@ -165,6 +168,7 @@ def proxy(
         "scripts": script or [],
         "mask_features": mask_features,
         "mask_protocol": mask_protocol,
+        "intercept": intercept,
     }
     also_known = {"device": device, "dissectors": dissector or [], "seed": str(seed)}
     if pair:  # its name before; in `vutrace timeline` that is a queue pair

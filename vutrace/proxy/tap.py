@@ -19,7 +19,7 @@ from vutrace.framing import MAX_FDS, FramedMessage
 from vutrace.proxy.loop import READ, WRITE, EventLoop
 from vutrace.proxy.pending import Origin, ends_of, unpack_origin
 from vutrace.proxy.recorder import Recorder
-from vutrace.proxy.tapped import Fresh, Held, TappedFlow
+from vutrace.proxy.tapped import Fresh, Held, TappedFlow, discard
 from vutrace.records import Channel, Side
 from vutrace.sockets.passed import FD_SIZE, Ancillary, Passed, descriptors, rights
 
@@ -268,14 +268,16 @@ class SessionTap:
             self._do(*marshal.loads(packet), fds=fds)
 
     def _do(self, op: str, number: int, *words: Any, fds: list[Passed]) -> None:
-        """One op. Descriptors are named by their place in the message as it came, new ones by -1."""
         held = self._held.get(number)
-        if held is None or held not in held.flow.waiting:
-            for fd in fds:
-                fd.recorded = True
-                fd.forwarded()
-            return
-        flow = held.flow
+        if held and held in held.flow.waiting:
+            self._act(op, held, words, fds)
+        elif op == "note":
+            self._tell(words[0])
+        discard(fds)
+
+    def _act(self, op: str, held: Held, words: tuple[Any, ...], fds: list[Passed]) -> None:
+        """One op. Descriptors are named by their place in the message as it came, new ones by -1."""
+        flow, number = held.flow, held.number
         match op:
             case "pass":
                 del self._held[number]
@@ -287,18 +289,17 @@ class SessionTap:
                 flow.out(held, data, [fds.pop(0) if ref < 0 else ref for ref in refs], last, rule)
             case "back":
                 data, rule = words
-                flow.other.make(data, fds, rule)
+                flow.other.make(data, (), rule)
             case "waits":
                 text, held.rule = words
                 held.told = True
                 if text:
-                    flow.tell(text, {"held": str(number), "rule": held.rule})
+                    flow.tell(text, {"held": str(held.came_ns), "rule": held.rule})
             case "next":
                 held.told = True
                 flow.next()
             case "note":
-                flow.tell(words[0], {})
-                self._tell_user(words[0])
+                self._tell(words[0], flow)
             case "shut":
                 (flow if words[0] == flow.side.peer else flow.other).half_close()
             case "close":
@@ -307,6 +308,10 @@ class SessionTap:
                 rule, text = words
                 del self._held[number]
                 flow.done(held, rule, text)
+
+    def _tell(self, text: str, flow: TappedFlow | None = None) -> None:
+        (flow or self._flows[0]).tell(text, {})
+        self._tell_user(text)
 
     # What goes wrong, and the end.
 
@@ -319,7 +324,7 @@ class SessionTap:
             f"rules or a script have not decided about a message for {DECIDE_SECONDS:g} s:"
             " its direction of this session stands still"
         )
-        held.flow.tell(text, {"held": str(held.number)})
+        held.flow.tell(text, {"undecided": str(held.number)})
         self._tell_user(f"connection {letter}, session {session}: {text}")
 
     def _died(self) -> None:

@@ -200,7 +200,12 @@ class TappedFlow(Flow):
 
     def _tell_dropped(self, held: Held, rule: str, words: str) -> None:
         data = held.message.data
-        facts = {"rule": rule, "data": data[:HEX_LIMIT].hex(), "fds": str(len(held.message.fds))}
+        facts = {
+            "rule": rule,
+            "held": str(held.came_ns),
+            "data": data[:HEX_LIMIT].hex(),
+            "fds": str(len(held.message.fds)),
+        }
         if len(data) > HEX_LIMIT:
             facts["size"] = str(len(data))
         self._recorder.event(self._event(EventKind.DROPPED, words, facts))

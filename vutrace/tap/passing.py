@@ -53,6 +53,7 @@ class PassingMessage:
         self.data = row.what.frame.data
         self.descriptors: list[int | str] = list(range(len(fds)))
         self.plan = PassagePlan()
+        self.rule = ""
         self.notes: list[str] = []
 
     # What it is.
@@ -122,6 +123,14 @@ class PassingMessage:
         """It in a few words."""
         ring = f" ring {self.ring}" if self.ring is not None else ""
         return f"{self.name}{ring}{' reply' if self.reply else ''}"
+
+    @property
+    def said(self) -> str:
+        """Its values, one after the other."""
+        fields = self._now().fields
+        values = " ".join(f"{name}={value:#x}" for name, value in fields.items() if isinstance(value, int))
+        fds = f" {len(self.descriptors)} fds" if self.descriptors else ""
+        return f"{values or f'{self.size} bytes'}{fds}"
 
     # What may be done to it.
 
@@ -220,7 +229,7 @@ class PassingMessage:
         same = self.data == self._message.frame.data and self.descriptors == list(range(len(self._fds)))
         return same and self.plan == PassagePlan()
 
-    def steps(self, rule: str) -> Iterator[Step]:
+    def steps(self) -> Iterator[Step]:
         """What is to be done, one after the other; descriptors are made when they are sent."""
         plan = self.plan
         if plan.seconds:
@@ -231,15 +240,15 @@ class PassingMessage:
             yield ("swap",)
         # Looked at again: what waited may have been changed meanwhile.
         for answer in self.plan.answers:
-            yield "back", answer, rule
+            yield "back", answer, self.rule
         for _ in range(0 if self.plan.dropped else self.plan.copies):
-            yield from self._sending(rule)
+            yield from self._sending()
         if plan.shut:
             yield "shut", str(plan.shut)
         if plan.close:
-            yield "close", str(plan.close), rule
+            yield "close", str(plan.close), self.rule
 
-    def _sending(self, rule: str) -> Iterator[Step]:
+    def _sending(self) -> Iterator[Step]:
         data, plan = self.data, self.plan
         end = len(data) if plan.close_after is None else min(plan.close_after, len(data))
         piece = max(1, int(plan.rate * SLICE)) if plan.rate else max(1, end)
@@ -253,7 +262,7 @@ class PassingMessage:
             if begin:
                 yield "wait", piece / plan.rate
             last = begin + piece >= len(data)
-            yield "out", data[begin : min(begin + piece, end)], refs, last, rule, new
+            yield "out", data[begin : min(begin + piece, end)], refs, last, self.rule, new
             refs, new = [], []
 
     def _original(self, place: int) -> int:

@@ -12,6 +12,8 @@ from vutrace.dissection.registry import Registry
 from vutrace.errors import USAGE, VutraceError
 from vutrace.matching.grammar import parse_match
 from vutrace.matching.matcher import Matcher
+from vutrace.matching.names import UnknownMessageError
+from vutrace.matching.values import MatchError
 
 
 class ScriptError(VutraceError):
@@ -39,6 +41,9 @@ def load_script(path: str, registry: Registry) -> ActingScript:
     """The script in a file; ScriptError where it is none."""
     try:
         module = run_file(Path(path))
+        matcher = parse_match(str(getattr(module, "WATCH", "*")), registry)
+    except (MatchError, UnknownMessageError) as error:
+        raise ScriptError(f"-s {path}: WATCH: {error}") from None
     except VutraceError:
         raise
     except (Exception, SystemExit) as error:
@@ -46,7 +51,6 @@ def load_script(path: str, registry: Registry) -> ActingScript:
     known = {name: getattr(module, name, nothing) for name in ("opened", "message", "closed")}
     if all(each is nothing for each in known.values()):
         raise ScriptError(f"-s {path}: it has none of the functions opened, message and closed")
-    matcher = parse_match(str(getattr(module, "WATCH", "*")), registry)
     return ActingScript(Path(path).name, matcher, **known)
 
 

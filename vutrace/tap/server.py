@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from vutrace.errors import VutraceError
 from vutrace.records import Channel, Side
+from vutrace.tap.console import Console
 from vutrace.tap.session import SessionLoop
 from vutrace.tap.work import Wanted, Work, prepare
 
@@ -31,32 +32,57 @@ class TapServer:
 
     def __init__(self, control: socket.socket, work: Work) -> None:
         self._control, self._work = control, work
+        self._console = Console() if work.intercepts else None
         self._pids: dict[tuple[int, int], int] = {}
         self._due: list[tuple[float, int]] = []
 
     def serve(self) -> None:
         """Until the relay is gone."""
-        poll = select.poll()
+        poll, typed = select.poll(), self._console.fd if self._console else -1
         poll.register(self._control, select.POLLIN)
+        if typed >= 0:
+            poll.register(typed, select.POLLIN)
+        watched: dict[int, tuple[int, int]] = {}
         while True:
-            if poll.poll(100 if self._pids else None):
-                packet, fds, _, _ = socket.recv_fds(self._control, PACKET, 1)
-                if not packet:
-                    break
-                what, connection, session = marshal.loads(packet)
-                if what == "session":
-                    self._begin(socket.socket(fileno=fds[0]), connection, session)
-                elif pid := self._pids.get((connection, session)):
-                    self._due.append((time.monotonic() + OVER_SECONDS, pid))
+            known = self._console.sockets() if self._console else {}
+            for fd in watched.keys() - known.keys():
+                poll.unregister(fd)
+            for fd in known.keys() - watched.keys():
+                poll.register(fd, select.POLLIN)
+            watched = known
+            for fd, _ in poll.poll(100 if self._pids else None):
+                if fd == self._control.fileno() and not self._hear():
+                    return self._end()
+                if self._console and fd in watched:
+                    self._console.hear(watched[fd])
+                if self._console and fd == typed and not self._console.read():
+                    poll.unregister(typed)
             self._reap()
-        self._end()
+
+    def _hear(self) -> bool:
+        packet, fds, _, _ = socket.recv_fds(self._control, PACKET, 1)
+        if not packet:
+            return False
+        what, connection, session = marshal.loads(packet)
+        if what == "session":
+            self._begin(socket.socket(fileno=fds[0]), connection, session)
+        elif pid := self._pids.get((connection, session)):
+            self._due.append((time.monotonic() + OVER_SECONDS, pid))
+        return True
 
     def _begin(self, end: socket.socket, connection: int, session: int) -> None:
+        ours, hands = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if not pid:
             self._control.close()
-            serve_session(end, self._work, connection, session)
+            ours.close()
+            serve_session(end, self._work, connection, session, hands if self._console else None)
         end.close()
+        hands.close()
+        if self._console:
+            self._console.join((connection, session), ours)
+        else:
+            ours.close()
         self._pids[connection, session] = pid
 
     def _reap(self) -> None:
@@ -78,13 +104,13 @@ class TapServer:
             os.kill(pid, signal.SIGKILL)
 
 
-def serve_session(end: socket.socket, work: Work, connection: int, session: int) -> NoReturn:
+def serve_session(
+    end: socket.socket, work: Work, connection: int, session: int, hands: socket.socket | None
+) -> NoReturn:
     status = 1
     try:
-        SessionLoop(end, work, connection, session).serve()
+        SessionLoop(end, work, connection, session, hands).serve()
         status = 0
-    except (BrokenPipeError, ConnectionResetError):
-        status = 0  # the relay closed it first
     finally:
         sys.stdout.flush()
         os._exit(status)

@@ -7,7 +7,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from vutrace.session.row import Row
 from vutrace.session.tracker import Tracker
 from vutrace.sockets.inspect import describe
 from vutrace.sockets.passed import FD_SIZE, descriptors
+from vutrace.tap.console import by_hand, note
 from vutrace.tap.passing import PassingMessage, Step
 from vutrace.tap.script import where
 from vutrace.tap.work import BIG_ENDIAN, Decider, Decision, Work
@@ -24,6 +25,7 @@ from vutrace.tap.work import BIG_ENDIAN, Decider, Decision, Work
 PACKET = 1 << 20
 ROOM = socket.CMSG_SPACE(MAX_FDS * FD_SIZE)
 SWAP_SECONDS = 1.0  # that a message waits for the one behind it
+TOLD_SECONDS = 1.0  # waits that are so long are told when they begin
 FILE_SECONDS = 0.05  # between looks whether a file is there
 UNSEEN = FdInfo(FdKind.OTHER)
 Way = tuple[str, str]
@@ -41,6 +43,7 @@ class Waiting:
     since: float
     file: str | None = None
     swapping: bool = False
+    by_hand: bool = False
     first: "Waiting | None" = None  # goes on when this one is over
 
     @property
@@ -49,44 +52,62 @@ class Waiting:
         return self.decision.message
 
 
-@dataclass(frozen=True, slots=True)
 class TappedSession:
     """What a script's `opened` and `closed` are given."""
 
-    connection: int
-    session: int
+    def __init__(self, connection: int, session: int, tell: Callable[[str], None]) -> None:
+        self.connection, self.session, self._tell = connection, session, tell
+
+    def note(self, text: str) -> None:
+        """A line for the user, and in the capture while the session is open."""
+        self._tell(text)
 
 
 class SessionLoop:
-    """Serves one session until the relay closes `end`."""
+    """Serves one session until the relay closes `end`; `hands` is the socket of who sits at the terminal."""
 
-    def __init__(self, end: socket.socket, work: Work, connection: int, session: int) -> None:
+    def __init__(
+        self,
+        end: socket.socket,
+        work: Work,
+        connection: int,
+        session: int,
+        hands: socket.socket | None = None,
+    ) -> None:
         self._end, self._work = end, work
         self._place = connection, session
         self._tracker = Tracker(work.registry, work.device)
         self._decider = Decider(work, connection, session)
         self._timers: list[tuple[float, int, Waiting]] = []
         self._order = itertools.count()
-        self.waiting: dict[int, Waiting] = {}
-        self._notes: list[str] = []
-        self.poll = select.poll()
-        self.poll.register(end, select.POLLIN)
+        self._waiting: dict[int, Waiting] = {}
+        self._hands = hands
+        self._poll = select.poll()
+        self._poll.register(end, select.POLLIN)
+        if hands:
+            self._poll.register(hands, select.POLLIN)
 
     def serve(self) -> None:
         """Until the session is over."""
-        known = TappedSession(*self._place)
+        known = TappedSession(*self._place, self._note)
         self._call("opened", known)
-        while True:
-            for fd, _ in self.poll.poll(self._wait_ms()):
-                if fd == self._end.fileno() and not self._read():
-                    self._call("closed", known)
-                    return
-                if fd != self._end.fileno():
-                    self.other_ready(fd)
-            self._run_timers()
+        try:
+            while self._turn():
+                self._run_timers()
+        except (BrokenPipeError, ConnectionResetError):  # the relay closed it while something was said
+            pass
+        self._call("closed", TappedSession(*self._place, note))
 
-    def other_ready(self, fd: int) -> None:
-        """Something else than the relay has something to say."""
+    def _turn(self) -> bool:
+        for fd, _ in self._poll.poll(self._wait_ms()):
+            if fd == self._end.fileno() and not self._read():
+                return False
+            if self._hands and fd == self._hands.fileno():
+                self._obey(self._hands)
+        return True
+
+    def _note(self, text: str) -> None:
+        self._say("note", 0, text)
 
     def _call(self, name: str, known: TappedSession) -> None:
         for script in self._work.scripts:
@@ -95,7 +116,31 @@ class SessionLoop:
                 function(known)
             except (Exception, SystemExit) as error:
                 path = getattr(getattr(function, "__code__", None), "co_filename", "")
-                self._notes.append(f"{script.name}: {name} raised, {where(error, path)}")
+                known.note(f"{script.name}: {name} raised, {where(error, path)}")
+
+    # What somebody at the terminal wants.
+
+    def _obey(self, hands: socket.socket) -> None:
+        packet = hands.recv(PACKET)
+        if not packet:
+            self._poll.unregister(hands)
+            self._hands = None
+            return
+        number, text = marshal.loads(packet)
+        waiting = self._waiting.get(number)
+        if waiting is None or waiting.file != "":
+            return
+        goes, trouble = by_hand(waiting.message, text)
+        if trouble or not goes:
+            self._show(waiting, trouble)
+        else:
+            waiting.file, waiting.by_hand = None, True
+            self.advance(waiting)
+
+    def _show(self, waiting: Waiting, trouble: str = "") -> None:
+        if self._hands:
+            message, at = waiting.message, waiting.since
+            self._hands.send(marshal.dumps((waiting.number, message.words, message.said, at, trouble)))
 
     # What comes.
 
@@ -123,17 +168,13 @@ class SessionLoop:
         row = self._row(time_ns, channel, sender, data, tuple(map(describe, fds)))
         decision = self._decider.decide(row, fds)
         message, way = decision.message, (channel, sender)
-        first = next((each for each in self.waiting.values() if each.swapping and each.way == way), None)
+        first = next((each for each in self._waiting.values() if each.swapping and each.way == way), None)
         if first:
             first.swapping = False
-        self._notes += message.notes
-        for text in self._notes:
+        for text in message.notes:
             self._say("note", number, text)
-        self._notes = []
-        waiting = Waiting(
-            number, way, decision, fds, message.steps(decision.rule), time.monotonic(), first=first
-        )
-        self.waiting[number] = waiting
+        waiting = Waiting(number, way, decision, fds, message.steps(), time.monotonic(), first=first)
+        self._waiting[number] = waiting
         if decision.matched:
             self._say("matched", number, decision.matched)
         if message.untouched:
@@ -149,11 +190,13 @@ class SessionLoop:
         for op, *words in waiting.steps:
             match op:
                 case "wait":
-                    self._say("waits", waiting.number, "", waiting.decision.rule)
+                    self._tell_delay(waiting, words[0])
                     return self._later(words[0], waiting)
                 case "until":
                     waiting.file = words[0]
                     self._tell_hold(waiting)
+                    if not waiting.file:
+                        self._show(waiting)
                     return self._later(FILE_SECONDS, waiting) if waiting.file else None
                 case "swap":
                     waiting.swapping = True
@@ -166,25 +209,31 @@ class SessionLoop:
                         os.close(fd)
                 case _:
                     self._say(op, waiting.number, *words)
-        decision = waiting.decision
-        self._say("done", waiting.number, decision.rule, self._fate(waiting))
+        self._say("done", waiting.number, waiting.message.rule, self._fate(waiting))
         return self._over(waiting)
+
+    def _tell_delay(self, waiting: Waiting, seconds: float) -> None:
+        message = waiting.message
+        text = f"{message.words} waits {seconds:g} s, by '{message.rule}'" if seconds >= TOLD_SECONDS else ""
+        self._say("waits", waiting.number, text, message.rule)
 
     def _tell_hold(self, waiting: Waiting) -> None:
         what = f"until {waiting.file} is there" if waiting.file else "until it is let go"
-        text = f"{waiting.message.words} waits {what}, by '{waiting.decision.rule}'"
-        self._say("waits", waiting.number, text, waiting.decision.rule)
+        text = f"{waiting.message.words} waits {what}, by '{waiting.message.rule}'"
+        self._say("waits", waiting.number, text, waiting.message.rule)
 
     def _fate(self, waiting: Waiting) -> str:
-        message, rule = waiting.message, waiting.decision.rule
+        message, rule = waiting.message, waiting.message.rule
         if message.plan.answers:
             return f"{message.words} answered in the {message.sender.peer.words}'s place by '{rule}'"
         return f"{message.words} dropped by '{rule}'"
 
     def _over(self, waiting: Waiting) -> None:
-        del self.waiting[waiting.number]
+        del self._waiting[waiting.number]
         for fd in waiting.fds:
             os.close(fd)
+        if self._hands and waiting.by_hand:
+            self._hands.send(marshal.dumps((waiting.number, "", "", 0.0, "")))
         if waiting.first:
             self.advance(waiting.first)
 
@@ -206,7 +255,7 @@ class SessionLoop:
     def _run_timers(self) -> None:
         while self._timers and self._timers[0][0] <= time.monotonic():
             waiting = heapq.heappop(self._timers)[2]
-            if waiting.number not in self.waiting:
+            if waiting.number not in self._waiting:
                 continue
             if waiting.file and not os.path.exists(waiting.file):
                 self._later(FILE_SECONDS, waiting)
@@ -216,7 +265,7 @@ class SessionLoop:
                 self.advance(waiting)
 
     def _go_on_swapping(self, number: int) -> None:
-        waiting = self.waiting.get(number)
+        waiting = self._waiting.get(number)
         if waiting and waiting.swapping:
             waiting.swapping = False
             self.advance(waiting)

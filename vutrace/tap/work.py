@@ -91,10 +91,9 @@ def read_rules(file: str, registry: Registry, devices: Sequence[Device]) -> list
 
 @dataclass(slots=True)
 class Decision:
-    """What was decided: `rule` names what acted, `matched` are the places of rules that chose the message."""
+    """What was decided; `matched` are the places of the rules that chose the message."""
 
     message: PassingMessage
-    rule: str
     matched: list[int]
 
 
@@ -118,7 +117,8 @@ class Decider:
         for script, chooser in self._scripts:
             if chooser.wants(row) and self._runs(message, script):
                 names.append(script.name)
-        return Decision(message, "; ".join(names), matched)
+        message.rule = "; ".join(names)
+        return Decision(message, matched)
 
     def _acts(self, message: PassingMessage, rule: ActingRule) -> bool:
         before = message.data

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from vutrace.records import Connection, Event, Sample
+from vutrace.records import Connection, Event, EventKind, Sample
 from vutrace.session.exchanges import Request
 from vutrace.session.row import Row
 from vutrace.session.state import SessionState
@@ -22,6 +22,7 @@ class Standing:
     def __init__(self, row: Row) -> None:
         self.last = row
         self.rows = self.problems = 0
+        self.held: dict[str, Event] = {}  # notes of messages that wait, by when these came
         self.events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
 
     def feed(self, row: Row) -> None:
@@ -29,8 +30,17 @@ class Standing:
         self.last = row
         self.rows += 1
         self.problems += bool(row.problems)
-        if isinstance(row.what, Event) and not isinstance(row.what, Sample):
-            self.events.append((row.number, row.what))
+        record = row.record
+        if isinstance(record, Sample):
+            return
+        if isinstance(record, Event):
+            self.events.append((row.number, record))
+            if record.kind is EventKind.NOTE and "held" in record.attributes:
+                self.held[record.attributes["held"]] = record
+            else:
+                self.held.pop(record.attributes.get("held", ""), None)
+        elif record.acted:
+            self.held.pop(str(record.acted.came_ns), None)
 
     @property
     def state(self) -> SessionState:

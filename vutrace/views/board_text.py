@@ -70,6 +70,10 @@ def session_lines(board: Board, standing: Standing, now_ns: int, fold: bool) -> 
     for each in standing.waiting:
         stalled = now_ns - each.time_ns >= STALLED_NS
         yield Line(f"{INDENT}{'waiting':<10}{waiting(each, now_ns)}", "problem" if stalled else "fds")
+    for event in standing.held.values():
+        yield Line(
+            f"{INDENT}{'held':<10}for {duration(max(0, now_ns - event.time_ns))}: {printable(event.text)}"
+        )
     yield from ring_lines(standing, fold)
     for number, event in standing.events:
         yield Line(f"{INDENT}[{number}] {event.kind}: {printable(event.text)}", "=")
