@@ -1,6 +1,7 @@
 """`vutrace proxy --insert`: who connects to a socket comes through vutrace; in the end all is as before."""
 
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -118,6 +119,51 @@ def test_a_connection_that_stands_goes_on_and_is_told(stage: Stage) -> None:
     exchange(front, back, 3)
     assert not stage.frames()
     assert f"(process {os.getpid()}) stands, past vutrace: it " in said
+
+
+def test_break_ends_the_connections_that_stand_so_that_they_come_through(stage: Stage) -> None:
+    front, back = stage.session()
+    child = stage.start("--insert", str(stage.path), "--break", "--yes")
+    front.settimeout(SECONDS)
+    assert front.recv(1) == back.recv(1) == b""
+    exchange(*stage.session(), 2)
+    said = stage.stop(child)
+    assert f"(process {os.getpid()}) restart it, so that it connects again" in said  # told before
+    assert f"(process {os.getpid()}) was ended" in said
+    assert len(stage.frames()) == 4
+    assert stage.as_before()
+
+
+@pytest.mark.parametrize("answer", ["n", "y"])
+def test_break_asks_on_a_terminal(stage: Stage, answer: str) -> None:
+    front, _ = stage.session()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(PROXY[0], [*PROXY, "-q", "-a", "duration:0", "--insert", str(stage.path), "--break"])
+    seen = read_until(terminal, "End these connections? [y/N]: ")
+    assert "the guest loses this device: " in seen
+    os.write(terminal, f"{answer}\n".encode())
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    front.setblocking(False)
+    ended = front.recv(1) == b"" if answer == "y" else unread(front)
+    os.close(terminal)
+    assert (status, ended) == (0 if answer == "y" else 1, True)
+    assert stage.as_before()
+
+
+def read_until(terminal: int, wanted: str) -> str:
+    """What a program writes on a terminal, up to and with `wanted`."""
+    seen = ""
+    while wanted not in seen:
+        seen += os.read(terminal, 4096).decode(errors="replace")
+    return seen
+
+
+def unread(end: socket.socket) -> bool:
+    """Whether a connection stands, and nothing has come."""
+    with pytest.raises(BlockingIOError):
+        end.recv(1)
+    return True
 
 
 def test_killed_by_9_it_is_put_right_by_restore(stage: Stage) -> None:
@@ -252,11 +298,20 @@ def test_a_front_end_that_listens_is_one(stage: Stage) -> None:
         (["--insert", "nothing"], 4, "nothing: No such file or directory"),
         (["--insert", "@name"], 4, "@name: a name in the abstract namespace has no file"),
         (["--insert", "x", "--listener", "qemu"], 2, "--listener qemu: frontend or backend is needed"),
+        (["--insert", "x", "--break"], 2, "--break ends connections of running guests: --yes"),
+        (["front", "back", "--break"], 2, "--insert SOCKET names one"),
         (["--insert", "x", "front"], 2, "a FRONTEND and a BACKEND are needed"),
     ],
 )
 def test_what_cannot_be_is_one_line(tmp_path: Path, words: list[str], status: int, text: str) -> None:
-    done = subprocess.run([*PROXY, "-q", *words], capture_output=True, text=True, cwd=tmp_path, timeout=20)
+    done = subprocess.run(
+        [*PROXY, "-q", *words],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        timeout=20,
+    )
     assert done.returncode == status
     assert text in done.stderr
     assert done.stderr.count("\n") == 1

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vutrace.proxy.inserting import Insertion
+    from vutrace.records import Side
 
 EXAMPLES = """\b
 Examples:
@@ -76,6 +77,39 @@ def answering(paths: list[str]) -> list[str]:
         return False
 
     return sorted(path for path in paths if wanted(path))
+
+
+def confirm_breaks(paths: "Sequence[str]", listener: "Side | None", yes: bool) -> None:
+    """Say what guests will see of connections that are ended, and ask; UsageError where nobody can answer."""
+    from vutrace.sockets.breaking import guest_sees
+    from vutrace.sockets.standing import before, side_of
+
+    if not paths:
+        raise UsageError(
+            "--break ends the connections of sockets whose place is taken: --insert SOCKET names one"
+        )
+    for path in filter(os.path.lexists, paths):
+        there = before(path, path)
+        for each in there.connections:
+            note(f"{path}: {guest_sees(each, path, listener or side_of(there.listener, path))}")
+    if yes:
+        return
+    if not os.isatty(0):
+        raise UsageError("--break ends connections of running guests: --yes says that this is meant")
+    typer.confirm("End these connections?", abort=True, err=True)
+
+
+def break_connections(insertions: "Sequence[Insertion]") -> None:
+    """End the connections that stand, and say which."""
+    from vutrace.sockets.breaking import end_connection
+
+    for insertion in insertions:
+        for each in insertion.before.connections:
+            try:
+                done = end_connection(each)
+            except OSError as error:
+                done = f"a connection that stands could not be ended: {error.strerror or error}"
+            note(f"{insertion.place.path}: {done}")
 
 
 def note_insertions(insertions: "Sequence[Insertion]", breaks: bool) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from vutrace.cli import interrupts
 from vutrace.cli.errors import UsageError
-from vutrace.cli.inserting import note_insertions, sockets_of
+from vutrace.cli.inserting import break_connections, confirm_breaks, note_insertions, sockets_of
 from vutrace.cli.options import Device
 from vutrace.cli.output import note, refuse_output
 from vutrace.proxy.options import SOCKET_MODE, WAIT
@@ -35,6 +35,7 @@ Examples:
   vutrace proxy front.sock back.sock --rule 'SET_VRING_KICK ring=1 : delay 500ms'
   vutrace proxy front.sock back.sock --mask-features -MRG_RXBUF
   vutrace proxy --insert /run/vhost.sock -w trace.pcapng     in the place of a socket that somebody listens on
+  vutrace proxy --insert /run/vhost.sock --break       and end the connections that stand, so that they come
   vutrace proxy front.sock back.sock -w - | tshark -r -      the capture on stdout
 """
 
@@ -71,6 +72,13 @@ def proxy(
             show_default=False,
         ),
     ] = None,
+    breaks: Annotated[
+        bool,
+        typer.Option(
+            "--break", help="With --insert: end the connections that stand, so that they come through."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask before --break.")] = False,
     listener: Annotated[
         str,
         typer.Option(
@@ -173,6 +181,8 @@ def proxy(
     also_known = {"device": device, "dissectors": dissector or [], "seed": str(seed)}
     if pair:  # its name before; in `vutrace timeline` that is a queue pair
         note("--pair is called --also now")
+    if breaks:
+        confirm_breaks(paths, side, yes)
     with interrupts.held():
         taps = None
         if any(acting.values()):
@@ -211,7 +221,9 @@ def proxy(
             relay.own_process()
             if show is LiveView.ROWS:
                 note_places(pairs[: len(pairs) - len(insertions)], mode)
-                note_insertions(insertions, False)
+                note_insertions(insertions, breaks)
+            if breaks:
+                break_connections(insertions)
     status = relay.run()
     if show is LiveView.ROWS and relay.sessions:
         note(kept_words(relay.sessions, write))

@@ -14,10 +14,11 @@ RESTART = "restart it, so that it connects again"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A process at one end of a socket, and the descriptor that it has of it."""
+    """A process at one end of a socket, the descriptor that it has of it, and the socket's inode."""
 
     pid: int
     fd: int
+    inode: int
     command: str
 
     def __str__(self) -> str:
@@ -56,7 +57,7 @@ def before(file: str, path: str) -> Before:
     """How things stand at a socket file, which programs know as `path`; OSError where there is none."""
     found = neighbours(file)
     inodes = {*found.listening, *(inode for ends in found.connections for inode in ends)}
-    programs = {inode: program(each) for inode, each in holders(inodes).items()} if inodes else {}
+    programs = {inode: program(each, inode) for inode, each in holders(inodes).items()} if inodes else {}
     listener = next((programs[inode] for inode in found.listening if inode in programs), None)
     ends = tuple(
         StandingConnection(programs.get(one), programs.get(other)) for one, other in found.connections
@@ -64,8 +65,8 @@ def before(file: str, path: str) -> Before:
     return Before(path, listener, ends)
 
 
-def program(holding: SocketHolder) -> Program:
-    return Program(holding.pid, holding.fd, command_of(holding.pid))
+def program(holder: SocketHolder, inode: int) -> Program:
+    return Program(holder.pid, holder.fd, inode, command_of(holder.pid))
 
 
 def side_of(listener: Program | None, path: str) -> Side:
