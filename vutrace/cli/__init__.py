@@ -8,6 +8,7 @@ import typer
 
 from vutrace import __version__
 from vutrace.cli import (
+    attach,
     check,
     conform,
     demo,
@@ -90,6 +91,7 @@ app.command(
     short_help="What a message, a bit, a mask, a device, a rule or an error text means.",
     context_settings={"ignore_unknown_options": True},
 )(explain_verb.explain)
+app.command("attach", short_help="What a running program says on its sockets, by strace.")(attach.attach)
 app.command("import", short_help="A capture of what strace, QEMU, DPDK and others recorded.")(import_.import_)
 app.command("export", short_help="Write a capture for stock Wireshark, as JSON or CSV.")(export.export)
 app.add_typer(list_.app, name="list", short_help="Messages, features, devices, dissectors, fields, rules.")

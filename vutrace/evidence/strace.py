@@ -19,15 +19,37 @@ FIRST_STRING = re.compile(rf"^\d+(?:<.*?>)?, ({STRING})", re.DOTALL)
 SOURCE = "strace"
 
 
+class StraceReader:
+    """Takes the lines of strace one by one and gives what they bring; counts its calls and messages."""
+
+    def __init__(self) -> None:
+        self._found, self._lines = Conversations(SOURCE), Lines()
+
+    @property
+    def calls(self) -> int:
+        """How many system calls there were."""
+        return self._lines.count
+
+    @property
+    def messages(self) -> int:
+        """How many vhost-user messages were among them."""
+        return self._found.found
+
+    def take(self, line: str) -> Iterator[Item]:
+        """What a line brings."""
+        for call in self._lines.calls([line]):
+            yield from items_of(call, self._found)
+
+
 def read_strace(lines: Iterable[str]) -> Iterator[Item]:
     """The messages in the output of strace; EvidenceError where there is no call in it, or no message."""
-    found, calls = Conversations(SOURCE), Lines()
-    for call in calls.calls(lines):
-        yield from items_of(call, found)
-    if not calls.count:
+    reader = StraceReader()
+    for line in lines:
+        yield from reader.take(line)
+    if not reader.calls:
         raise EvidenceError("no line of it is a system call as strace writes it")
-    if not found.found:
-        raise EvidenceError(NOTHING.format(calls=calls.count))
+    if not reader.messages:
+        raise EvidenceError(NOTHING.format(calls=reader.calls))
 
 
 NOTHING = (
