@@ -194,6 +194,7 @@ def test_a_request_is_refused_in_the_back_ends_place(tmp_path: Path) -> None:
     assert ends.got(ends.front) == message(ENABLE, u64(1), REPLY)
     assert ends.to_back(enable(0, 0)) == [enable(0, 0)]
     records = ends.lab.stop()
+    assert [type(each).__name__ for each in records[1:3]] == ["Event", "Frame"]  # the request, its answer
     assert "answered in the back-end's place" in events(records, EventKind.DROPPED)[0].text
     made, _ = frames(records)
     assert made.acted

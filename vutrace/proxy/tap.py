@@ -287,6 +287,8 @@ class SessionTap:
             case "out":
                 data, refs, last, rule = words
                 flow.out(held, data, [fds.pop(0) if ref < 0 else ref for ref in refs], last, rule)
+            case "drop":
+                flow.drop(held, *words)
             case "back":
                 data, rule = words
                 flow.other.make(data, (), rule)

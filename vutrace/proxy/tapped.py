@@ -194,11 +194,13 @@ class TappedFlow(Flow):
         if held.out:
             self._record(held, rule, FrameFlag.PARTIAL)
         if not held.copies:
-            self._tell_dropped(held, rule, words)
+            self.drop(held, rule, words)
         discard(held.message.fds)
         self._over(held)
 
-    def _tell_dropped(self, held: Held, rule: str, words: str) -> None:
+    def drop(self, held: Held, rule: str, words: str) -> None:
+        """Record that its receiver never gets it."""
+        held.copies = 1
         data = held.message.data
         facts = {
             "rule": rule,

@@ -239,6 +239,8 @@ class PassingMessage:
         if plan.swap:
             yield ("swap",)
         # Looked at again: what waited may have been changed meanwhile.
+        if self.plan.answers:
+            yield ("answered",)
         for answer in self.plan.answers:
             yield "back", answer, self.rule
         for _ in range(0 if self.plan.dropped else self.plan.copies):

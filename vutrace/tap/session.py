@@ -207,6 +207,8 @@ class SessionLoop:
                     self._say(op, waiting.number, *rest, fds=new)
                     for fd in new:
                         os.close(fd)
+                case "answered":
+                    self._say("drop", waiting.number, waiting.message.rule, self._fate(waiting))
                 case _:
                     self._say(op, waiting.number, *words)
         self._say("done", waiting.number, waiting.message.rule, self._fate(waiting))
