@@ -50,7 +50,8 @@ def test_a_ring_or_session_that_is_not_there_is_told(capture: Path) -> None:
         b"vutrace: no ring is among those that --ring and --pair name\n",
     )
     ran = run("queues", capture, "--session", "3")
-    assert (ran.returncode, ran.stderr) == (0, b"vutrace: there is no session 3\n")
+    assert ran.returncode == 2
+    assert ran.stderr.decode() == f"vutrace: --session 3: {capture} has 1 of A, 2 of A\n"
 
 
 def test_a_capture_on_stdin(capture: Path) -> None:

@@ -75,7 +75,7 @@ def export(
     ] = "",
     display_filter: DisplayFilter = "",
     message: Messages = None,
-    ring: OneRing = None,
+    ring: OneRing = "",
     channel: OneChannel = None,
     sender: Sender = None,
     filter_: PlainFilter = "",
@@ -87,9 +87,8 @@ def export(
 
     It still has the peers' command lines and the paths of their files in it.
     """
-    from vutrace.cli.filtering import open_filtered
+    from vutrace.cli.filtering import open_filtered, row_filter
     from vutrace.cli.reading import choose_capture, load_dissectors, refuse_overwrite
-    from vutrace.cli.show import row_filter
 
     name = format_ or SUFFIXES.get(Path(output).suffix.lower(), "")
     if name not in WRITERS:

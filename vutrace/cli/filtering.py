@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from vutrace.capture import Reader
     from vutrace.dissection.registry import Registry
     from vutrace.matching.matcher import Chooser
-    from vutrace.records import Connection
+    from vutrace.records import Channel, Connection, Side
     from vutrace.session.row import Row
     from vutrace.views.annotated import AnnotatedRow
 
@@ -109,3 +110,27 @@ def open_filtered(
         through = display_filter_of(display_filter, path, reader, registry, device)
         rows = judged(rows_of(file, reader, registry, device), everything)
         yield FilteredRows(reader, rows, through)
+
+
+def row_filter(
+    registry: "Registry",
+    names: list[str] | None = None,
+    ring: str = "",
+    channel: "Channel | None" = None,
+    sender: "Side | None" = None,
+    text: str = "",
+) -> "Chooser":
+    """The plain filters."""
+    from vutrace.matching.grammar import parse_match
+    from vutrace.matching.matcher import Chooser
+    from vutrace.matching.names import messages_called
+
+    matcher = parse_match(text, registry)
+    if names:
+        called = messages_called(names, registry)
+        matcher = replace(matcher, messages=matcher.messages & called if matcher.messages else called)
+    if ring.isdecimal():
+        matcher = replace(matcher, rings=frozenset({int(ring)}), ring_names=frozenset())
+    elif ring:
+        matcher = replace(matcher, ring_names=frozenset({ring}), rings=frozenset())
+    return Chooser(replace(matcher, channel=channel or matcher.channel, sender=sender or matcher.sender))

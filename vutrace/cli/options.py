@@ -9,6 +9,10 @@ from vutrace.proxy.options import DEVICE
 from vutrace.records import Channel, Side
 from vutrace.views.colour import When
 
+TIME = (
+    "The time column: r, seconds since the first record; d, since the record before; dd, since the row "
+    "before; a, the time of day; ad, date and time; u and ud, the same in UTC; e, seconds since 1970."
+)
 CaptureFile = Annotated[
     str | None, typer.Argument(metavar="FILE", help="A capture; - is stdin.", show_default=False)
 ]
@@ -45,6 +49,12 @@ Messages = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Only this message; may be repeated.", show_default=False),
 ]
-OneRing = Annotated[int | None, typer.Option(min=0, metavar="N", help="Only this ring.", show_default=False)]
+OneRing = Annotated[
+    str, typer.Option(metavar="N|NAME", help="Only this ring: its index, or a name such as rx0.")
+]
+TimeStyle = Annotated[str, typer.Option("-t", "--time", metavar="STYLE", help=TIME)]
+Tree = Annotated[bool, typer.Option("-V", "--tree", help="Everything about each message.")]
+Hex = Annotated[bool, typer.Option("-x", "--hex", help="The bytes of each message.")]
+Fold = Annotated[bool, typer.Option("--fold", help="A request and the ok that answers it on one row.")]
 OneChannel = Annotated[Channel | None, typer.Option(help="Only this socket.", show_default=False)]
 Sender = Annotated[Side | None, typer.Option("--from", help="Only what this side sent.", show_default=False)]

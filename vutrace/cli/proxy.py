@@ -12,9 +12,11 @@ import typer
 from vutrace.cli import interrupts
 from vutrace.cli.errors import UsageError
 from vutrace.cli.inserting import break_connections, confirm_breaks, note_insertions, sockets_of
-from vutrace.cli.options import Device
+from vutrace.cli.options import Color, Device, Fold, Hex, Messages, OneRing, PlainFilter, TimeStyle, Tree
 from vutrace.cli.output import note, refuse_output
+from vutrace.cli.view_options import ViewOptions
 from vutrace.proxy.options import SOCKET_MODE, WAIT
+from vutrace.views.colour import When
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +31,7 @@ Examples:
   vutrace proxy front.sock back.sock -w start.pcapng -q      only record
   vutrace proxy front.sock back.sock --board           every ring as it stands now
   vutrace proxy front.sock back.sock --rings 100ms --board   what moves in the rings, too
+  vutrace proxy front.sock back.sock -t a --fold       the time of day; a request and its ok on one row
   vutrace proxy connect:qemu.sock listen:dpdk.sock     QEMU has server=on, DPDK client=1
   vutrace proxy f0 b0 --also f1 b1 -w two.pcapng       two devices in one capture
   vutrace proxy front.sock back.sock --device acme --dissector acme.py
@@ -98,6 +101,15 @@ def proxy(
     write: Annotated[str, typer.Option("-w", "--write", metavar="FILE", help="Record; - is stdout.")] = "",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no rows.")] = False,
     board: Annotated[bool, typer.Option("--board", help="The live board of rings, instead of rows.")] = False,
+    tree: Tree = False,
+    dump: Hex = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    fold: Fold = False,
+    time: TimeStyle = "r",
+    message: Messages = None,
+    ring: OneRing = "",
+    filter_: PlainFilter = "",
+    color: Color = When.AUTO,
     count: Annotated[str, typer.Option("-c", "--count", metavar="N", help="Stop after N messages.")] = "",
     autostop: Annotated[
         str, typer.Option("-a", "--autostop", metavar="duration:S", help="Stop after S seconds.")
@@ -167,6 +179,8 @@ def proxy(
     interval = parse_interval("--rings", rings) if rings else 0.0
     memory, disk = parse_size("--buffer", buffer, LEAST_BUFFER), parse_size("--spool", spool, LEAST_SPOOL)
     refuse_output(write, quiet, board)
+    view = ViewOptions(tree, dump, json, fold, time, tuple(message or ()), ring, filter_, str(color))
+    view.check(quiet or write == "-", board, dissector or [])
     refuse_unfollowed(write, quiet)
     refuse_unknown(device, dissector)
     raise_descriptor_limit()
@@ -214,6 +228,7 @@ def proxy(
                 spool=disk,
                 full_waits=when_full == WhenFull.WAIT,
                 stall=late,
+                view=tuple(view.words()),
                 taps=taps,
                 rings=interval,
             )
@@ -356,9 +371,11 @@ def parse_count(text: str) -> int | None:
 def parse_duration(text: str) -> float | None:
     if not text:
         return None
-    word, _, number = text.partition(":")
-    if word != "duration":
-        raise UsageError(f"-a {text}: duration:SECONDS is what it takes")
+    word, colon, number = text.partition(":")
+    if not colon:
+        number = word
+    elif word != "duration":
+        raise UsageError(f"-a {text}: a number of seconds is needed, as in -a 10 or -a duration:10")
     return parse_seconds("-a", number, text)
 
 

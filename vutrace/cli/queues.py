@@ -9,6 +9,7 @@ import typer
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import CaptureFile, Color, Device, Dissectors, ReadFile, Width
 from vutrace.cli.output import columns, note, put, say
+from vutrace.records import connection_letter
 from vutrace.views.colour import When, painter
 
 EXAMPLES = """Examples:
@@ -16,11 +17,14 @@ EXAMPLES = """Examples:
 \b
   vutrace queues start.pcapng                   every ring as the last session left it
   vutrace queues start.pcapng --session all
+  vutrace queues start.pcapng --at 5.2          as they stood 5.2 s after the first record
   vutrace queues start.pcapng --json | jq '.[].rings[] | select(.enabled)'
 
 "enabled" is the effect, and in brackets what the last SET_VRING_ENABLE said; eventfd#12 (2nd) is the second
 descriptor that the ring was given for that purpose.
 """
+
+NAMES_TOLD = 8
 
 
 def queues(
@@ -31,6 +35,9 @@ def queues(
     ] = "last",
     json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
     width: Width = None,
+    at: Annotated[
+        str, typer.Option("--at", metavar="SECONDS", help="As they stood then; else at the end.")
+    ] = "",
     device: Device = "",
     dissector: Dissectors = None,
     color: Color = When.AUTO,
@@ -41,17 +48,41 @@ def queues(
     from vutrace.views.queues import objects, sessions_of, text
 
     wanted = which(session)
-    timeline = read_timeline(choose_capture(file, read), load_dissectors(dissector), device, judge=False)
+    name, moment = choose_capture(file, read), parse_moment(at)
+    timeline = read_timeline(name, load_dissectors(dissector), device, judge=False, until_ns=moment)
     if wanted and not any(sessions_of(connection, wanted) for connection in timeline.connections):
-        note(f"there is no session {wanted}")
+        last = [(each.number, session.number) for each in timeline.connections for session in each.sessions]
+        raise UsageError(f"--session {wanted}: {name} has {session_names(last)}")
     if json:
         put("-", [objects(timeline, wanted) + "\n"])
         return
     paint = painter(color, os.environ, sys.stdout.isatty())
-    say(text(timeline, wanted, paint, width or columns()))
+    say(text(timeline, wanted, paint, width or columns(), moment))
+    others = sum(len(each.sessions) - 1 for each in timeline.connections if wanted == 0)
+    if others > 0:
+        note(f"{others} earlier session{'s' * (others > 1)} not shown; --session all shows all")
 
 
 queues.__doc__ = f"{queues.__doc__}\n\n{EXAMPLES}"
+
+
+def parse_moment(text: str) -> int | None:
+    """Nanoseconds since the first record; None for the end."""
+    if not text:
+        return None
+    try:
+        return round(float(text) * 1e9)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--at {text}: seconds since the first record are needed, as in the time column"
+        ) from None
+
+
+def session_names(found: list[tuple[int, int]]) -> str:
+    """The sessions there are, by connection."""
+    letters = [f"{number} of {connection_letter(connection)}" for connection, number in found[:NAMES_TOLD]]
+    more = f" and {len(found) - NAMES_TOLD} more" if len(found) > NAMES_TOLD else ""
+    return f"{', '.join(letters)}{more}" if letters else "no session"
 
 
 def which(session: str) -> int | None:

@@ -2,19 +2,20 @@
 
 import os
 import stat
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.output import note
-from vutrace.records import connection_letter
+from vutrace.records import Connection, connection_letter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from vutrace.capture import Reader
     from vutrace.dissection.registry import Registry
+    from vutrace.records import Record
     from vutrace.rules.judge import Judge
     from vutrace.session.row import Row
     from vutrace.session.tracker import Tracker
@@ -30,6 +31,16 @@ def choose_capture(file: str | None, read: str | None) -> str:
     if (file is None) == (read is None):
         raise UsageError("one capture is needed: FILE, or -r FILE; - is stdin")
     return file or read or ""
+
+
+def choose_captures(files: list[str] | None, read: str | None) -> list[str]:
+    """The files of FILE... and -r FILE; UsageError for none, and for stdin twice."""
+    chosen = [*(files or []), *([read] if read else [])]
+    if not chosen or (files and read):
+        raise UsageError("one capture is needed, or several: FILE..., or -r FILE; - is stdin")
+    if chosen.count("-") > 1:
+        raise UsageError("stdin can be read once")
+    return chosen
 
 
 def refuse_overwrite(file: str, output: str, option: str = "-o") -> None:
@@ -93,13 +104,24 @@ def judge_of(everything: bool) -> "Judge":
     return Judge(least=Severity.INFO if everything else Severity.WARNING)
 
 
-def track(reader: "Reader", tracker: "Tracker") -> "Iterator[Row]":
+def track(reader: "Reader", tracker: "Tracker", until_ns: int | None = None) -> "Iterator[Row]":
     """The rows of a capture, read a batch at a time: what is at hand, and no more.
 
-    Each row is made when it is asked for, since it carries the state as it stands right behind it.
+    Each row is made when it is asked for, since it carries the state as it stands right behind it. With
+    `until_ns` since the first record nothing that is later changes the state.
     """
     for batch in reader.batches():
-        yield from tracker.rows(batch)
+        yield from tracker.rows(batch if until_ns is None else takewhile(earlier(until_ns, tracker), batch))
+
+
+def earlier(until_ns: int, tracker: "Tracker") -> "Callable[[Record | Connection], bool]":
+    """Whether a record comes before `until_ns` since the first."""
+
+    def is_earlier(item: "Record | Connection") -> bool:
+        first_ns = tracker.first_ns
+        return first_ns is None or isinstance(item, Connection) or item.time_ns - first_ns <= until_ns
+
+    return is_earlier
 
 
 def noting(file: str, reader: "Reader", rows: "Iterable[T]") -> "Iterator[T]":

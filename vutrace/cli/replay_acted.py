@@ -5,8 +5,8 @@ from contextlib import ExitStack, closing
 from vutrace.cli import interrupts
 from vutrace.cli.errors import UsageError
 from vutrace.cli.output import tell
+from vutrace.cli.printers import shower
 from vutrace.cli.reading import no_session, open_capture, rows_of
-from vutrace.cli.show import shower
 from vutrace.dissection.registry import Registry
 from vutrace.records import Side
 from vutrace.replay.act import Actor, Sink, Stage, foreign, perform

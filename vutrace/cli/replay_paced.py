@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from vutrace.cli.board import show_board
 from vutrace.cli.errors import UsageError
 from vutrace.cli.output import note
+from vutrace.cli.printers import shower
 from vutrace.cli.reading import noting, open_capture
-from vutrace.cli.show import shower
 from vutrace.records import Connection, Record
 from vutrace.replay.keyboard import keyboard
 from vutrace.replay.pace import KEYS, Pace

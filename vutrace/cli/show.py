@@ -2,9 +2,6 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from io import TextIOWrapper
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +9,12 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import (
-    CaptureFile,
     Color,
     Device,
     DisplayFilter,
     Dissectors,
+    Fold,
+    Hex,
     Messages,
     OneChannel,
     OneRing,
@@ -24,17 +22,30 @@ from vutrace.cli.options import (
     ReadFile,
     Secrets,
     Sender,
+    TimeStyle,
+    Tree,
     Width,
 )
-from vutrace.outgoing import page
-from vutrace.records import Channel, Side
+from vutrace.cli.tshark_words import (
+    FieldNames,
+    LineBuffered,
+    NoNames,
+    OutputType,
+    Quiet,
+    SomeDetails,
+    Statistics,
+    Writes,
+    as_json,
+    refuse_tshark,
+)
 from vutrace.views.colour import When, painter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vutrace.dissection.registry import Registry
     from vutrace.matching.matcher import Chooser
-    from vutrace.session.row import Row
-    from vutrace.views.printing import Printer
+    from vutrace.views.annotated import AnnotatedRow
 
 EXAMPLES = """Examples:
 
@@ -68,35 +79,33 @@ LEGEND = """How to read a row:
   ! ...                           what is wrong; see vutrace explain
   eventfd#9                       the descriptor that came along, by what it is
 """
-TIME = (
-    "The time column: r, seconds since the first record; d, since the record before; dd, since the row "
-    "before; a, the time of day; ad, date and time; u and ud, the same in UTC; e, seconds since 1970."
-)
 INTERRUPTED = 130
 
 
 def show(
-    file: CaptureFile = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE...", help="Captures; - is stdin.", show_default=False)
+    ] = None,
     read: ReadFile = None,
-    tree: Annotated[bool, typer.Option("-V", "--tree", help="Everything about each message.")] = False,
-    dump: Annotated[bool, typer.Option("-x", "--hex", help="The bytes of each message.")] = False,
+    tree: Tree = False,
+    dump: Hex = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     samples: Annotated[
         bool, typer.Option("--samples", help="A row for every sample of rings, too (proxy --rings).")
     ] = False,
+    output_type: OutputType = "",
+    names: FieldNames = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Go on while the capture grows, until Ctrl-C.")
     ] = False,
-    fold: Annotated[
-        bool, typer.Option("--fold", help="A request and the ok that answers it on one row.")
-    ] = False,
+    fold: Fold = False,
     board: Annotated[bool, typer.Option("--board", help="The live board of rings, instead of rows.")] = False,
-    time: Annotated[str, typer.Option("-t", "--time", metavar="STYLE", help=TIME)] = "r",
+    time: TimeStyle = "r",
     count: Annotated[
         int | None, typer.Option("-c", "--count", min=1, help="Stop after so many rows.", show_default=False)
     ] = None,
     message: Messages = None,
-    ring: OneRing = None,
+    ring: OneRing = "",
     channel: OneChannel = None,
     sender: Sender = None,
     filter_: PlainFilter = "",
@@ -106,52 +115,55 @@ def show(
     secrets: Secrets = False,
     color: Color = When.AUTO,
     width: Width = None,
+    buffered: LineBuffered = False,
+    numeric: NoNames = False,
+    quiet: Quiet = False,
+    statistics: Statistics = None,
+    details: SomeDetails = "",
+    writes: Writes = "",
     done_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Show a capture: one row per message."""
+    """Show captures: one row per message."""
     from vutrace.cli.board import board_of
-    from vutrace.cli.filtering import display_filter_of, seekable
-    from vutrace.cli.reading import (
-        choose_capture,
-        is_live,
-        judged,
-        load_dissectors,
-        noting,
-        open_capture,
-        rows_to_print,
-        track,
-    )
-    from vutrace.session.tracker import Tracker
-    from vutrace.views.annotated import Annotator
+    from vutrace.cli.filtering import row_filter, seekable
+    from vutrace.cli.printers import field_printer, json_printer, text_printer, write
+    from vutrace.cli.reading import choose_captures, is_live, load_dissectors, open_capture
     from vutrace.views.folding import folded
     from vutrace.views.samples import is_worth_a_row
 
-    name = choose_capture(file, read)
+    refuse_tshark(quiet, statistics, details, writes)
+    as_objects = as_json(output_type, names, json, tree or dump)
+    paths = choose_captures(files, read)
+    if len(paths) > 1 and (follow or board):
+        raise UsageError(f"one capture at a time goes with {'--board' if board else '--follow'}")
     registry = load_dissectors(dissector)
     wanted = row_filter(registry, message, ring, channel, sender, filter_)
-    printer = json_printer(secrets) if json else text_printer(tree, dump, time, color, secrets, width)
-    if board and (tree or dump or json or count or display_filter or not wanted.all):
+    if board and (tree or dump or as_objects or names or count or display_filter or fold or not wanted.all):
         raise UsageError("--board shows rings, not rows: nothing that chooses or formats rows goes with it")
+    paint = painter(color, os.environ, sys.stdout.isatty())
     try:
-        if board:
-            live, paint = is_live(name, follow), painter(color, os.environ, sys.stdout.isatty())
-            return board_of(name, open_capture(name, follow, done_fd), registry, device, live, paint)
-        with seekable(name, bool(display_filter)) as path:
-            reader = open_capture(path, follow, done_fd)
-            lets = display_filter_of(display_filter, path, reader, registry, device, follow)
-            everything, tracker = tree or json, Tracker(registry, device)
-            if wanted.matcher.needs_state:  # as it stands at each row
-                rows = judged(noting(name, reader, track(reader, tracker)), everything)
+        for name in paths:
+            live = is_live(name, follow)
+            if board:
+                return board_of(name, open_capture(name, follow, done_fd), registry, device, live, paint)
+            several = len(paths) > 1
+            if as_objects:
+                printer = json_printer(secrets, name if several else "")
+            elif names:
+                printer = field_printer(names, secrets)
             else:
-                rows = rows_to_print(name, reader, tracker, everything)
-            annotated = Annotator(tracker.connections).annotate_all(rows)
-            if display_filter or not wanted.all:
-                annotated = (row for row in annotated if lets() and wanted.wants(row.row))
-            if not (samples or json):
-                annotated = filter(is_worth_a_row, annotated)
-            annotated = folded(annotated) if fold else annotated
-            lines = chain.from_iterable(map(printer.lines, islice(annotated, count)))
-            write(printer.heading(), lines, is_live(path, follow))
+                printer = text_printer(tree, dump, time, color, secrets, width)
+            with seekable(name, bool(display_filter)) as path:
+                rows = ChosenRows(name, path, registry, device, wanted, tree or as_objects)
+                shown = rows.read(follow, done_fd, display_filter)
+                if not (samples or as_objects or names):
+                    shown = filter(is_worth_a_row, shown)
+                shown = folded(shown) if fold else shown
+                heading = printer.heading()
+                if several and not (as_objects or names):
+                    heading = chain([paint(f"== {name}", "heading")], heading)
+                lines = chain.from_iterable(map(printer.lines, islice(shown, count)))
+                write(heading, lines, live or buffered)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 
@@ -159,75 +171,30 @@ def show(
 show.__doc__ = f"{show.__doc__}\n\n{EXAMPLES}\n{LEGEND}"
 
 
-def row_filter(
-    registry: "Registry",
-    names: list[str] | None,
-    ring: int | None,
-    channel: Channel | None,
-    sender: Side | None,
-    text: str = "",
-) -> "Chooser":
-    """The plain filters."""
-    from vutrace.matching.grammar import parse_match
-    from vutrace.matching.matcher import Chooser
-    from vutrace.matching.names import messages_called
+class ChosenRows:
+    """The annotated rows of capture `name`, read at `path`, that are wanted; `everything`: infos, too."""
 
-    matcher = parse_match(text, registry)
-    if names:
-        called = messages_called(names, registry)
-        matcher = replace(matcher, messages=matcher.messages & called if matcher.messages else called)
-    if ring is not None:
-        matcher = replace(matcher, rings=frozenset({ring}))
-    return Chooser(replace(matcher, channel=channel or matcher.channel, sender=sender or matcher.sender))
+    def __init__(
+        self, name: str, path: str, registry: "Registry", device: str, wanted: "Chooser", everything: bool
+    ) -> None:
+        self.name, self.path, self.registry, self.device = name, path, registry, device
+        self.wanted, self.everything = wanted, everything
 
+    def read(self, follow: bool, done_fd: int | None, display_filter: str) -> "Iterator[AnnotatedRow]":
+        """Read them, to the end or for as long as the capture grows."""
+        from vutrace.cli.filtering import display_filter_of
+        from vutrace.cli.reading import judged, noting, open_capture, rows_to_print, track
+        from vutrace.session.tracker import Tracker
+        from vutrace.views.annotated import Annotator
 
-def json_printer(secrets: bool) -> "Printer":
-    """One object per line."""
-    from vutrace.views.json_lines import JsonLines
-
-    return JsonLines(secrets)
-
-
-def text_printer(
-    tree: bool, dump: bool, style: str, color: When, secrets: bool, width: int | None = None
-) -> "Printer":
-    """Rows, with what is wanted below each."""
-    from vutrace.cli.output import columns
-    from vutrace.views.colour import painter
-    from vutrace.views.printing import Text
-    from vutrace.views.rows import Rows
-    from vutrace.views.times import STYLES
-    from vutrace.views.tree import Tree
-
-    if style not in STYLES:
-        raise UsageError(f"-t {style}: one of {', '.join(STYLES)} is needed")
-    paint = painter(color, os.environ, sys.stdout.isatty())
-    rows = Rows(STYLES[style].make(), STYLES[style].width, paint, width or columns())
-    return Text(rows, Tree(secrets) if tree else None, dump, secrets)
-
-
-def shower(quiet: bool, color: When) -> "Callable[[Row], None]":
-    """Prints rows one by one as they come; none of them when `quiet`."""
-    from vutrace.problems import Severity
-    from vutrace.rules.judge import Judge
-    from vutrace.views.annotated import Annotator
-
-    if quiet:
-        return lambda row: None
-    printer, annotator = text_printer(False, False, "r", color, False), Annotator()
-    heading, judge = iter(printer.heading()), Judge(least=Severity.WARNING)
-
-    def show(row: "Row") -> None:
-        write(heading, iter(printer.lines(annotator.annotate(judge.judge(row)))), live=True)
-
-    return show
-
-
-def write(heading: Iterable[str], lines: Iterator[str], live: bool) -> None:
-    """Lines to stdout, each at once where somebody waits for it; the heading when there is a first one."""
-    assert isinstance(sys.stdout, TextIOWrapper)
-    sys.stdout.reconfigure(line_buffering=live)
-    first = list(islice(lines, 1))
-    for line in chain(heading, first, lines):
-        sys.stdout.write(page(line, painted=True) + "\n")
-    sys.stdout.flush()
+        wanted, reader = self.wanted, open_capture(self.path, follow, done_fd)
+        lets = display_filter_of(display_filter, self.path, reader, self.registry, self.device, follow)
+        tracker = Tracker(self.registry, self.device)
+        if wanted.matcher.needs_state:  # as it stands at each row
+            rows = judged(noting(self.name, reader, track(reader, tracker)), self.everything)
+        else:
+            rows = rows_to_print(self.name, reader, tracker, self.everything)
+        annotated = Annotator(tracker.connections).annotate_all(rows)
+        if display_filter or not wanted.all:
+            annotated = (row for row in annotated if lets() and wanted.wants(row.row))
+        return iter(annotated)

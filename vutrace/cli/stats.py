@@ -63,10 +63,10 @@ stats.__doc__ = f"{stats.__doc__}\n\n{EXAMPLES}"
 
 def read_stats(file: str, registry: "Registry", device: str, filter_: str) -> "Stats":
     """The figures of a capture, of the rows that are chosen."""
+    from vutrace.cli.filtering import row_filter
     from vutrace.cli.reading import open_capture, rows_of
-    from vutrace.cli.show import row_filter
     from vutrace.views.stats.figures import stats_of
 
-    wanted = row_filter(registry, None, None, None, None, filter_)
+    wanted = row_filter(registry, text=filter_)
     rows = rows_of(file, open_capture(file, False, None), registry, device)
     return stats_of(rows if wanted.all else (row for row in rows if wanted.wants(row)))

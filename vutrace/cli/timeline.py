@@ -12,7 +12,7 @@ from vutrace.cli.errors import UsageError
 from vutrace.cli.options import CaptureFile, Color, Device, DisplayFilter, Dissectors, Output, ReadFile
 from vutrace.cli.output import note, pour, put
 from vutrace.views.colour import When, bare, painter
-from vutrace.views.timeline.formats import FORMATS, DrawingOptions, Scale, format_of_suffix
+from vutrace.views.timeline.formats import FORMATS, DrawingOptions, Format, Scale, format_of_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,8 +42,10 @@ def timeline(
         str, typer.Option("--format", metavar="FORMAT", help=f"{NAMES}; else by the suffix of -o.")
     ] = "",
     ring: Annotated[
-        list[int] | None,
-        typer.Option(min=0, metavar="N", help="Only this ring's lane; may be repeated.", show_default=False),
+        list[str] | None,
+        typer.Option(
+            metavar="N|NAME", help="Only this ring's lane, as 0 or rx0; may be repeated.", show_default=False
+        ),
     ] = None,
     pair: Annotated[
         list[int] | None,
@@ -68,7 +70,7 @@ def timeline(
 
     if format_ and format_ not in FORMATS:
         raise UsageError(f"--format {format_}: one of {', '.join(FORMATS)} is needed")
-    drawing = FORMATS[format_] if format_ else format_of_suffix(Path(output).suffix)
+    drawing = FORMATS[format_] if format_ else format_of(output)
     if scale not in list(Scale):
         raise UsageError(f"--scale {scale}: order or time is needed")
     if drawing.binary and output == "-" and sys.stdout.isatty():
@@ -97,16 +99,28 @@ def timeline(
 timeline.__doc__ = f"{timeline.__doc__}\n\n{EXAMPLES}"
 
 
+def format_of(output: str) -> Format:
+    """The format that the name of a file tells; UsageError where it tells none."""
+    found = format_of_suffix(Path(output).suffix.lower())
+    if output == "-":
+        return FORMATS["text"]
+    if found is None:
+        suffixes = ", ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
+        raise UsageError(f"-o {output}: the suffix tells the format: {suffixes}; or --format FORMAT")
+    return found
+
+
 def lanes(timeline: "Timeline") -> int:
     """How many there are."""
     return sum(len(session.rings) for connection in timeline.connections for session in connection.sessions)
 
 
-def lane_filter(rings: list[int] | None, pairs: list[int] | None) -> "Callable[[RingLane], bool]":
+def lane_filter(rings: list[str] | None, pairs: list[int] | None) -> "Callable[[RingLane], bool]":
     """Which lanes were asked for; all where none was."""
     if rings is None and pairs is None:
         return lambda lane: True
-    return lambda lane: lane.ring.index in (rings or []) or lane.pair in (pairs or [])
+    names = set(rings or ())
+    return lambda lane: bool(names & {str(lane.ring.index), lane.ring.name}) or lane.pair in (pairs or [])
 
 
 def rows(path: str, registry: "Registry", device: str, frames: "Frames") -> "Iterator[Row]":
@@ -121,11 +135,16 @@ def rows(path: str, registry: "Registry", device: str, frames: "Frames") -> "Ite
 
 
 def read_timeline(
-    path: str, registry: "Registry", device: str, frames: "Frames" = None, judge: bool = True
+    path: str,
+    registry: "Registry",
+    device: str,
+    frames: "Frames" = None,
+    judge: bool = True,
+    until_ns: int | None = None,
 ) -> "Timeline":
     """The capture's timeline, of the frames that are wanted; a note on stderr when the capture is cut.
 
-    Without `judge` it has no problems but the rows' own.
+    Without `judge` it has no problems but the rows' own. It ends at `until_ns` since the first record.
     """
     from vutrace.capture import read
     from vutrace.cli.filtering import filter_of
@@ -135,7 +154,7 @@ def read_timeline(
     from vutrace.views.timeline.part import with_rows
 
     reader, tracker = read(path), Tracker(registry, device)
-    rows = noting(path, reader, track(reader, tracker))
+    rows = noting(path, reader, track(reader, tracker, until_ns))
     rows = judged(rows) if judge else rows
     if frames is None:
         return build(rows, tracker.connections)

@@ -56,7 +56,7 @@ class Options:
     files for who shows it. `buffer` is bytes of memory, `spool` of disk where there is no file to write; when
     it is full, messages are counted instead of recorded, or (`full_waits`) their senders wait. A reply that
     takes `stall` seconds makes a note (0: none).
-    `taps` are the rules that act, if there are any.
+    `view` are options for who shows the rows, `taps` the rules that act, if there are any.
     Rings are looked at every `rings` seconds (0: never).
     """
 
@@ -74,6 +74,7 @@ class Options:
     spool: int = SPOOL
     full_waits: bool = False
     stall: float = STALL
+    view: Sequence[str] = ()
     taps: "Taps | None" = None
     rings: float = 0.0
 
@@ -179,6 +180,7 @@ class Relay:
         commands = {LiveView.ROWS: show_command, LiveView.BOARD: board_command, LiveView.BYTES: copy_command}
         shows = self._options.show is not LiveView.BYTES
         words = [word for path in self._options.dissectors if shows for word in ("--dissector", path)]
+        words += self._options.view if shows else ()
         try:
             return Viewer(commands[self._options.show], self._fd, words, self._options.show_on)
         except OSError as error:  # no process or descriptor is left for it: the relay needs none

@@ -33,6 +33,11 @@ class Tracker:
         """The connections that were announced so far, by number."""
         return self._endpoints
 
+    @property
+    def first_ns(self) -> int | None:
+        """When the first record was, since the epoch; None before it."""
+        return self._first_ns
+
     def rows(self, records: Iterable[Record | Connection]) -> Iterator[Row]:
         """A row for each record; connections are noted."""
         for record in records:

@@ -43,9 +43,31 @@ class Endpoint:
         return f"{self.how}:{self.fd if self.how is How.FD else self.path}"
 
 
+OVER_NETWORK = ("tcp", "tcp4", "tcp6", "udp", "vsock", "inet", "inet6")
+
+
+def unnamed(path: str, text: str) -> str:
+    """The path behind unix:, without the options that QEMU writes behind commas."""
+    path = path.partition(",")[0]
+    if not path.removeprefix("@"):
+        raise ValueError(f"'{text}' names no path")
+    return path
+
+
 def parse_endpoint(text: str, default: How) -> Endpoint:
-    """An endpoint from PATH, @NAME, listen:PATH, connect:PATH or fd:N; ValueError where it is none."""
+    """An endpoint from PATH, @NAME, listen:PATH, connect:PATH or fd:N; ValueError where it is none.
+
+    unix: before a path, as QEMU and OVS have it, is none of it.
+    """
     word, colon, rest = text.partition(":")
+    if word in OVER_NETWORK and colon:
+        raise ValueError(
+            f"'{text}': vhost-user passes descriptors, which only a Unix socket can: a PATH is needed"
+        )
+    if word == "unix" and colon:
+        return Endpoint(default, path=unnamed(rest, text))
+    if word in (How.LISTEN, How.CONNECT):
+        rest = rest.removeprefix("unix:")
     if not colon or word not in tuple(How):
         word, rest = default, text
     if not rest.removeprefix("@"):

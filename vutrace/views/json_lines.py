@@ -32,10 +32,11 @@ BOOLEANS = {False: "false", True: "true"}
 
 
 class JsonLines:
-    """Formats annotated rows as JSON; `secrets` gives keys and host pointers too."""
+    """Formats annotated rows as JSON; `secrets` gives keys and host pointers too, `file` is on each."""
 
-    def __init__(self, secrets: bool = False) -> None:
+    def __init__(self, secrets: bool = False, file: str = "") -> None:
         self.secrets = secrets
+        self._file = f'"file": {encode(file)}, ' if file else ""
         self._contents: Kept[tuple[object, ...], str] = Kept()
 
     def heading(self) -> Iterator[str]:
@@ -45,7 +46,8 @@ class JsonLines:
     def lines(self, shown: AnnotatedRow) -> Iterator[str]:
         """The row's line."""
         what = shown.row.what
-        yield event_line(shown, what) if isinstance(what, Event) else self.message_line(shown, what)
+        line = event_line(shown, what) if isinstance(what, Event) else self.message_line(shown, what)
+        yield f"{{{self._file}{line[1:]}" if self._file else line
 
     def message_line(self, shown: AnnotatedRow, message: Message) -> str:
         """A message. Written key by key, since an encoder takes three times as long for the whole."""

@@ -40,13 +40,21 @@ def sessions_of(connection: ConnectionTimeline, wanted: int | None) -> list[Sess
 
 
 def text(
-    timeline: Timeline, session: int | None, paint: Paint = bare, width: int | None = None
+    timeline: Timeline,
+    session: int | None,
+    paint: Paint = bare,
+    width: int | None = None,
+    at_ns: int | None = None,
 ) -> Iterator[str]:
-    """A table for each session, line by line; `session` as in `sessions_of`, `width` in columns."""
+    """A table for each session, line by line; `session` as in `sessions_of`, `width` in columns.
+
+    `at_ns` is the time that the timeline goes to, None where it is whole.
+    """
+    still_open = "still open" if at_ns is None else f"open at {at_ns / 1e9:.6f} s"
     for connection in timeline.connections:
         for each in sessions_of(connection, session):
             letter = connection_letter(connection.number)
-            end = f"closed at {each.end_ns / 1e9:.6f} s, as it stood then" if each.closed else "still open"
+            end = f"closed at {each.end_ns / 1e9:.6f} s, as it stood then" if each.closed else still_open
             head = f"connection {letter}, session {each.number}, {printable(each.device)}: {end}"
             yield paint(head, "heading")
             yield from table(each, width).splitlines()

@@ -72,6 +72,6 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def format_of_suffix(suffix: str) -> Format:
-    """The format of files that end so; text where none does."""
-    return next((each for each in FORMATS.values() if suffix in each.suffixes), FORMATS["text"])
+def format_of_suffix(suffix: str) -> Format | None:
+    """The format of files that end so."""
+    return next((each for each in FORMATS.values() if suffix in each.suffixes), None)
