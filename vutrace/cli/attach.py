@@ -26,9 +26,9 @@ def attach(
     color: Color = When.AUTO,
 ) -> None:
     """Show what a program that already runs says on its vhost-user sockets, by strace; then let go of it."""
+    from vutrace.cli.printers import shower
     from vutrace.cli.reading import load_dissectors
     from vutrace.cli.replay import interruptible, writing
-    from vutrace.cli.show import shower
     from vutrace.evidence.attached import NOT_SEEN, AttachedStrace
     from vutrace.session.tracker import Tracker
 
