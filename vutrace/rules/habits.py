@@ -3,13 +3,27 @@
 from dataclasses import dataclass, field
 
 from vutrace.dissection.message import Message
-from vutrace.protocol.effects import Fact, Purpose, RingEffect
+from vutrace.protocol.effects import Fact, RingEffect
+from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
+from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel, EventKind
 from vutrace.rules.implementations import BITS, QEMU_KNOWS, Certainty, Implementation
 from vutrace.session.row import Row
 
 GREETING = 32  # messages
-WATCHED = (RingEffect.CALL, RingEffect.KICK, RingEffect.ERROR)
+MAIN, ENABLE, KICK, ERROR = Channel.MAIN, RingEffect.ENABLE, RingEffect.KICK, RingEffect.ERROR
+WATCHED = frozenset({RingEffect.CALL, KICK, ERROR})
+REPLY_ACK = BITS["REPLY_ACK"]
+
+
+def tells(spec: MessageSpec) -> bool:
+    """Whether a request may be a habit (see `Habits._note`)."""
+    does = spec.effect in WATCHED or spec.effect in (ENABLE, RingEffect.RESET_DEVICE)
+    says = spec.tells(Fact.PROTOCOL_FEATURES, False) or spec.tells(Fact.STATUS, False)
+    return does or says or spec.passes is Channel.BACKEND
+
+
+TELLING = frozenset(number for number, spec in FRONTEND_MESSAGES.items() if tells(spec))
 STOPS_FIRST = "rings are stopped before the status is reset"
 RESETS_FIRST = "the status is reset before rings are stopped"
 # What QEMU does since a version, and what it did before one.
@@ -57,40 +71,44 @@ class Habits:
         if not isinstance(message, Message):
             self.whole = self.whole or (message.kind is EventKind.OPEN and message.channel is Channel.MAIN)
             return
-        if message.channel is not Channel.MAIN or message.reply:
+        if message.reply or message.channel is not MAIN:
             return
         if len(self.greeting) < GREETING:
             self.greeting.append(message.name)
             if self.acknowledging and not message.need_reply:
                 self.demanding = False
-        self._note(row, message)
+        if message.request in TELLING:
+            self._note(row, message)
 
     def _note(self, row: Row, message: Message) -> None:
         spec, effect = message.spec, message.spec.effect
-        acks = row.context.has_protocol(BITS["REPLY_ACK"])
-        if spec.tells(Fact.PROTOCOL_FEATURES, False):
+        if effect is ENABLE:
+            if row.context.has_protocol(REPLY_ACK):
+                self._dated(
+                    "SET_VRING_ENABLE is acknowledged", "SET_VRING_ENABLE without NEED_REPLY", message
+                )
+        elif effect in WATCHED:
+            self._watched(message, row.context.has_protocol(REPLY_ACK))
+        elif spec.tells(Fact.PROTOCOL_FEATURES, False):
             self.acknowledging = True
             self._knows(row.context.protocol_offered or 0, message.number_in("protocol_features") or 0)
-        elif effect in WATCHED:
-            self._watched(message, acks)
-        elif effect is RingEffect.ENABLE and acks:
-            self._dated("SET_VRING_ENABLE is acknowledged", "SET_VRING_ENABLE without NEED_REPLY", message)
-        elif effect is RingEffect.RESET_DEVICE and row.context.device.name != "scsi":
-            self._did("a device is reset by its message")
+        elif effect is RingEffect.RESET_DEVICE:
+            if row.context.device.name != "scsi":
+                self._did("a device is reset by its message")
         elif spec.passes is Channel.BACKEND:
             self.channels += 1
             if self.channels > 1:
                 self._was("SET_BACKEND_REQ_FD for each queue pair")
-        elif spec.purpose is Purpose.STATUS and spec.tells(Fact.STATUS, False):
+        elif spec.tells(Fact.STATUS, False):
             self._status(message, bool(row.state.rings.started))
 
     def _watched(self, message: Message, acks: bool) -> None:
         effect = message.spec.effect
         if acks:
             self._dated("kick descriptors are acknowledged", "call descriptors without NEED_REPLY", message)
-        if effect is RingEffect.ERROR and not self.started:
+        if effect is ERROR and not self.started:
             self._did("SET_VRING_ERR")
-        if effect is RingEffect.KICK:
+        if effect is KICK:
             self.started = True
             if self.whole and "SET_VRING_ERR" not in self.since:
                 self._was("no SET_VRING_ERR")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from vutrace.protocol.bits import PROTOCOL_FEATURES
 from vutrace.records import Side
@@ -95,6 +96,7 @@ LIBVHOST_USER = 0x0C2B  # of every version since 4.0
 QEMU_KNOWS = {"CONFIGURE_MEM_SLOTS": "5.1", "STATUS": "7.2", "SHARED_OBJECT": "8.2", "DEVICE_STATE": "8.2"}
 
 
+@lru_cache(4096)  # the same two peers come back in every session
 def by_command(side: Side, command: str, name: str) -> Implementation | None:
     """The implementation that a process's command line tells; `name` is the process's own."""
     program = program_of(command) or name

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
-from vutrace.dissection.kept import Kept
+from vutrace.dissection.kept import LONGEST, Kept
 from vutrace.dissection.message import Message
 from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem, Severity
@@ -21,6 +21,7 @@ from vutrace.session.exchanges import UNASKED
 from vutrace.session.living import Living
 from vutrace.session.row import Row
 
+SESSION = Once.SESSION
 Take = Callable[[Row, History], None]
 
 
@@ -61,6 +62,7 @@ class Judge:
         self.at_end = tuple(check for check in self.checks if check.when is None)
         self.sessions = Living[Judged](lambda session: session.over)
         self._asked: Kept[tuple[object, ...], Asked] = Kept()
+        self._narrowed: Kept[tuple[object, ...], Asked] = Kept()
 
     def rows(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows, judged."""
@@ -120,17 +122,30 @@ class Judge:
         return [*broken(row, seen, self.at_end), *broken_theirs(row, seen, theirs, device)]
 
     def _message(self, row: Row, message: Message, seen: History) -> list[Problem]:
-        device, unknown = row.context.device, bool(message.frame.flags.unknown)
-        seen.partial |= unknown
-        all_before = seen.whole and not seen.partial
-        key = message.channel, message.name, message.reply, all_before, unknown, device.name
-        asked = self._asked.get(key) or self._asked.keep(key, self._ask(message, all_before, device))
-        found = broken(row, seen, asked.checks)
+        device = row.context.device
+        seen.partial |= bool(message.frame.flags.unknown)
+        asked = self._asked_of(message, seen.whole and not seen.partial, device)
+        found = broken(row, seen, asked.checks) if asked.checks else []
         if asked.theirs:
             found += broken_theirs(row, seen, asked.theirs, device)
         for take in asked.notes:
             take(row, seen)
         return found
+
+    def _asked_of(self, message: Message, all_before: bool, device: Device) -> Asked:
+        """What to ask about a message, kept for the next of the same."""
+        frame = message.frame
+        if len(frame.data) > LONGEST:
+            return self._narrow(message, all_before, device)
+        key = frame.data, frame.channel, frame.sender, frame.flags, frame.big_endian, all_before, device.name
+        return self._narrowed.get(key) or self._narrowed.keep(key, self._narrow(message, all_before, device))
+
+    def _narrow(self, message: Message, all_before: bool, device: Device) -> Asked:
+        """Of what is asked about its kind, what such a message may break."""
+        unknown = message.frame.flags.unknown
+        key = message.channel, message.name, message.reply, all_before, unknown, device.name
+        asked = self._asked.get(key) or self._asked.keep(key, self._ask(message, all_before, device))
+        return asked._replace(checks=suited(asked.checks, message))
 
     def _ask(self, message: Message, all_before: bool, device: Device) -> Asked:
         """What can be known: of a message that its source told in part, nothing."""
@@ -147,10 +162,17 @@ class Judge:
         return Asked(wanted(self.checks), theirs, notes)
 
 
+def suited(checks: Iterable[Check], what: Message | Event) -> tuple[Check, ...]:
+    """Those that a message may break by what it says; those about the end are about no message."""
+    return tuple([check for check in checks if not (check.when and check.only) or check.only(what)])
+
+
 def broken(row: Row, seen: History, checks: Iterable[Check]) -> list[Problem]:
     """The rules that are broken, each time that it is news."""
     found = []
     for check in checks:
+        if check.once is SESSION and seen.is_old(check.rule.name):
+            continue
         for told in check.find(row, seen):
             problem = check.problem(told, row.ring)
             if check.once is None or seen.is_news(problem.name, ring_of(check, problem)):
@@ -161,7 +183,7 @@ def broken(row: Row, seen: History, checks: Iterable[Check]) -> list[Problem]:
 def broken_theirs(row: Row, seen: History, checks: Iterable[Check], device: Device) -> list[Problem]:
     """The same of a plug-in's rules, which may raise anything; the trace goes on."""
     try:
-        return broken(row, seen, checks)
+        return broken(row, seen, suited(checks, row.what))
     except Exception as error:
         return [dissector_failed(device, error)]
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit, bit_names
+from vutrace.protocol.check import Only
 from vutrace.session.context import Context
 from vutrace.session.ring import Ring
 from vutrace.session.row import Row
@@ -23,12 +24,18 @@ def message_of(row: Row) -> Message:
 
 def number(row: Row, field: str) -> int:
     """A numeric field of the row's message, 0 where it is missing."""
-    return message_of(row).number_in(field) or 0
+    value = message_of(row).fields.get(field)
+    return value if isinstance(value, int) else 0
 
 
 def has(row: Row, field: str) -> bool:
     """Whether the row's message is long enough to have a field."""
     return field in message_of(row).fields
+
+
+def above(field: str, most: int = 0) -> Only:
+    """Messages whose numeric field is above `most`."""
+    return lambda message: (message.number_in(field) or 0) > most
 
 
 def ring_after(row: Row) -> Ring | None:

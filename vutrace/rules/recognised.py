@@ -18,10 +18,10 @@ class Recogniser:
 
     def feed(self, row: Row) -> None:
         """Take a row."""
-        event = row.what
-        if isinstance(event, Event) and event.kind is EventKind.OPEN and event.channel is Channel.MAIN:
+        what = row.what
+        if isinstance(what, Event) and what.kind is EventKind.OPEN and what.channel is Channel.MAIN:
             for side in Side:
-                self._open(side, event)
+                self._open(side, what)
         self.habits.feed(row)
         self.offered = row.state.context.protocol_offered
 

@@ -6,14 +6,15 @@ Replies that never come, come unasked or out of order are found where they are p
 
 from collections.abc import Iterator
 
+from vutrace.dissection.message import Message
 from vutrace.problems import Rule, Severity
 from vutrace.protocol.bits import PROTOCOL_FEATURES, bit
 from vutrace.protocol.check import Breach, Check, Once
-from vutrace.protocol.payloads import Ack
 from vutrace.protocol.spec import MessageSpec, ReplyRule
 from vutrace.records import Channel
 from vutrace.rules.look import message_of
 from vutrace.rules.seen import History
+from vutrace.session.exchanges import is_refusal
 from vutrace.session.row import Row
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -35,26 +36,28 @@ def main_requests(spec: MessageSpec, channel: Channel, reply: bool) -> bool:
     return not reply and channel is Channel.MAIN and spec.rule is ReplyRule.ALWAYS
 
 
+def needs_reply(message: Message) -> bool:
+    """Whether the NEED_REPLY flag is set."""
+    return message.need_reply
+
+
 def unagreed(row: Row, _seen: History) -> Iterator[str]:
     """An acknowledgement is asked for, and none was agreed on."""
-    if message_of(row).need_reply and not row.context.has_protocol(REPLY_ACK):
+    if not row.context.has_protocol(REPLY_ACK):
         yield "NEED_REPLY without REPLY_ACK: an old back-end does not answer"
 
 
-def asks_back(row: Row, _seen: History) -> Iterator[str]:
+def asks_back(_row: Row, _seen: History) -> Iterator[str]:
     """A reply that asks for one."""
-    if message_of(row).need_reply:
-        yield "NEED_REPLY in a reply"
+    yield "NEED_REPLY in a reply"
 
 
 def refused(row: Row, _seen: History) -> Iterator[str | Breach]:
     """An acknowledgement that is an error."""
-    message = message_of(row)
-    status = message.number_in("status") if message.layer is Ack else None
-    if status and row.request is not None:
-        yield Breach(
-            f"{message.name} [{row.request.number}] was refused: {words(status)}", row=row.request.number
-        )
+    message, request = message_of(row), row.request
+    if request is not None:
+        text = f"{message.name} [{request.number}] was refused: {words(message.number_in('status') or 0)}"
+        yield Breach(text, row=request.number)
 
 
 def words(status: int) -> str:
@@ -83,6 +86,7 @@ CHECKS = (
         requests,
         unagreed,
         once=Once.SESSION,
+        only=needs_reply,
     ),
     Check(
         Rule(
@@ -97,6 +101,7 @@ CHECKS = (
         asks_back,
         once=Once.SESSION,
         anytime=True,
+        only=needs_reply,
     ),
     Check(
         Rule(
@@ -109,6 +114,7 @@ CHECKS = (
         replies,
         refused,
         anytime=True,
+        only=is_refusal,
     ),
     Check(
         Rule(

@@ -6,12 +6,14 @@ Sources: vhost-user.rst, "Ring states", "Multiple queue support" and the section
 
 from collections.abc import Iterator
 
+from vutrace.dissection.message import Message
 from vutrace.problems import Rule, Severity
 from vutrace.protocol.check import Breach, Check, Once, answers, any_of, asks
 from vutrace.protocol.effects import RingEffect
 from vutrace.records import Channel
 from vutrace.rules.look import (
     PROTOCOL_BIT,
+    above,
     has,
     number,
     packed,
@@ -74,14 +76,13 @@ def set_while_running(row: Row, _seen: History) -> Iterator[str]:
 
 def unknown_bits(row: Row, _seen: History) -> Iterator[str]:
     """More than a ring and NOFD in the u64."""
-    if number(row, "u64") >> 9:
-        yield f"bits 9 to 63 of {number(row, 'u64'):#x} are not 0"
+    yield f"bits 9 to 63 of {number(row, 'u64'):#x} are not 0"
 
 
 def beyond_queue_num(row: Row, _seen: History) -> Iterator[str]:
     """A ring that the back-end does not have."""
     context, ring = row.context, row.ring
-    if not context.queue_num or ring is None or ring_before(row) is not None:
+    if not context.queue_num or ring is None or ring < context.queue_num or ring_before(row) is not None:
         return
     device = context.device
     each = 2 if device.pairs or not device.number else 1
@@ -93,8 +94,7 @@ def beyond_queue_num(row: Row, _seen: History) -> Iterator[str]:
 
 def enable_value(row: Row, _seen: History) -> Iterator[str]:
     """Neither on nor off."""
-    if number(row, "num") > 1:
-        yield f"num is {number(row, 'num')}: 1 enables, 0 disables"
+    yield f"num is {number(row, 'num')}: 1 enables, 0 disables"
 
 
 def enable_early(row: Row, _seen: History) -> Iterator[str]:
@@ -112,8 +112,7 @@ def enable_needless(row: Row, _seen: History) -> Iterator[str]:
 
 def reserved_num(row: Row, _seen: History) -> Iterator[str]:
     """A reserved field that is not 0."""
-    if number(row, "num"):
-        yield f"num is {number(row, 'num'):#x}; it is reserved, and 0"
+    yield f"num is {number(row, 'num'):#x}; it is reserved, and 0"
 
 
 def base_of_another(row: Row, _seen: History) -> Iterator[str]:
@@ -125,7 +124,7 @@ def base_of_another(row: Row, _seen: History) -> Iterator[str]:
 
 def base_too_wide(row: Row, _seen: History) -> Iterator[str]:
     """More than 16 bits for a split ring."""
-    if number(row, "num") >> 16 and row.context.features is not None and not packed(row.context):
+    if row.context.features is not None and not packed(row.context):
         yield f"base {number(row, 'num'):#x} has more than 16 bits, and RING_PACKED is not acknowledged"
 
 
@@ -146,8 +145,7 @@ def base_restarts(row: Row, seen: History) -> Iterator[str]:
 
 def endian_value(row: Row, _seen: History) -> Iterator[str]:
     """Neither little nor big."""
-    if number(row, "num") > 1:
-        yield f"num is {number(row, 'num')}: 0 is little-endian, 1 big-endian"
+    yield f"num is {number(row, 'num')}: 0 is little-endian, 1 big-endian"
 
 
 def size_invalid(row: Row, _seen: History) -> Iterator[str]:
@@ -159,6 +157,11 @@ def size_invalid(row: Row, _seen: History) -> Iterator[str]:
         yield f"size {size}: it is from 1 to {LARGEST}"
     elif size & (size - 1) and row.context.features is not None and not packed(row.context):
         yield f"size {size}: that of a split ring is a power of two"
+
+
+def may_be_misaligned(message: Message) -> bool:
+    """Whether an address is not a multiple of what it has to be in some ring."""
+    return any((message.number_in(name) or 0) % max(size, 4) for name, size in ALIGNMENT.items())
 
 
 def misaligned(row: Row, _seen: History) -> Iterator[str]:
@@ -200,23 +203,28 @@ def call_replaced(row: Row, _seen: History) -> Iterator[str]:
 
 def never_enabled(row: Row, seen: History) -> Iterator[str | Breach]:
     """A ring is stopped, or the session over, and nobody ever enabled it."""
-    rings = rings_before(row)
-    switched = any(ring.enable_sent is not None for ring in rings.values())
-    for ring in (ring_before(row),) if row.ring is not None else rings.values():
-        if ring and ring.state.started and ring.enable_sent is None and waited(row, ring, seen, switched):
+    for ring in (ring_before(row),) if row.ring is not None else rings_before(row).values():
+        if ring and ring.state.started and ring.enable_sent is None and waited(row, ring, seen):
             yield Breach("started, and never enabled: the back-end did nothing with it", ring.index)
 
 
-def waited(row: Row, ring: Ring, seen: History, switched: bool) -> bool:
+def waited(row: Row, ring: Ring, seen: History) -> bool:
     """Whether a ring needed to be enabled, and had time for it.
 
     Net's first pair is enabled by habit, and of the others those that the guest uses.
     """
     context = row.context
-    if not (context.features or 0) & PROTOCOL_BIT or (context.device.pairs and (switched or ring.index < 2)):
+    if not (context.features or 0) & PROTOCOL_BIT:
+        return False
+    if context.device.pairs and (ring.index < 2 or any_switched(row)):
         return False
     begun = seen.started_ns.get(ring.index, row.since_first_ns)
     return row.state.driver_ok or row.ring is not None or row.since_first_ns - begun >= PATIENCE_NS
+
+
+def any_switched(row: Row) -> bool:
+    """Whether some ring was enabled or disabled before the row."""
+    return any(ring.enable_sent is not None for ring in rings_before(row).values())
 
 
 def never_started(row: Row, seen: History) -> Iterator[Breach]:
@@ -300,6 +308,7 @@ CHECKS = (
         FOR_DESCRIPTORS,
         unknown_bits,
         anytime=True,
+        only=above("u64", 0x1FF),
     ),
     Check(
         Rule(
@@ -323,6 +332,7 @@ CHECKS = (
         ENABLES,
         enable_value,
         anytime=True,
+        only=above("num", 1),
     ),
     Check(
         Rule(
@@ -368,6 +378,7 @@ CHECKS = (
         STOPS,
         reserved_num,
         anytime=True,
+        only=above("num"),
     ),
     Check(
         Rule(
@@ -380,6 +391,7 @@ CHECKS = (
         any_of(*(asks(on, gate="INBAND_NOTIFICATIONS") for on in (Channel.MAIN, Channel.BACKEND))),
         reserved_num,
         anytime=True,
+        only=above("num"),
     ),
     Check(
         Rule(
@@ -402,6 +414,7 @@ CHECKS = (
         ),
         any_of(SETS_BASE, STOPPED),
         base_too_wide,
+        only=above("num", 0xFFFF),
     ),
     Check(
         Rule(
@@ -437,6 +450,7 @@ CHECKS = (
         asks(effect=RingEffect.ENDIAN),
         endian_value,
         anytime=True,
+        only=above("num", 1),
     ),
     Check(
         Rule(
@@ -473,6 +487,7 @@ CHECKS = (
         ADDRESSES,
         misaligned,
         anytime=True,
+        only=may_be_misaligned,
     ),
     Check(
         Rule(

@@ -73,6 +73,10 @@ class History:
     config: Fields = field(default_factory=dict)
     partial: bool = False
 
+    def is_old(self, rule: str) -> bool:
+        """Whether the rule was found broken for the whole session."""
+        return (rule, None) in self.told
+
     def is_news(self, rule: str, ring: int | None) -> bool:
         """Whether the rule was not found broken yet for the ring; from now on it was."""
         if (rule, ring) in self.told:
