@@ -1,18 +1,21 @@
-"""Frozen dataclasses made at a fifth of the cost, for those of which there are as many as records.
+"""What makes a record cheap to read: there are millions of them."""
 
-A frozen dataclass sends every field through `object.__setattr__`, which is half of the time that
-reading a record takes. Its unfrozen twin has the same slots, so an object may change from one into the other.
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, make_dataclass
+from functools import partial
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
+Values = TypeVar("Values", bound=tuple[Any, ...])
 
 
 def quick(frozen: type[T]) -> Callable[..., T]:
-    """A constructor of the frozen slots dataclass `frozen`, with every argument given, by position."""
+    """A constructor of the frozen slots dataclass `frozen`, with every argument given, by position.
+
+    A frozen dataclass sends every field through `object.__setattr__`, which is half of the time that reading
+    a record takes. Its unfrozen twin has the same slots, so an object may change from one into the other.
+    """
 
     def freeze(self: Any) -> None:
         self.__class__ = frozen
@@ -20,3 +23,19 @@ def quick(frozen: type[T]) -> Callable[..., T]:
     names = [(field.name, field.type) for field in fields(cast("Any", frozen))]
     twin = make_dataclass(f"_{frozen.__name__}", names, slots=True, namespace={"__post_init__": freeze})
     return cast("Callable[..., T]", twin)
+
+
+def quick_replace(frozen: type[T]) -> Callable[..., T]:
+    """`dataclasses.replace` for the frozen slots dataclass `frozen`, at a third of the cost."""
+    names = [field.name for field in fields(cast("Any", frozen))]
+    make, values_of = quick(frozen), attrgetter(*names)
+
+    def replaced(value: T, **changes: Any) -> T:
+        return make(*{**dict(zip(names, values_of(value), strict=True)), **changes}.values())
+
+    return replaced
+
+
+def quick_tuple(named: type[Values]) -> Callable[[Iterable[Any]], Values]:
+    """`_make` of a NamedTuple without a call of Python's, for as many values as it has fields."""
+    return partial(tuple.__new__, named)

@@ -49,7 +49,7 @@ def queues(
 
     wanted = which(session)
     name, moment = choose_capture(file, read), parse_moment(at)
-    timeline = read_timeline(name, load_dissectors(dissector), device, judge=False, until_ns=moment)
+    timeline = read_timeline(name, load_dissectors(dissector), device, drawn=False, until_ns=moment)
     if wanted and not any(sessions_of(connection, wanted) for connection in timeline.connections):
         last = [(each.number, session.number) for each in timeline.connections for session in each.sessions]
         raise UsageError(f"--session {wanted}: {name} has {session_names(last)}")

@@ -139,12 +139,13 @@ def read_timeline(
     registry: "Registry",
     device: str,
     frames: "Frames" = None,
-    judge: bool = True,
+    drawn: bool = True,
     until_ns: int | None = None,
 ) -> "Timeline":
     """The capture's timeline, of the frames that are wanted; a note on stderr when the capture is cut.
 
-    Without `judge` it has no problems but the rows' own. It ends at `until_ns` since the first record.
+    Without `drawn` it is how each session stood at its end, and nobody looks for what is wrong. It ends at
+    `until_ns` since the first record.
     """
     from vutrace.capture import read
     from vutrace.cli.filtering import filter_of
@@ -155,9 +156,9 @@ def read_timeline(
 
     reader, tracker = read(path), Tracker(registry, device)
     rows = noting(path, reader, track(reader, tracker, until_ns))
-    rows = judged(rows) if judge else rows
+    rows = judged(rows) if drawn else rows
     if frames is None:
-        return build(rows, tracker.connections)
+        return build(rows, tracker.connections, drawn)
     through, numbers = filter_of(reader, frames), list[int]()
 
     def watched() -> "Iterator[Row]":

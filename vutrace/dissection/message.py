@@ -7,6 +7,7 @@ from vutrace.problems import Problem
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.spec import MessageSpec
 from vutrace.protocol.wire import HEADER_SIZE, NOFD, RING_MASK, WIRES, is_reply, sender_of
+from vutrace.quick import quick_tuple
 from vutrace.records import Channel, Frame, FrameFlag
 
 
@@ -77,7 +78,7 @@ class Message(NamedTuple):
 
     def again(self, frame: Frame) -> "Message":
         """The same message, as it came in another frame."""
-        return Message._make((frame, *self[1:]))
+        return quick_message((frame, *self[1:]))
 
     @property
     def request(self) -> int:
@@ -106,4 +107,8 @@ class Message(NamedTuple):
 
     def number_in(self, field: str, mask: int = -1) -> int | None:
         """A numeric field, or None where the payload has no such field."""
-        return number_in(self.fields, field, mask)
+        value = self.fields.get(field)
+        return value & mask if isinstance(value, int) else None
+
+
+quick_message = quick_tuple(Message)

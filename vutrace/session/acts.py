@@ -15,6 +15,8 @@ from vutrace.session.ring import Ring
 from vutrace.session.rings import PROTOCOL_BIT, Rings
 
 LOG_ALL = bit("VHOST_F_LOG_ALL", VIRTIO_FEATURES)
+INIT, STOP = Phase.INIT, Phase.STOP
+ASK, SET_UP, SWITCH = Act.ASK, Act.SET_UP, Act.SWITCH
 DRIVER_OK = bit("DRIVER_OK", DEVICE_STATUS)
 
 
@@ -69,7 +71,7 @@ Rule = Callable[[Message, Known], Act]
 
 def act_of(message: Message, known: Known) -> Act:
     """What a request on the main channel does; it may be any, in any order."""
-    meaning = MEANING[message.spec.purpose or Purpose.ASK]
+    meaning = MEANING[message.spec.purpose]
     return meaning if isinstance(meaning, Act) else meaning(message, known)
 
 
@@ -110,7 +112,7 @@ def log(_message: Message, known: Known) -> Act:
 
 def configure(message: Message, known: Known) -> Act:
     """Sets a ring up; of a started ring it changes some aspect on the fly."""
-    return Act.ASK if message.ring in known.started else Act.SET_UP
+    return ASK if message.ring in known.started else SET_UP
 
 
 def address(message: Message, known: Known) -> Act:
@@ -140,12 +142,12 @@ def enable(message: Message, known: Known) -> Act:
     ring = known.ring(message)
     if not message.number_in("num"):
         return disable(ring, known)
-    if known.phase is None or known.phase is Phase.INIT:
+    if known.phase is None or known.phase is INIT:
         # A driver that ran before the back-end was lost has written its features long ago.
-        return Act.SET_UP if known.was_running else Act.SWITCH
+        return SET_UP if known.was_running else SWITCH
     if ring is None or not ring.state.started:
         # Behind a stop it is the guest's reset as well as its next driver: what follows will tell.
-        return Act.ASK if known.phase is Phase.STOP else Act.SWITCH
+        return ASK if known.phase is STOP else SWITCH
     if known.driver_ok or ring.switched or known.phase is Phase.STOP:
         return Act.RESUME
     return Act.ASK
@@ -156,7 +158,7 @@ def disable(ring: Ring | None, known: Known) -> Act:
     if known.context.offered is None:
         return Act.HALT
     if not known.started:
-        return Act.ASK if known.phase is Phase.STOP else Act.SWITCH
+        return ASK if known.phase is STOP else SWITCH
     first = ring is not None and ring.index == min(known.rings.enabled, default=None)
     return Act.HALT if first else Act.OPERATE
 
@@ -173,7 +175,8 @@ def operate(_message: Message, known: Known) -> Act:
     return Act.OPERATE if known.started and not known.half_set_up else Act.ASK
 
 
-MEANING: Mapping[Purpose, Act | Rule] = {
+MEANING: Mapping[Purpose | None, Act | Rule] = {
+    None: Act.ASK,
     Purpose.ASK: Act.ASK,
     Purpose.GREET: greet,
     Purpose.FEATURES: set_features,

@@ -1,10 +1,11 @@
 """What is known of a session at one moment, as far as reading its messages needs it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
+from vutrace.quick import quick_replace
 
 REPLY_ACK = bit("REPLY_ACK", PROTOCOL_FEATURES)
 LOG_SHMFD = bit("LOG_SHMFD", PROTOCOL_FEATURES)
@@ -42,6 +43,9 @@ class Context:
         return (self.features or 0) & mask == mask
 
 
+changed_context = quick_replace(Context)
+
+
 def learn(context: Context, message: Message) -> Context:
     """The context after `message`."""
     told = message.spec.reply_learns if message.reply else message.spec.learns
@@ -51,7 +55,7 @@ def learn(context: Context, message: Message) -> Context:
     if value is None or getattr(context, told.fact) == value:
         return context
     changes: dict[str, int] = {told.fact: value}
-    return replace(context, **changes)  # type: ignore[arg-type]
+    return changed_context(context, **changes)
 
 
 def unlearn(context: Context, message: Message, before: Context) -> Context:
@@ -60,4 +64,4 @@ def unlearn(context: Context, message: Message, before: Context) -> Context:
     if told is None or context is before:
         return context
     changes: dict[str, int | None] = {told.fact: getattr(before, told.fact)}
-    return replace(context, **changes)  # type: ignore[arg-type]
+    return changed_context(context, **changes)

@@ -12,6 +12,8 @@ from vutrace.session.rings import Rings
 PAUSE_NS = 100_000_000
 
 
+MAIN, FRONTEND, STATUS, MIGRATION = Channel.MAIN, Side.FRONTEND, Purpose.STATUS, Phase.MIGRATION
+RUNS = frozenset({Act.OPERATE, Act.RESUME})
 ENDS = frozenset({RingEffect.STOP, RingEffect.RESET_DEVICE})
 
 
@@ -46,15 +48,15 @@ class Course:
         Replies and the back-end's messages change nothing.
         """
         known, frame = self._known, message.frame
-        if frame.channel is Channel.MAIN:
-            known.paused = bool(self._last_ns) and frame.time_ns - self._last_ns >= PAUSE_NS
-            self._last_ns = frame.time_ns
-        if message.reply or frame.channel is not Channel.MAIN or frame.sender is not Side.FRONTEND:
+        if frame.channel is not MAIN:
+            return self.phase
+        known.paused, self._last_ns = 0 < self._last_ns <= frame.time_ns - PAUSE_NS, frame.time_ns
+        if message.reply or frame.sender is not FRONTEND:
             return self.phase
         known.context = context
         act = act_of(message, known)
         # While pages are logged, what happens happens in a migration.
-        if known.phase is Phase.MIGRATION and act in (Act.OPERATE, Act.RESUME) and known.logging:
+        if known.phase is MIGRATION and act in RUNS and known.logging:
             act = Act.ASK
         known.phase = following(known.phase, act)
         if message.spec.ring:
@@ -64,7 +66,7 @@ class Course:
     def leave(self, message: Message) -> None:
         """A request has taken effect on the rings."""
         known, spec = self._known, message.spec
-        if spec.purpose is Purpose.STATUS:
+        if spec.purpose is STATUS:
             known.driver_ok = bool((message.number_in("status") or 0) & DRIVER_OK)
         elif spec.effect in ENDS and not known.started:
             # With the last of its rings the driver is gone, or the guest is paused.

@@ -1,7 +1,6 @@
 """Pairs replies with requests, and knows who owes one ("Communication", "REPLY_ACK")."""
 
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -40,6 +39,9 @@ RULES = (UNASKED, OVERTAKES, UNANSWERED)
 
 
 WAITING_KEPT = 4096
+REPLY_UNKNOWN, FLAGS_UNKNOWN = FrameFlag.REPLY_UNKNOWN, FrameFlag.FLAGS_UNKNOWN
+NEVER, ALWAYS, LOG = ReplyRule.NEVER, ReplyRule.ALWAYS, ReplyRule.LOG
+ACK, ACK_OR_POSTCOPY = ReplyRule.ACK, ReplyRule.ACK_OR_POSTCOPY
 
 
 class Owed(Enum):
@@ -94,35 +96,33 @@ class Request(NamedTuple):
         return self.message.frame.sender.peer
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What is known of a reply: the request it answers (None if nobody asked), and what is odd."""
 
     request: Request | None
     problems: tuple[Problem, ...] = ()
 
 
+NO, MAYBE, YES = Owed.NO, Owed.MAYBE, Owed.YES
+
+
 def owed(message: Message, context: Context) -> Owed:
     """Whether `message`, a request, is to be answered, as far as whoever recorded it would have seen it."""
-    unknown = message.frame.flags.unknown
-    if unknown & FrameFlag.REPLY_UNKNOWN:
-        return Owed.NO
-    match message.spec.rule:
-        case ReplyRule.ACK:
-            pass
-        case ReplyRule.NEVER:
-            return Owed.NO
-        case ReplyRule.ALWAYS:
-            return Owed.YES
-        case ReplyRule.LOG if context.has_protocol(LOG_SHMFD):
-            return Owed.YES
-        case ReplyRule.ACK_OR_POSTCOPY if context.postcopy and not message.need_reply:
-            return Owed.YES if message.frame.fds else Owed.NO
-    if unknown & FrameFlag.FLAGS_UNKNOWN:
-        return Owed.MAYBE
+    rule, unknown = message.spec.rule, message.frame.flags.unknown
+    if unknown & REPLY_UNKNOWN:
+        return NO
+    if rule is not ACK:
+        if rule is NEVER:
+            return NO
+        if rule is ALWAYS or (rule is LOG and context.has_protocol(LOG_SHMFD)):
+            return YES
+        if rule is ACK_OR_POSTCOPY and context.postcopy and not message.need_reply:
+            return YES if message.frame.fds else NO
+    if unknown & FLAGS_UNKNOWN:
+        return MAYBE
     if not message.need_reply:
-        return Owed.NO
-    return Owed.YES if context.has_protocol(REPLY_ACK) else Owed.MAYBE
+        return NO
+    return YES if context.has_protocol(REPLY_ACK) else MAYBE
 
 
 class Exchanges:
@@ -150,7 +150,7 @@ class Exchanges:
             return Answer(None, (UNASKED.problem("a reply that no request waits for"),))
         passed = []
         while (earlier := self.waiting.popleft()) is not found:
-            if earlier.owed is Owed.YES:  # one that may be left unanswered was
+            if earlier.owed is YES:  # one that may be left unanswered was
                 passed.append(earlier)
         self.waiting.extendleft(
             each if each.overtaken else each._replace(overtaken=True) for each in reversed(passed)
@@ -167,7 +167,7 @@ class Exchanges:
 
     def overdue(self) -> list[Request]:
         """The requests whose reply is still owed."""
-        return [request for request in self.waiting if request.owed is Owed.YES]
+        return [request for request in self.waiting if request.owed is YES]
 
 
 def is_barrier(message: Message, previous: Message | None) -> bool:

@@ -9,6 +9,7 @@ from vutrace.records import FdInfo
 
 ENTRIES_KEPT = 4096
 
+STOP, REMOVE, TABLE = RingEffect.STOP, MemoryEffect.REMOVE, MemoryEffect.TABLE
 MEMORY = "memory"
 KICK = "kick"
 RING_FDS = frozenset({RingEffect.KICK, RingEffect.CALL, RingEffect.ERROR})  # those that NOFD takes away
@@ -51,7 +52,7 @@ class FdLedger:
         """Take the message of row `number`; what it put into slots."""
         self.received += len(message.frame.fds)
         if not message.reply:
-            if message.spec.effect is RingEffect.STOP:
+            if message.spec.effect is STOP:
                 self._release(message.ring)
             elif message.spec.memory is not None:
                 self._unmap(message)
@@ -79,9 +80,9 @@ class FdLedger:
     def _unmap(self, message: Message) -> None:
         """What backed a region goes with it; postcopy's last table has no descriptors and takes none away."""
         named = set(places(message))
-        if message.spec.memory is MemoryEffect.REMOVE:
+        if message.spec.memory is REMOVE:
             gone = [Slot(MEMORY, region=address) for address in named]
-        elif message.spec.memory is MemoryEffect.TABLE and message.frame.fds:
+        elif message.spec.memory is TABLE and message.frame.fds:
             gone = [slot for slot in self.slots if slot.region is not None and slot.region not in named]
         else:
             return
@@ -93,7 +94,7 @@ def entries(message: Message) -> Iterator[tuple[Slot, FdInfo | None]]:
     """The slots that a message fills, each with its descriptor."""
     fds = message.frame.fds
     role = message.spec.reply_role if message.reply else message.spec.role
-    if message.spec.memory is MemoryEffect.REMOVE:  # one is tolerated there, and backs nothing
+    if message.spec.memory is REMOVE:  # one is tolerated there, and backs nothing
         return
     if message.spec.memory is not None and not message.reply:
         yield from zip((Slot(role, region=address) for address in places(message)), fds, strict=False)

@@ -12,6 +12,8 @@ from vutrace.dissection.message import Message
 from vutrace.records import Channel
 from vutrace.session.phases import Phase
 
+MAIN = Channel.MAIN
+
 
 def pair_of(ring: int) -> int:
     """A ring's queue pair: 2n receives, 2n + 1 transmits."""
@@ -37,7 +39,7 @@ class Labels:
 
     def of(self, message: Message, phase: Phase, device: Device, barrier: bool) -> str | None:
         """The label of a message; a reply has its request's, another channel none."""
-        if message.channel is not Channel.MAIN:
+        if message.channel is not MAIN:
             return None
         if message.reply:
             return self.label

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.effects import Fact
+from vutrace.quick import quick_replace
 from vutrace.session.ends import Ends
 from vutrace.session.row import Row
 
@@ -40,6 +41,9 @@ class Round:
     def equals(self, other: "Round") -> bool:
         """Whether both rounds came to the same."""
         return replace(self, first=0, last=0, count=1) == replace(other, first=0, last=0, count=1)
+
+
+changed_round = quick_replace(Round)
 
 
 def refused(offered: int | None, acknowledged: int | None) -> int | None:
@@ -80,7 +84,7 @@ class Negotiation:
             self._fold()
             self.rounds.append(opened)
         changes: dict[str, int] = {part: value, "last": number}
-        self.rounds.append(replace(self.rounds.pop(), **changes))
+        self.rounds.append(changed_round(self.rounds.pop(), **changes))
 
     def _opened(self, number: int, part: str) -> Round:
         """A new round; a second SET_FEATURES answers the offer that was made before."""

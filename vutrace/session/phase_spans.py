@@ -2,6 +2,7 @@
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.effects import RingEffect
+from vutrace.quick import quick_tuple
 from vutrace.records import Channel, Side
 from vutrace.session.acts import LOG_ALL
 from vutrace.session.ends import Ends
@@ -13,6 +14,8 @@ from vutrace.session.row import Row
 from vutrace.session.runs import At, Pass, Run
 from vutrace.session.turns import Turns
 
+MAIN, FRONTEND, ENABLE = Channel.MAIN, Side.FRONTEND, RingEffect.ENABLE
+quick_at = quick_tuple(At)
 PHASES_KEPT = 256
 # After these the device runs, whether or not anything is said.
 THEN_RUNNING = (Phase.START, Phase.MIGRATION)
@@ -53,26 +56,23 @@ class PhaseSpans:
         self._waiting: OpenPhase | None = None
         self._logging = False
 
-    def feed(self, row: Row, message: Message, ring: int | None, news: bool, running: bool) -> None:
-        """Take a message about `ring`; `news`: it changed what was sent of its enable state.
-
-        `running`: when it came, some ring was started and enabled.
-        """
-        at, frame = At(row.number, row.since_first_ns), message.frame
-        asks = frame.channel is Channel.MAIN and frame.sender is Side.FRONTEND and not message.reply
+    def feed(self, row: Row, message: Message, ring: int | None, running: bool) -> None:
+        """Take a message about `ring`; `running`: when it came, some ring was started and enabled."""
+        at, main = quick_at((row.number, row.since_first_ns)), message.channel is MAIN
+        asks = main and not message.reply and message.frame.sender is FRONTEND
         if self._open is None or (asks and self._open.phase != row.phase):
             before, self._open = self._open, OpenPhase(Phase(row.phase or Phase.INIT), at)
             if before:
                 self._change(before, self._open, running)
-        if message.channel is Channel.MAIN:  # what a device says while it runs makes its start no longer
+        if main:  # what a device says while it runs makes its start no longer
             self._open.last = at
         self._logging = bool((row.context.features or 0) & LOG_ALL)
         if asks:
-            self._take(self._open, row, message, ring, news)
+            self._take(self._open, row, message, ring)
         else:
             self._open.turns.touch(at)
-        if message.channel is Channel.MAIN:  # loops are made of its messages; the others' are no part of them
-            for text in (*map(str, row.problems), *refusal(message)) if row.problems or message.reply else ():
+        if main and (row.problems or message.reply):  # loops are made of the main channel's messages alone
+            for text in (*map(str, row.problems), *refusal(message)):
                 self._open.turns.trouble(Anomaly(text, row=row.number))
 
     def end(self, time_ns: int, running: bool) -> None:
@@ -81,7 +81,7 @@ class PhaseSpans:
             self._change(self._open, None, running, time_ns)
         self._open = None
 
-    def _take(self, phase: OpenPhase, row: Row, message: Message, ring: int | None, news: bool) -> None:
+    def _take(self, phase: OpenPhase, row: Row, message: Message, ring: int | None) -> None:
         at = phase.last
         phase.messages += 1
         if ring is None:
@@ -89,8 +89,9 @@ class PhaseSpans:
         else:
             if not phase.turns.rings_seen:
                 phase.turns.paired = row.context.device.pairs
-            value = message.number_in("num") if message.spec.effect is RingEffect.ENABLE else None
-            phase.turns.ring(at, message.name, ring, value, news)
+            enables = message.spec.effect is ENABLE
+            value = message.number_in("num") if enables else None
+            phase.turns.ring(at, message.name, ring, value, enables and is_news(row))
 
     def _change(self, before: OpenPhase, after: OpenPhase | None, running: bool, end_ns: int = 0) -> None:
         until = after.start_ns if after else end_ns
@@ -118,6 +119,14 @@ class PhaseSpans:
                 after.start_ns = said_ns
             else:
                 self.phases.append(PhaseSpan(Phase.RUNNING, None, None, said_ns, until))
+
+
+def is_news(row: Row) -> bool:
+    """Whether a message changed what was sent of a ring's enable state."""
+    return any(
+        after.enable_sent is not (before.enable_sent if before else None)
+        for before, after in row.changes.rings
+    )
 
 
 def refusal(message: Message) -> tuple[str, ...]:

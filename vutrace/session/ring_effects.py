@@ -11,6 +11,7 @@ from vutrace.session.ring_states import EFFECTS, TRANSITIONS, Trigger, rule_of
 
 Fields = dict[str, Any]  # of a ring, with new values
 Value = Addresses | int | None  # what a message about a ring sets
+ADDRESSES = RingEffect.ADDRESSES
 STAMPS = Ring._fields.index("first")  # before these stands what messages set up, behind it when they came
 
 
@@ -52,7 +53,7 @@ def refused(before: Ring, after: Ring, message: Message) -> Ring:
 
 def value_in(message: Message) -> Value:
     """What a message about a ring sets: addresses (those that are missing are 0), or the number."""
-    if message.spec.effect is not RingEffect.ADDRESSES:
+    if message.spec.effect is not ADDRESSES:
         return message.number_in("num")
     return Addresses._make([message.number_in(field) or 0 for field in Addresses._fields])
 

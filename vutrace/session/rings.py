@@ -7,11 +7,14 @@ a change holds both, and a message that was refused is undone by taking the one 
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit
 from vutrace.protocol.effects import OF_ALL_RINGS, RingEffect
+from vutrace.quick import quick_tuple
 from vutrace.session.ring import Changes, Ring, RingChange
 from vutrace.session.ring_effects import STAMPS, changed_setup, moved, refused, value_in
 from vutrace.session.ring_states import TRANSITIONS, TRIGGERS, RingState, Trigger
 
 PROTOCOL_BIT = bit("VHOST_USER_F_PROTOCOL_FEATURES", VIRTIO_FEATURES)
+STOP, RUNNING = RingEffect.STOP, RingState.RUNNING
+quick_ring, quick_change = quick_tuple(Ring), quick_tuple(RingChange)
 RINGS_KEPT = 1024  # 256 can be started; a hostile index makes no more
 
 
@@ -34,7 +37,7 @@ class Rings:
         """Take the message of row `number`, whose ring is called `name`; the rings that it is about."""
         effect = message.spec.effect
         if message.reply:
-            return self._answered(message) if effect is RingEffect.STOP else ()
+            return self._answered(message) if effect is STOP else ()
         if effect in OF_ALL_RINGS:
             return self._all(TRIGGERS[effect], message, number, time_ns)
         index = message.ring
@@ -46,7 +49,7 @@ class Rings:
             return ()
         ring = before or self._new(index, number)
         setup = changed_setup(ring[:STAMPS], name or ring.name, effect, value_in(message), message.name)
-        after = Ring._make((*setup, ring.first, number, time_ns, message.name))
+        after = quick_ring((*setup, ring.first, number, time_ns, message.name))
         return (self._put(before, after),)
 
     def end(self) -> Changes:
@@ -71,9 +74,9 @@ class Rings:
         self.by_index[index] = ring
         if before is None or state is not before.state or ring.enable_sent is not before.enable_sent:
             keep(self.started, index, state.started)
-            keep(self.running, index, state is RingState.RUNNING)
+            keep(self.running, index, state is RUNNING)
             keep(self.enabled, index, state.enabled and bool(ring.enable_sent))
-        return RingChange(before, ring)
+        return quick_change((before, ring))
 
     def _new(self, index: int, number: int) -> Ring:
         ring = Ring(index, first=number)

@@ -6,6 +6,7 @@ from vutrace.dissection.device import Device
 from vutrace.dissection.message import Message
 from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem
+from vutrace.quick import quick_tuple
 from vutrace.records import Channel, Connection, Event, EventKind, Sample
 from vutrace.session.context import Context
 from vutrace.session.exchanges import Answer, Owed, Request, is_barrier, is_refusal, owed, unanswered
@@ -17,6 +18,8 @@ from vutrace.session.state import SessionState
 from vutrace.session.told import told_of
 
 NO_ANSWER = Answer(None)
+MAIN, NOT_OWED = Channel.MAIN, Owed.NO
+quick_row, quick_changes = quick_tuple(Row), quick_tuple(Changes)
 
 
 class Session:
@@ -89,10 +92,9 @@ class Session:
         if state.context.weight <= MESSAGE and message.name in self._telling:
             state.context = adopt(state.context, from_message(message, self._devices))
         before = state.context
-        answer = NO_ANSWER
+        request, problems = NO_ANSWER
         if reply and message.lawful:
-            answer = state.exchanges(message.channel).answer(message)
-        request = answer.request
+            request, problems = state.exchanges(message.channel).answer(message)
         ring = request.ring if request and message.ring is None else message.ring
         phase = state.course.enter(message, before)
         state.learn(message)
@@ -102,27 +104,20 @@ class Session:
             changes = self._replied(number, since_first_ns, message, name, request)
         else:
             barrier, changes = self._requested(number, since_first_ns, message, name, before)
-        return Row(
-            number,
-            since_first_ns,
-            message,
-            before,
-            state,
-            changes,
-            ring,
-            name,
-            request,
-            phase,
-            self._labels.of(message, phase, before.device, barrier),
-            barrier,
-            message.problems + answer.problems + failures,
+        loop = self._labels.of(message, phase, before.device, barrier)
+        return quick_row(
+            (
+                *(number, since_first_ns, message, before, state, changes),
+                *(ring, name, request, phase, loop, barrier),
+                *(message.problems + problems + failures, None),
+            )
         )
 
     def _requested(
         self, number: int, time_ns: int, message: Message, name: str, before: Context
     ) -> tuple[bool, Changes]:
         """Whether a request is a barrier, and what it did."""
-        state, main = self.state, message.channel is Channel.MAIN
+        state, main = self.state, message.channel is MAIN
         barrier = main and is_barrier(message, state.previous)
         rings, memory, fds = state.act(number, time_ns, message, name)
         state.sent[message.channel, message.request] += 1
@@ -131,12 +126,12 @@ class Session:
             state.previous = message
         due = owed(message, before)
         asked = None
-        if due is not Owed.NO and message.lawful:
+        if due is not NOT_OWED and message.lawful:
             asked = Request(number, message, due, before, rings, memory, barrier)
             state.ask(asked)
         if not (rings or memory or fds or asked):
             return barrier, NOTHING
-        return barrier, Changes(rings, memory, fds, asked)
+        return barrier, quick_changes((rings, memory, fds, asked, None))
 
     def _replied(
         self, number: int, time_ns: int, message: Message, name: str, request: Request | None

@@ -23,6 +23,7 @@ from vutrace.session.rings import Rings
 from vutrace.session.told import BOTH_UNTOLD
 
 UNPAID_KEPT = 64
+STOP = RingEffect.STOP
 
 
 class SessionState:
@@ -82,7 +83,7 @@ class SessionState:
         if spec.memory is not None and not message.reply:
             memory = self.memory.feed(number, time_ns, message)
         fds: tuple[Holding, ...] = ()
-        if frame.fds or spec.role or spec.effect is RingEffect.STOP:
+        if frame.fds or spec.role or spec.effect is STOP:
             fds = self.fds.feed(number, time_ns, message)
         return rings, memory, fds
 

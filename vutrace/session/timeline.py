@@ -23,10 +23,13 @@ MEMORY_CHANGES_KEPT = 128
 
 
 class SessionBuilder:
-    """Folds the rows of one session into what is drawn of it; how things stand it reads from the last row."""
+    """Folds the rows of one session into what is drawn of it; how things stand it reads from the last row.
 
-    def __init__(self, row: Row, number: int) -> None:
-        self.number, self.first, self.last = number, row, row
+    Without `drawn` it remembers nothing of what led there.
+    """
+
+    def __init__(self, row: Row, number: int, drawn: bool = True) -> None:
+        self.number, self.first, self.last, self._drawn = number, row, row, drawn
         self.rows = self.problems = 0
         self.lanes, self.phases, self.negotiation = Lanes(), PhaseSpans(), Negotiation()
         self.series = Series()
@@ -42,6 +45,10 @@ class SessionBuilder:
         self.problems += bool(row.problems)
         if isinstance(row.what, Sample):
             self.series.feed(row.what, row.state.activity)
+        if self._drawn:
+            self._draw(row)
+
+    def _draw(self, row: Row) -> None:
         if isinstance(row.what, Event):
             if row.what.kind is EventKind.CLOSE and row.what.channel is Channel.MAIN:
                 self.closed_by = row.what.sender
@@ -55,9 +62,9 @@ class SessionBuilder:
 
     def _message(self, row: Row, message: Message) -> None:
         ring = message.ring
-        if ring is not None and not message.reply and row.changes.rings:
+        if ring is not None and row.changes.rings and not message.reply:
             self.lanes.mark(ring, row.number, row.since_first_ns, message)
-        self.phases.feed(row, message, ring, is_news(row), self._running)
+        self.phases.feed(row, message, ring, self._running)
         self.negotiation.feed(row, message)
         self.side_channels.feed(row.number, message)
         if row.changes.memory:
@@ -117,24 +124,19 @@ class SessionBuilder:
         return RingLane(ring, pair, tuple(lane.spans), tuple(lane.marks), samples)
 
 
-def is_news(row: Row) -> bool:
-    """Whether a message changed what was sent of a ring's enable state."""
-    for before, after in row.changes.rings:
-        if after.enable_sent is not (before.enable_sent if before else None):
-            return True
-    return False
-
-
 def owing_of(request: Request) -> Owing:
     """A debt as it is told."""
     return Owing(request.number, request.name, str(request.message.channel), request.debtor)
 
 
 class TimelineBuilder:
-    """The timeline of all connections. Memory is bounded by what a timeline keeps, not by the rows."""
+    """The timeline of all connections. Memory is bounded by what a timeline keeps, not by the rows.
 
-    def __init__(self) -> None:
-        self.rows, self.first_ns = 0, 0
+    Without `drawn` it has no phases, spans or marks, only how each session stood at its end.
+    """
+
+    def __init__(self, drawn: bool = True) -> None:
+        self.rows, self.first_ns, self._drawn = 0, 0, drawn
         self._open: dict[int, SessionBuilder] = {}
         self._closed: dict[int, Ends[SessionTimeline]] = {}
 
@@ -147,7 +149,7 @@ class TimelineBuilder:
         session = self._open.get(place.connection)
         if session is None or session.number != place.session:
             self._keep(place.connection)
-            session = self._open[place.connection] = SessionBuilder(row, place.session)
+            session = self._open[place.connection] = SessionBuilder(row, place.session, self._drawn)
         session.feed(row)
 
     def _keep(self, connection: int) -> None:
@@ -174,9 +176,12 @@ def connection_of(
     return ConnectionTimeline(number, *names, tuple(sessions), sessions.omitted)
 
 
-def timeline(rows: Iterable[Row], connections: Mapping[int, Connection]) -> Timeline:
-    """The timeline of `rows`; `connections` is read at the end, so it may fill while they pass."""
-    builder = TimelineBuilder()
+def timeline(rows: Iterable[Row], connections: Mapping[int, Connection], drawn: bool = True) -> Timeline:
+    """The timeline of `rows`; `connections` is read at the end, so it may fill while they pass.
+
+    `drawn` is as for TimelineBuilder.
+    """
+    builder = TimelineBuilder(drawn)
     for row in rows:
         builder.feed(row)
     return builder.value(connections)

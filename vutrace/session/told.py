@@ -7,6 +7,7 @@ The defaults are those of QEMU 11.1, DPDK 25.11, qemu-storage-daemon 11.1 and cl
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.protocol.bits import VIRTIO_FEATURES
@@ -137,6 +138,7 @@ def told(command: str, path: str, devices: Sequence[Device]) -> Told:
     return Told(program_of(command), device, said, queues, queues_said, wishes, private(command))
 
 
+@lru_cache(4096)  # the same two peers come back in every session
 def kind_of(word: Word) -> DeviceWord | None:
     """The first kind that a word is of."""
     return next((kind for kind in DEVICE_WORDS if kind.fits(word)), None)
@@ -165,6 +167,7 @@ def mask_of(feature: str, device: Device) -> int:
     return 1 << known[feature] if feature in known else 0
 
 
+@lru_cache(256)
 def private(command: str) -> str:
     """Why what a front-end gives its guest as memory cannot be shared; "" where it can or nothing tells."""
     program = program_of(command)

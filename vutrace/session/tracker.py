@@ -40,25 +40,31 @@ class Tracker:
 
     def rows(self, records: Iterable[Record | Connection]) -> Iterator[Row]:
         """A row for each record; connections are noted."""
+        feed = self.feed
         for record in records:
             if isinstance(record, Connection):
                 self._endpoints[record.number] = record
             else:
-                yield self.feed(record)
+                yield feed(record)
 
     def feed(self, record: Record) -> Row:
         """The row of one record."""
-        self._count += 1
+        number = self._count = self._count + 1
+        time_ns, connection = record.time_ns, record.connection
         if self._first_ns is None:
-            self._first_ns = record.time_ns
-        since = record.time_ns - self._first_ns
-        session = self.session(record.connection, record.session)
+            self._first_ns = time_ns
+        since = time_ns - self._first_ns
+        known = self._sessions.get(connection)
+        if known is None or known[0] != record.session:
+            session = self.session(connection, record.session)
+        else:
+            session = known[1]
         if isinstance(record, Event):
             dropped = dropped_frame(record) if record.kind is EventKind.DROPPED else None
             if dropped:
-                return session.dropped(self._count, since, record, self._dissect(dropped))
-            return session.event(self._count, since, record)
-        row = session.message(self._count, since, self._dissect(record))
+                return session.dropped(number, since, record, self._dissect(dropped))
+            return session.event(number, since, record)
+        row = session.message(number, since, self._dissect(record))
         acted = record.acted
         if acted and acted.deed is Deed.CHANGED:
             return row._replace(came=self._dissect(frame_as_it_came(record, acted)))
