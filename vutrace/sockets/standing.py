@@ -72,18 +72,13 @@ def program(holder: SocketHolder, inode: int) -> Program:
 def side_of(listener: Program | None, path: str) -> Side:
     """Which side whoever listens is: the back-end, unless its command line makes it a front-end."""
     command = listener.command if listener else ""
-    name = base(path)
-    for words, pattern in FRONT_ENDS.items():
-        if re.match(words, program_of(command)) and re.search(pattern.format(name=re.escape(name)), command):
-            return Side.FRONTEND
-    return Side.BACKEND
+    virtio_user = rf"virtio_user\S*path=\S*{re.escape(base(path))}(?![\w.-])"
+    machine = re.match(MACHINES, program_of(command))
+    return Side.FRONTEND if machine or re.search(virtio_user, command) else Side.BACKEND
 
 
-FRONT_ENDS = {
-    r"qemu-(system|kvm)|kvm$": r"\bpath=\S*{name}\b",
-    r"cloud-hypervisor": r"\bsocket=\S*{name}\b",
-    r".*": r"virtio_user\S*path=\S*{name}\b",
-}
+MACHINES = r"qemu-(system|kvm)|kvm$|cloud-hypervisor|crosvm"
+"""Programs that run guests: front-ends, whatever else they have."""
 
 
 def said(standing: StandingConnection, path: str, side: Side, breaks: bool) -> str:
