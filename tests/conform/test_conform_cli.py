@@ -1,8 +1,10 @@
 """`vutrace conform` as a user runs it: against a process, against a socket, and against nobody."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 VUTRACE = str(Path(sys.executable).parent / "vutrace")
 MODEL = (
@@ -55,3 +57,31 @@ def test_what_makes_no_sense_is_status_2() -> None:
     assert "one of --to" in run(status=2)
     assert "{socket}" in run("--start", "true", status=2)
     assert "--list tells" in run("--to", "x", "--only", "no/such", status=2)
+
+
+def test_machines_read_the_same_results() -> None:
+    some = ("--start", MODEL, "--share", "--only", "framing/question", "--only", "memory/overlap*")
+    some = (*some, "--only", "protocol-features/xen-mmap")
+    objects = [json.loads(line) for line in run(*some, "--json").splitlines()]
+    verdicts = {each["case"]: each["verdict"] for each in objects}
+    assert verdicts["framing/question"] == "pass"
+    assert verdicts["protocol-features/xen-mmap"] == "skip"
+    suites = ElementTree.fromstring(run(*some, "--junit"))
+    assert int(suites.get("tests", "0")) == len(objects)
+    assert len(suites.findall(".//skipped")) == list(verdicts.values()).count("skip")
+    tap = run(*some, "--tap").splitlines()
+    assert tap[:2] == ["TAP version 14", f"1..{len(objects)}"]
+    assert [line for line in tap if line.startswith("ok 1 ")]
+    assert len([line for line in tap if line.startswith(("ok", "not ok"))]) == len(objects)
+
+
+def test_a_capture_of_each_case_holds_the_message_that_failed(tmp_path: Path) -> None:
+    failed = json.loads(
+        run("--start", CRASHING, "--only", "framing/question", "-w", str(tmp_path), "--json", status=1)
+    )
+    shown = subprocess.run(
+        [VUTRACE, "show", failed["capture"], "--json"], capture_output=True, text=True, check=True
+    )
+    rows = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert rows[failed["row"] - 1]["name"] == "GET_FEATURES"
+    assert any("framing/question fails" in json.dumps(row) for row in rows)

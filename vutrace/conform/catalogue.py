@@ -5,9 +5,9 @@ from fnmatch import fnmatchcase
 from functools import cache
 
 from vutrace.conform.case import Case
-from vutrace.conform.groups import framing, memory, negotiation, rings, rows
+from vutrace.conform.groups import behaviour, framing, memory, negotiation, rings, rows
 
-MODULES = (framing, negotiation, rows, memory, rings)
+MODULES = (framing, negotiation, rows, memory, rings, behaviour)
 
 
 @cache

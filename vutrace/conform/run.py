@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from vutrace.conform.case import Case, CaseResult, CaseVerdict, SkippedError, UnmetError
+from vutrace.conform.known import known
 from vutrace.conform.log import CaseLog
 from vutrace.conform.probe import PROTOCOL, Probe
 from vutrace.conform.survey import Survey
@@ -14,7 +15,7 @@ from vutrace.conform.tested import SOON, NotReachedError, TestedPeer
 from vutrace.dissection.registry import Registry
 from vutrace.protocol import payloads as p
 from vutrace.protocol.bits import PROTOCOL_FEATURES, bit
-from vutrace.records import EventKind, Side
+from vutrace.records import Event, EventKind, Side
 from vutrace.sockets.framed import PeerError
 
 MQ = bit("MQ", PROTOCOL_FEATURES)
@@ -58,7 +59,14 @@ def survey(bench: Bench) -> Survey:
         protocol=context.protocol_offered or 0,
         queues=context.queue_num or 0,
         device=context.device,
+        command=command_of(log),
     )
+
+
+def command_of(log: CaseLog) -> str:
+    """The command line of the process at the other end, which the opening of the session tells."""
+    opened = (row.what for row in log.rows if isinstance(row.what, Event))
+    return next((event.attributes.get("backend_command", "") for event in opened), "")
 
 
 def ask_all(probe: Probe) -> None:
@@ -98,7 +106,9 @@ def run_case(bench: Bench, offer: Survey, case: Case) -> CaseResult:
     if result.verdict is CaseVerdict.FAIL:
         log.note(f"{case.name} fails: {result.came}", EventKind.ERROR)
     log.close()
-    return replace(result, seconds=time.monotonic() - began, rows=tuple(log.rows), capture=log.path)
+    source = known(offer.command, case.name) if result.verdict is CaseVerdict.FAIL else ""
+    seconds = time.monotonic() - began
+    return replace(result, seconds=seconds, rows=tuple(log.rows), capture=log.path, known=source)
 
 
 def judged(case: Case, probe: Probe) -> CaseResult:

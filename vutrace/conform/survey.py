@@ -10,12 +10,13 @@ from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The peer's offer: masks, and queues (pairs for net)."""
+    """The peer's offer: masks, queues (pairs for net); `command` is its command line, if that is seen."""
 
     features: int = 0
     protocol: int = 0
     queues: int = 0
     device: Device = UNKNOWN_DEVICE
+    command: str = ""
 
     def tables(self) -> tuple[tuple[int, Mapping[int, str]], ...]:
         """Each mask with the names of its bits."""

@@ -50,7 +50,12 @@ def failure(result: CaseResult, command: Sequence[str]) -> Iterator[str]:
         yield f"      known: {result.known}"
     if result.capture:
         yield f"      capture: {result.capture}, row {result.failed_row}"
-    yield f"      alone: {shlex.join([*command, '--only', case.name])}"
+    yield f"      alone: {alone(result, command)}"
+
+
+def alone(result: CaseResult, command: Sequence[str]) -> str:
+    """What runs the case by itself."""
+    return shlex.join([*command, "--only", result.case.name])
 
 
 def sent(result: CaseResult) -> str:
@@ -71,12 +76,12 @@ def in_words(row: Row) -> str:
 def summary(results: Sequence[CaseResult], strict: bool) -> str:
     """The last line."""
     counts = {each: sum(result.verdict is each for result in results) for each in CaseVerdict}
-    failed = [result for result in results if result.fails(strict) and not result.known]
+    failed = sum(result.fails(strict) for result in results)
     known = sum(bool(result.known) for result in results)
     shoulds = sum(
         result.verdict is CaseVerdict.FAIL and not result.fails() and result.case.level is Level.SHOULD
         for result in results
     )
-    text = f"{len(results)} cases: {counts[CaseVerdict.PASS]} pass, {len(failed)} fail"
+    text = f"{len(results)} cases: {counts[CaseVerdict.PASS]} pass, {failed} fail"
     text += f", {counts[CaseVerdict.SKIP]} have no sense here"
     return f"{text}, {shoulds} shoulds do not hold, {known} failures are known"
