@@ -1,4 +1,8 @@
-"""Options of the test run, and the exact texts that views are held to."""
+"""Options of the test run, and the exact texts that views are held to.
+
+--update-golden is the option of the plug-in (vutrace.pytest_plugin): here it writes tests/golden/ anew, to be
+read through before it is committed.
+"""
 
 import os
 import signal
@@ -28,11 +32,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--update-captures",
         action="store_true",
         help="keep what the live tests capture in captures/, with its manifest",
-    )
-    parser.addoption(
-        "--update-golden",
-        action="store_true",
-        help="write what the views print now to tests/golden/, to be read through before it is committed",
     )
 
 

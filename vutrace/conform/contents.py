@@ -163,7 +163,9 @@ BEFORE: Mapping[str, tuple[str, ...]] = {
 
 def before(probe: Probe, name: str) -> None:
     """Negotiate, and send what has to come before a message."""
-    probe.hello()
+    probe.hello(owner=name != "SET_OWNER")
+    if name == "SET_OWNER":
+        return
     known = START[: START.index(name)] if name in START else ("SET_MEM_TABLE",)
     for each in BEFORE.get(name, known):
         content = valid(probe, each)

@@ -8,7 +8,7 @@ from vutrace.conform.guest import GuestRegion
 from vutrace.conform.packed import PackedRing
 from vutrace.conform.probe import PROTOCOL, Probe
 from vutrace.conform.ring import Buffer, GuestRing, SplitRing, UsedBuffer
-from vutrace.conform.work import POISON, WORKS, Work
+from vutrace.conform.work import POISON, WORKS, DeviceRequest
 from vutrace.protocol import payloads as p
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit
 
@@ -39,7 +39,7 @@ class Driver:
         if work is None:
             probe.skip(f"no request is known for {probe.survey.device.name}")
             raise AssertionError
-        self.work: Work = work
+        self.work: DeviceRequest = work
         self.region = region or probe.guest.regions[0]
         kind = PackedRing if probe.features & RING_PACKED else SplitRing
         indirect = "VIRTIO_F_INDIRECT_DESC" in probe.needs

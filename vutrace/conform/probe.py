@@ -229,17 +229,18 @@ class Probe:
 
     # The way to a device that works
 
-    def hello(self, *more: str, protocol: int | None = None) -> None:
-        """Find out and acknowledge: the basic features, the case's and `more`; then own the session."""
+    def hello(self, *more: str, owner: bool = True) -> None:
+        """Find out and acknowledge the basic features, the case's and `more`; own the session."""
         features, wanted = self.survey.masks((*BASIC, *self.needs, *more))
         offered = self.number("GET_FEATURES", "features")
         if offered & PROTOCOL:
             wanted &= self.number("GET_PROTOCOL_FEATURES", "protocol_features")
-            wanted = wanted if protocol is None else protocol
             self.send("SET_PROTOCOL_FEATURES", p.ProtocolFeatures(protocol_features=wanted))
             self.protocol = wanted
-        self.tell("SET_OWNER")
         self.features = features & offered
+        if not owner:
+            return
+        self.tell("SET_OWNER")
         self.tell("SET_FEATURES", p.Features(features=self.features))
 
     def memory(self, *regions: GuestRegion) -> None:

@@ -132,6 +132,10 @@ class Started(TestedPeer):
         self._end()
         self._directory.cleanup()
 
+    def begin(self) -> None:
+        """Start the process."""
+        self._start()
+
     def _start(self) -> None:
         self._count += 1
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the process)

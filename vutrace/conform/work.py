@@ -19,7 +19,7 @@ ARP = bytes.fromhex("ffffffffffff52540012345608060001080006040001525400123456c00
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class DeviceRequest:
     """One request of a device.
 
     `ring` is where it goes, `rings` are those that have to run; `readable` and `room` are the parts that the
@@ -67,9 +67,9 @@ def of_init(parts: list[bytes], written: int) -> str:
 
 
 def fuse_init() -> bytes:
-    """A FUSE_INIT of version 7.27."""
+    """A FUSE_INIT of version 7.31, the least that virtiofsd takes."""
     return struct.pack("<IIQQIIII", 56, FUSE_INIT, 1, 0, 0, 0, 0, 0) + struct.pack(
-        "<IIII", FUSE_MAJOR, 27, 4096, 0
+        "<IIII", FUSE_MAJOR, 31, 4096, 0
     )
 
 
@@ -83,13 +83,15 @@ def of_nothing(parts: list[bytes], written: int) -> str:
     return ""
 
 
-WORKS: Mapping[str, Work] = {
-    "blk": Work(0, (0,), (struct.pack("<IIQ", BLK_IN, 0, 0),), (SECTOR, 1), of_disk, "a sector is read"),
-    "rng": Work(0, (0,), (), (64,), of_entropy, "bytes are drawn"),
-    "net": Work(
+WORKS: Mapping[str, DeviceRequest] = {
+    "blk": DeviceRequest(
+        0, (0,), (struct.pack("<IIQ", BLK_IN, 0, 0),), (SECTOR, 1), of_disk, "a sector is read"
+    ),
+    "rng": DeviceRequest(0, (0,), (), (64,), of_entropy, "bytes are drawn"),
+    "net": DeviceRequest(
         1, (0, 1), (bytes(NET_HEADER), ARP.ljust(ETHERNET, b"\0")), (), of_transmit, "a packet is sent"
     ),
-    "fs": Work(1, (0, 1), (fuse_init(),), (256,), of_init, "FUSE_INIT is answered"),
-    "vsock": Work(1, (0, 1, 2), (connect(),), (), of_nothing, "a connection is asked for"),
+    "fs": DeviceRequest(1, (0, 1), (fuse_init(),), (256,), of_init, "FUSE_INIT is answered"),
+    "vsock": DeviceRequest(1, (0, 1, 2), (connect(),), (), of_nothing, "a connection is asked for"),
 }
 """A request for each device that has one, by the device's name."""
