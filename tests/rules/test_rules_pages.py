@@ -8,6 +8,7 @@ from test_rules_devices import CASES as DEVICES
 from test_rules_end import BREACHES as END
 from test_rules_frame import CASES as FRAME
 from test_rules_memory import CASES as MEMORY
+from test_rules_moving import CASES as MOVING
 from test_rules_negotiation import CASES as NEGOTIATION
 from test_rules_other import CASES as OTHER
 from test_rules_ring import CASES as RING
@@ -21,7 +22,7 @@ from vutrace.views.findings.pages import page
 
 ROOT = Path(__file__).parents[2]
 ALL = rules(load().devices)
-CASES = (*FRAME, *NEGOTIATION, *MEMORY, *RING, *OTHER, *DEVICES)
+CASES = (*FRAME, *NEGOTIATION, *MEMORY, *RING, *MOVING, *OTHER, *DEVICES)
 TESTED = {*SETUP, *END, *(case.rule for case in CASES), "channel.too-many-descriptors"}
 
 

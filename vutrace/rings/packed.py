@@ -45,8 +45,12 @@ class PackedForm:
         self.round = 2 * size
 
     def beginning(self, base: int) -> Indexes:
-        """Where a ring is that was told to begin at `base`: both positions, one above the other."""
-        available, used = base & 0xFFFF, base >> 16 & 0xFFFF
+        """Where a ring is that was told to begin at `base`: both positions, one above the other.
+
+        DPDK's virtio-user tells the driver's only, and 0 above it.
+        """
+        available = base & 0xFFFF
+        used = base >> 16 & 0xFFFF or available
         return Indexes(available, used, self.steps(used, available), 0, 0)
 
     def steps(self, before: int, after: int) -> int:

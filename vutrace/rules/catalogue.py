@@ -16,6 +16,7 @@ from vutrace.rules import (
     inflight,
     memory,
     migration,
+    moving,
     negotiation,
     reply,
     ring,
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     *negotiation.CHECKS,
     *memory.CHECKS,
     *ring.CHECKS,
+    *moving.CHECKS,
     *migration.CHECKS,
     *inflight.CHECKS,
     *config.CHECKS,
@@ -41,6 +43,7 @@ CHECKS: tuple[Check, ...] = (
 EVENT_CHECKS: Mapping[EventKind, tuple[Check, ...]] = {
     EventKind.OPEN: setup.OPENING,
     EventKind.NOTE: end.NOTES,
+    EventKind.SAMPLE: moving.SAMPLES,
 }
 # What is told elsewhere: of a single message, of replies, of plug-ins.
 TOLD_ELSEWHERE: tuple[Rule, ...] = (*checks.RULES, *exchanges.RULES, soundness.FAILED)

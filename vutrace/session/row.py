@@ -5,6 +5,7 @@ from typing import NamedTuple
 from vutrace.dissection.message import Message
 from vutrace.problems import Problem
 from vutrace.records import Event, Frame, FrameFlag, Lack, lacking
+from vutrace.session.activity import Moved
 from vutrace.session.context import Context
 from vutrace.session.exchanges import Request
 from vutrace.session.fd_ledger import Holding
@@ -18,7 +19,7 @@ class Changes(NamedTuple):
     """What a row changed: rings before and after, memory, descriptor slots that it filled.
 
     `asked` is the request of this row if it is to be answered; `refused` the request that this row, an
-    acknowledgement with an error, undid.
+    acknowledgement with an error, undid. `moved` are the rings of a sample.
     """
 
     rings: tuple[RingChange, ...] = ()
@@ -26,6 +27,7 @@ class Changes(NamedTuple):
     fds: tuple[Holding, ...] = ()
     asked: Request | None = None
     refused: Request | None = None
+    moved: tuple[Moved, ...] = ()
 
 
 NOTHING = Changes()

@@ -1,9 +1,8 @@
 """The samples of a session's rings over time, for drawing; thinned when they are too many."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from vutrace.records import Sample
-from vutrace.session.activity import Activity, Moved
+from vutrace.session.activity import Moved
 
 KEPT = 32_768  # of all rings together
 
@@ -15,12 +14,11 @@ class Series:
         self._by_ring: dict[int, list[Moved]] = {}
         self._keep, self._count = keep, 0
 
-    def feed(self, sample: Sample, activity: Activity) -> None:
-        """Take a sample, after `activity` did."""
-        for ring in sample.rings:
-            if moved := activity.by_ring.get(ring.ring):
-                self._by_ring.setdefault(ring.ring, []).append(moved._replace(before=None))
-                self._count += 1
+    def feed(self, rings: Iterable[Moved]) -> None:
+        """Take a sample's rings."""
+        for moved in rings:
+            self._by_ring.setdefault(moved.sample.ring, []).append(moved._replace(before=None))
+            self._count += 1
         if self._count > self._keep:
             self._by_ring = {ring: thinned(series) for ring, series in self._by_ring.items()}
             self._count = sum(map(len, self._by_ring.values()))

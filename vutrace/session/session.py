@@ -55,8 +55,7 @@ class Session:
     def event(self, number: int, since_first_ns: int, event: Event) -> Row:
         """The row of an event; a close tells which replies were still owed."""
         state = self.state
-        if isinstance(event, Sample):
-            state.activity.feed(since_first_ns, event)
+        moved = state.activity.feed(since_first_ns, event) if isinstance(event, Sample) else ()
         if event.attributes:
             state.context = adopt(
                 state.context, from_event(event, self._devices, self._endpoints, state.context.weight)
@@ -64,7 +63,8 @@ class Session:
         if event.kind is EventKind.OPEN and event.channel is Channel.MAIN:
             state.told = told_of(event, self._devices, self._endpoints)
         if event.kind is not EventKind.CLOSE:
-            return Row(number, since_first_ns, event, state.context, state)
+            changes = Changes(moved=moved) if moved else NOTHING
+            return Row(number, since_first_ns, event, state.context, state, changes)
         problems = tuple(map(unanswered, state.close(event.channel)))
         ended = Changes(state.rings.end()) if event.channel is Channel.MAIN else NOTHING
         return Row(number, since_first_ns, event, state.context, state, ended, problems=problems)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from vutrace.dissection.message import Message
-from vutrace.records import Channel, Connection, Event, EventKind, Sample, Side
+from vutrace.records import Channel, Connection, Event, EventKind, Side
 from vutrace.session.ends import Ends
 from vutrace.session.exchanges import Request
 from vutrace.session.labels import pair_of
@@ -43,8 +43,7 @@ class SessionBuilder:
         self.last = row
         self.rows += 1
         self.problems += bool(row.problems)
-        if isinstance(row.what, Sample):
-            self.series.feed(row.what, row.state.activity)
+        self.series.feed(row.changes.moved)
         if self._drawn:
             self._draw(row)
 

@@ -147,7 +147,7 @@ class Rows:
 def event_words(shown: AnnotatedRow, event: Event) -> str:
     """What happened; a close tells of which socket."""
     if isinstance(event, Sample):
-        return f"{event.kind}: {sample_words(shown.row, event)}"
+        return f"{event.kind}: {sample_words(shown.row)}"
     where = f"{event.channel.words}: " if event.kind is EventKind.CLOSE else ""
     return f"{event.kind}: {where}{printable(event.text)}"
 

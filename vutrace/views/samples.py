@@ -71,33 +71,34 @@ def ring_name(row: Row, index: int) -> str:
     return printable(ring.name) if ring and ring.name else f"q{index}"
 
 
-def sample_words(row: Row, sample: Sample) -> str:
+def sample_words(row: Row) -> str:
     """The rings of a sample in a line."""
-    found = [f"{ring_name(row, ring.ring)} {ring_words(row, ring)}" for ring in sample.rings[:SHOWN]]
-    more = len(sample.rings) - SHOWN
+    rings = row.changes.moved
+    found = [f"{ring_name(row, moved.sample.ring)} {ring_words(moved)}" for moved in rings[:SHOWN]]
+    more = len(rings) - SHOWN
     return "; ".join([*found, *([f"and {count(more, 'ring')} more"] if more > 0 else [])])
 
 
-def ring_words(row: Row, sample: RingSample) -> str:
+def ring_words(moved: Moved) -> str:
     """One ring in a few words."""
-    moved = row.state.activity.by_ring.get(sample.ring)
+    sample = moved.sample
     known = [f"{moves(moved)}, {in_flight(moved)} in flight"] if sample.has(SampleFlag.INDEXES) else []
     return ", ".join([*known, *wrong(sample)])
 
 
-def sample_lines(row: Row, sample: Sample) -> Iterator[str]:
+def sample_lines(row: Row) -> Iterator[str]:
     """Everything about each ring of a sample."""
-    for ring in sample.rings:
-        yield f"ring {ring.ring} {ring_name(row, ring.ring)}: {ring_words(row, ring)}"
-        for name, value in ring_object(row, ring).items():
+    for moved in row.changes.moved:
+        ring = moved.sample.ring
+        yield f"ring {ring} {ring_name(row, ring)}: {ring_words(moved)}"
+        for name, value in ring_object(row, moved).items():
             if name not in ("ring", "ring_name", "wrong") and value is not None:
                 yield f"  {name.replace('_', ' ')}: {value}"
 
 
-def ring_object(row: Row, sample: RingSample) -> JsonObject:
+def ring_object(row: Row, moved: Moved) -> JsonObject:
     """A ring of a sample as JSON; null is what is not known."""
-    moved = row.state.activity.by_ring.get(sample.ring)
-    has = sample.has
+    sample, has = moved.sample, moved.sample.has
     indexes, events = has(SampleFlag.INDEXES), has(SampleFlag.EVENTS)
     return {
         "ring": sample.ring,
@@ -112,8 +113,8 @@ def ring_object(row: Row, sample: RingSample) -> JsonObject:
         "available_total": sample.available_total,
         "used_total": sample.used_total,
         "at_least": has(SampleFlag.AT_LEAST),
-        "available_per_second": round(moved.made, 3) if moved else None,
-        "used_per_second": round(moved.used, 3) if moved else None,
+        "available_per_second": round(moved.made, 3),
+        "used_per_second": round(moved.used, 3),
         "driver_flags": sample.driver_flags if indexes else None,
         "device_flags": sample.device_flags if indexes else None,
         "driver_event": index(sample, sample.driver_event) if events else None,

@@ -42,7 +42,7 @@ class Tree:
         """The tree of a message or an event; names may be a stranger's, hence made printable."""
         what = shown.row.what
         if isinstance(what, Sample):
-            told = sample_lines(shown.row, what)
+            told = sample_lines(shown.row)
         else:
             told = attributes(what) if isinstance(what, Event) else self.message(shown, what)
         problems = (f"! {problem.text} [{problem.name}, {problem.severity}]" for problem in shown.problems)
