@@ -119,6 +119,7 @@ def event_line(shown: AnnotatedRow, event: Event) -> str:
         "number": row.number,
         "time": row.since_first_ns / 1e9 if row.timed else None,
         "time_ns": event.time_ns if row.timed else None,
+        "time_ns_text": str(event.time_ns) if row.timed else None,
         "connection": letter(event.connection),
         "session": event.session,
         "channel": event.channel,
@@ -180,8 +181,9 @@ def added(shown: AnnotatedRow) -> str:
 def times(row: Row) -> str:
     """When it was, null where the source of an import did not tell."""
     if not row.timed:
-        return '"time": null, "time_ns": null'
-    return f'"time": {row.since_first_ns / 1e9!r}, "time_ns": {row.record.time_ns}'
+        return '"time": null, "time_ns": null, "time_ns_text": null'
+    time_ns = row.record.time_ns
+    return f'"time": {row.since_first_ns / 1e9!r}, "time_ns": {time_ns}, "time_ns_text": "{time_ns}"'
 
 
 def asks(message: Message) -> str:

@@ -7,11 +7,12 @@ from vutrace.views.stats.figures import GROUPINGS, SECOND, Figures, Stats
 from vutrace.views.stats.grouping import Grouping
 
 Json = dict[str, Any]
+SCHEMA = "stats-1"  # docs/schemas
 
 
 def stats_json(file: str, stats: Stats, groupings: Sequence[Grouping]) -> Json:
     """A capture's figures: `all`, and a list for each grouping."""
-    made: Json = {"file": file, "all": figures_json(stats.all)}
+    made: Json = {"schema": SCHEMA, "file": file, "all": figures_json(stats.all)}
     for grouping in groupings:
         names = GROUPINGS[grouping].names
         made[f"by_{grouping}"] = [

@@ -3,12 +3,13 @@
 Times are seconds since the first record, rows are numbers as in `show`, masks are integers.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from vutrace.outgoing import json_page
+from vutrace.dissection.device import Device
+from vutrace.outgoing import json_text
+from vutrace.protocol.bits import DEVICE_STATUS, bit_names
 from vutrace.records import connection_letter
 from vutrace.session.fd_ledger import Holding
 from vutrace.session.memory import MemoryChange, Region
@@ -29,35 +30,65 @@ from vutrace.session.model import (
 from vutrace.session.negotiation import Round
 from vutrace.session.ring import Ring
 from vutrace.views.descriptors import identity
+from vutrace.views.masks import protocol_names
+from vutrace.views.text import feature_names
 from vutrace.views.timeline.formats import DrawingOptions
 
 Json = dict[str, Any]
 SECOND = 1_000_000_000
+VIRTIO_MASKS = ("offered", "acknowledged", "refused")
+PROTOCOL_MASKS = ("protocol_offered", "protocol_acknowledged", "protocol_refused")
+SCHEMA = "timeline-1"  # docs/schemas; another number when a key goes or means something else
 
 
 def render(timeline: Timeline, _options: DrawingOptions) -> Iterator[str]:
-    """The object, indented."""
-    encoder = json.JSONEncoder(indent=1, ensure_ascii=False)
-    yield from map(json_page, encoder.iterencode(timeline_json(timeline)))
-    yield "\n"
+    """The object, a session on each line: indenting all takes ten times as long."""
+    yield f"{{{inside(timeline_json(timeline))},\n"
+    yield from array("connections", map(connection_pieces, timeline.connections), " ")
+    yield "\n}\n"
+
+
+def connection_pieces(connection: ConnectionTimeline) -> Iterator[str]:
+    """A connection, session by session."""
+    yield f"{{{inside(connection_json(connection))},\n"
+    sessions = ([json_text(session_json(each))] for each in connection.sessions)
+    yield from array("sessions", sessions, "  ")
+    yield "}"
+
+
+def array(name: str, items: Iterable[Iterable[str]], indent: str) -> Iterator[str]:
+    """A key and a list, each item on a line of its own."""
+    yield f'{indent}"{name}": ['
+    between = f"\n{indent} "
+    for pieces in items:
+        yield between
+        yield from pieces
+        between = f",\n{indent} "
+    yield "]"
+
+
+def inside(made: Json) -> str:
+    """An object without its braces."""
+    return json_text(made)[1:-1]
 
 
 def timeline_json(timeline: Timeline) -> Json:
-    """The whole capture."""
+    """The whole capture, but for its connections; `first_ns_text` is for who rounds long integers."""
     return {
+        "schema": SCHEMA,
         "rows": timeline.rows,
         "first_ns": timeline.first_ns,
-        "connections": [connection_json(each) for each in timeline.connections],
+        "first_ns_text": str(timeline.first_ns),
     }
 
 
 def connection_json(connection: ConnectionTimeline) -> Json:
+    """A connection, but for its sessions."""
     return {
         "connection": connection_letter(connection.number),
         "frontend": connection.frontend,
         "backend": connection.backend,
         "sessions_omitted": connection.sessions_omitted,
-        "sessions": [session_json(each) for each in connection.sessions],
     }
 
 
@@ -75,11 +106,12 @@ def session_json(session: SessionTimeline) -> Json:
         "rows": session.rows,
         "problems": session.problems,
         "status": session.status,
+        "status_names": bit_names(session.status or 0, DEVICE_STATUS),
         "phases": [phase_json(each) for each in session.phases],
         "phases_omitted": session.phases_omitted,
         "phases_cut": session.phases_cut,
         "rings": [lane_json(each) for each in session.rings],
-        "rounds": [round_json(each) for each in session.rounds],
+        "rounds": [round_json(each, session.kind) for each in session.rounds],
         "barriers": session.barriers,
         "memory": [region_json(region) for region in session.memory],
         "memory_changes": [change_json(each) for each in session.memory_changes],
@@ -208,13 +240,15 @@ def mark_json(mark: Mark) -> Json:
     }
 
 
-def round_json(negotiated: Round) -> Json:
-    """A negotiation round with what was refused."""
-    return {
-        **asdict(negotiated),
-        "refused": negotiated.refused,
-        "protocol_refused": negotiated.protocol_refused,
+def round_json(negotiated: Round, device: Device) -> Json:
+    """A negotiation round with what was refused; `names` has the bits of each mask."""
+    masks = {name: getattr(negotiated, name) for name in (*VIRTIO_MASKS, *PROTOCOL_MASKS)}
+    names = {
+        name: feature_names(mask, device) if name in VIRTIO_MASKS else protocol_names(mask)
+        for name, mask in masks.items()
+        if mask is not None
     }
+    return {**asdict(negotiated), **masks, "names": names}
 
 
 def region_json(region: Region) -> Json:
