@@ -23,7 +23,7 @@ from vutrace.capture.blocks import (
     encode_option,
 )
 from vutrace.capture.interface import encode_name
-from vutrace.capture.pseudo_header import encode
+from vutrace.capture.pseudo_header import encode, extended
 from vutrace.records import Connection, Frame, FrameFlag, Record, Side
 
 # Wireshark's WTAP_MAX_PACKET_SIZE_STANDARD: it gives up on a file at the first packet above it.
@@ -79,13 +79,16 @@ def connection_block(connection: Connection, started_ns: int) -> bytes:
     return encode_block(INTERFACE_DESCRIPTION, body)
 
 
-def record_block(record: Record, interface: int) -> bytes:
-    """The Enhanced Packet Block of a record; what is above `MAX_PACKET` is cut off and marked CUT."""
-    header = encode(record)
+def record_block(record: Record, interface: int, more: bytes = b"") -> bytes:
+    """The Enhanced Packet Block of a record; what is above `MAX_PACKET` is cut off and marked CUT.
+
+    `more` are TLVs for the pseudo-header.
+    """
+    header = extended(encode(record), more) if more else encode(record)
     data = record.data if isinstance(record, Frame) else b""
     size = TAGS_SIZE + len(header) + len(data)
     if size > MAX_PACKET:
-        return record_block(cut(record, MAX_PACKET - TAGS_SIZE - len(header)), interface)
+        return record_block(cut(record, MAX_PACKET - TAGS_SIZE - len(header)), interface, more)
     padding = -size & 3
     total = OVERHEAD + size + padding
     time = record.time_ns

@@ -53,6 +53,7 @@ TEXT_LIMIT = 16 * 1024
 EVENT_LIMIT = 192 * 1024
 
 START = MAGIC + bytes([VERSION])
+LENGTH, LENGTH_AT = struct.Struct("<I"), 8
 KEY_LENGTH = struct.Struct("<H")
 PART = struct.Struct("<II")
 INTERVAL = struct.Struct("<Q")
@@ -77,6 +78,12 @@ def encode(record: Record) -> bytes:
     if isinstance(record, Sample):
         return encode_sample(record)
     return encode_event(record) if isinstance(record, Event) else encode_frame(record)
+
+
+def extended(header: bytes, tlvs: bytes) -> bytes:
+    """A pseudo-header with more TLVs."""
+    length = LENGTH.pack(len(header) + len(tlvs))
+    return header[:LENGTH_AT] + length + header[LENGTH_AT + LENGTH.size :] + tlvs
 
 
 def encode_frame(frame: Frame) -> bytes:

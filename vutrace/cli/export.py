@@ -1,6 +1,7 @@
 """`vutrace export`: a capture for other programs."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,7 @@ from vutrace.cli.output import put
 from vutrace.records import Connection
 
 if TYPE_CHECKING:
+    from vutrace.dissection.registry import Registry
     from vutrace.views.annotated import AnnotatedRow
 
 EXAMPLES = """Examples:
@@ -37,7 +39,8 @@ EXAMPLES = """Examples:
   vutrace export start.pcapng -o ring0.pcapng --ring 0    a part of it
 """
 PRIVATE, SHARED = 0o600, 0o666  # of a file that is new; less the umask
-SUFFIXES = {".pcapng": "wireshark", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+PCAPNG = "wireshark"
+SUFFIXES = {".pcapng": PCAPNG, ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 COLUMNS = [
     "number",
     "time",
@@ -91,18 +94,20 @@ def export(
     from vutrace.cli.reading import choose_capture, load_dissectors, refuse_overwrite
 
     name = format_ or SUFFIXES.get(Path(output).suffix.lower(), "")
-    if name not in WRITERS:
+    if name not in (PCAPNG, *WRITERS):
         told = f"--format {format_}" if format_ else f"-o {output} does not tell the format; --format"
-        raise UsageError(f"{told}: one of {', '.join(WRITERS)} is needed")
+        raise UsageError(f"{told}: one of {', '.join((PCAPNG, *WRITERS))} is needed")
     source = choose_capture(file, read)
     refuse_overwrite(source, output)
     registry = load_dissectors(dissector)
     wanted = row_filter(registry, message, ring, channel, sender, filter_)
     everything = name in ("json", "jsonl")  # as `show --json`
-    with open_filtered(source, display_filter, registry, device, everything) as rows:
+    pcapng = name == PCAPNG
+    with open_filtered(source, display_filter, registry, device, everything, again=pcapng) as rows:
         # A capture of a part keeps what tells the device, by which rings are named.
-        passed = begin(rows.with_connections(wanted, opens=name == "wireshark"))
-        put(output, WRITERS[name](passed, secrets), PRIVATE if secrets else SHARED)
+        passed = begin(rows.with_connections(wanted, opens=pcapng))
+        write = partial(wireshark, rows.path, registry, device) if pcapng else WRITERS[name]
+        put(output, write(passed, secrets), PRIVATE if secrets else SHARED)
 
 
 export.__doc__ = f"{export.__doc__}\n\n{EXAMPLES}"
@@ -114,11 +119,14 @@ def begin(rows: AnnotatedRows) -> AnnotatedRows:
     return chain(list(islice(rest, 1)), rest)
 
 
-def wireshark(rows: AnnotatedRows, secrets: bool) -> Iterator[bytes]:
-    """pcapng."""
+def wireshark(
+    path: str, registry: "Registry", device: str, rows: AnnotatedRows, secrets: bool
+) -> Iterator[bytes]:
+    """pcapng, with what is found in the whole capture."""
     from vutrace.wireshark.export import export_blocks
+    from vutrace.wireshark.findings import found_in
 
-    return export_blocks(rows, secrets)
+    return export_blocks(rows, found_in(path, registry, device), secrets)
 
 
 def jsonl(rows: AnnotatedRows, secrets: bool) -> Iterator[bytes]:
@@ -171,7 +179,6 @@ def csv(rows: AnnotatedRows, secrets: bool) -> Iterator[bytes]:
 
 
 WRITERS: dict[str, Callable[[AnnotatedRows, bool], Iterator[bytes]]] = {
-    "wireshark": wireshark,
     "json": json,
     "jsonl": jsonl,
     "csv": csv,

@@ -1,6 +1,6 @@
 """Rows of a capture that a Wireshark display filter lets through."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -77,19 +77,19 @@ def display_filter_of(
 
 
 class FilteredRows:
-    """A capture's rows as they are seen, of those that a filter lets through."""
+    """A capture's rows as they are seen, of those that a filter lets through; `path` is the capture's."""
 
-    def __init__(self, reader: "Reader", rows: "Iterator[Row]", through: Wanted) -> None:
-        self._reader, self._rows, self._through = reader, rows, through
+    def __init__(self, path: str, reader: "Reader", rows: "Iterable[AnnotatedRow]", through: Wanted) -> None:
+        self.path, self._reader, self._rows, self._through = path, reader, rows, through
 
     def with_connections(
         self, wanted: "Chooser", opens: bool = False
     ) -> "Iterator[AnnotatedRow | Connection]":
         """The wanted rows, each connection before its first; `opens`: sessions' first, too."""
-        from vutrace.views.annotated import Annotator, begins_session
+        from vutrace.views.annotated import begins_session
 
         told = 0
-        for shown in Annotator().annotate_all(self._rows):
+        for shown in self._rows:
             yield from self._reader.connections[told:]
             told = len(self._reader.connections)
             chosen = self._through() and wanted.wants(shown.row)
@@ -99,17 +99,28 @@ class FilteredRows:
 
 @contextmanager
 def open_filtered(
-    file: str, display_filter: str, registry: "Registry", device: str, everything: bool = False
+    file: str,
+    display_filter: str,
+    registry: "Registry",
+    device: str,
+    everything: bool = False,
+    again: bool = False,
 ) -> "Iterator[FilteredRows]":
-    """The judged rows of a capture, those that a filter lets through; `everything`: infos, too."""
-    from vutrace.capture import read
-    from vutrace.cli.reading import judged, rows_of
+    """The judged rows of a capture, those that a filter lets through.
 
-    with seekable(file, bool(display_filter)) as path:
+    `everything`: infos, too; `again`: it is to be read once more, from the rows' `path`.
+    """
+    from vutrace.capture import read
+    from vutrace.cli.reading import judged, noting, track
+    from vutrace.session.tracker import Tracker
+    from vutrace.views.annotated import Annotator
+
+    with seekable(file, again or bool(display_filter)) as path:
         reader = read(path)
         through = display_filter_of(display_filter, path, reader, registry, device)
-        rows = judged(rows_of(file, reader, registry, device), everything)
-        yield FilteredRows(reader, rows, through)
+        tracker = Tracker(registry, device)
+        rows = judged(noting(file, reader, track(reader, tracker)), everything)
+        yield FilteredRows(path, reader, Annotator(tracker.connections).annotate_all(rows), through)
 
 
 def row_filter(

@@ -1,11 +1,11 @@
 """`vutrace wireshark`: the plug-in, where it belongs, and the program behind Wireshark's interface list."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vutrace.cli.options import CaptureFile, Device, Dissectors, Output, ReadFile
 from vutrace.cli.output import note, put, say
 
 if TYPE_CHECKING:
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
 
 \b
+  vutrace wireshark open start.pcapng           in Wireshark, with the plug-in and what the rules find
   vutrace wireshark install                     the plug-in and the interface "vhost-user proxy"
   vutrace wireshark install --uninstall
   vutrace wireshark lua > vhost_user.lua        then: tshark -X lua_script:vhost_user.lua -r start.pcapng
   vutrace proxy front.sock back.sock -w - | wireshark -k -i -
+  vutrace proxy front.sock back.sock -w - | vutrace wireshark findings - | wireshark -k -i -
 """
 CALLS = """Wireshark calls it so, once `vutrace wireshark install` was run:
 
@@ -30,11 +32,6 @@ CALLS = """Wireshark calls it so, once `vutrace wireshark install` was run:
                                                   a proxy that records into the pipe
 """
 app = typer.Typer(help="Wireshark: the plug-in that dissects captures, and live capture.", epilog=EXAMPLES)
-
-Dissectors = Annotated[
-    list[Path] | None,
-    typer.Option("--dissector", metavar="FILE.py", help="A dissector to put in.", show_default=False),
-]
 
 
 def load_registry() -> "Registry":
@@ -51,6 +48,52 @@ def lua(dissector: Dissectors = None) -> None:
     from vutrace.wireshark.plugin import plugin
 
     put("-", [plugin(load_dissectors(dissector))])
+
+
+@app.command("findings")
+def findings(
+    file: CaptureFile = None,
+    read: ReadFile = None,
+    output: Output = "-",
+    device: Device = "",
+    dissector: Dissectors = None,
+) -> None:
+    """Write a capture with what the rules find in it, which the plug-in shows as expert information.
+
+    Of a pipe each record is there at once; what only shows when a capture is over is then not found.
+    """
+    from vutrace.capture import create
+    from vutrace.capture import read as open_reader
+    from vutrace.cli.filtering import seekable
+    from vutrace.cli.reading import choose_capture, is_live, load_dissectors, refuse_overwrite
+    from vutrace.wireshark.findings import judged_live, with_findings
+
+    source = choose_capture(file, read)
+    refuse_overwrite(source, output)
+    registry = load_dissectors(dissector)
+    if is_live(source, follow=False):
+        with create(output) as live:
+            for piece in judged_live(open_reader(source), registry, device):
+                live.write(piece)
+        return
+    with seekable(source, again=True) as path:
+        put(output, with_findings(path, registry, device))
+
+
+@app.command("open", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def open_(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The capture; - is stdin.")],
+    device: Device = "",
+    dissector: Dissectors = None,
+) -> None:
+    """Open a capture in Wireshark, with the plug-in and what the rules find; more words are Wireshark's."""
+    from vutrace.cli.filtering import seekable
+    from vutrace.cli.reading import load_dissectors
+    from vutrace.wireshark.opening import open_in_wireshark
+
+    with seekable(file, again=True) as path:
+        raise typer.Exit(open_in_wireshark(path, context.args, load_dissectors(dissector), device))
 
 
 @app.command("install")

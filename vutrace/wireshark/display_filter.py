@@ -15,6 +15,7 @@ from vutrace.capture.temporary import directory, temporary
 from vutrace.dissection.registry import Registry
 from vutrace.errors import USAGE, VutraceError
 from vutrace.wireshark import tshark
+from vutrace.wireshark.findings import with_findings
 from vutrace.wireshark.names import PROTOCOL
 from vutrace.wireshark.plugin import FILE_NAME, plugin
 from vutrace.wireshark.tshark import ToolMissingError
@@ -30,6 +31,8 @@ TWO_PASSES = ["-2"]
 DEVICE = f"{PROTOCOL}.device"  # a preference
 ENDED = "tshark ended with {}"
 KNOWN_LATER = "response_in"  # at a request, only when its reply was read
+FINDING = f"{PROTOCOL}.finding"
+JUDGED = "judged.pcapng"
 EMPTY = "empty.pcapng"  # beside the plug-in
 CUT = "cut short in the middle of a packet"  # what vutrace itself says of the file
 
@@ -49,10 +52,14 @@ def matching(capture: Path | str, display_filter: str, registry: Registry, devic
     """
     with plugin_file(registry) as script, open(capture, "rb"):
         check(display_filter, script)
+        asked = str(capture)
+        if FINDING in display_filter:
+            asked = judged(asked, script.parent, registry, device)
         try:
-            return set(numbers(str(capture), display_filter, script, device))
+            return set(numbers(asked, display_filter, script, device))
         except CaptureError as error:
-            raise CaptureError(tshark.of_file(str(error), str(capture))) from None
+            said = tshark.of_file(str(error), asked)
+            raise CaptureError(said.replace(asked, str(capture))) from None
 
 
 @contextmanager
@@ -64,6 +71,14 @@ def plugin_file(registry: Registry) -> Iterator[Path]:
             path.write_text(plugin(registry), encoding="utf-8")
             path.with_name(EMPTY).write_bytes(section_block())
         yield path
+
+
+def judged(capture: Path | str, folder: Path, registry: Registry, device: str) -> str:
+    """The path of a copy that has what the rules find in it: the plug-in shows that, and judges nothing."""
+    path = folder / JUDGED
+    with temporary(), path.open("wb") as file:
+        file.writelines(with_findings(capture, registry, device))
+    return str(path)
 
 
 def check(display_filter: str, script: Path) -> None:

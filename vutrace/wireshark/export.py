@@ -22,7 +22,8 @@ from vutrace.capture.blocks import (
     encode_option,
 )
 from vutrace.capture.encode import DIRECTIONS
-from vutrace.capture.pseudo_header import encode
+from vutrace.capture.findings import encode_findings
+from vutrace.capture.pseudo_header import encode, extended
 from vutrace.dissection.message import Message
 from vutrace.outgoing import printable
 from vutrace.records import Connection, Event, Frame, FrameFlag, Record, connection_letter, direction_of
@@ -31,6 +32,7 @@ from vutrace.views.changes import words_of
 from vutrace.views.descriptors import facts, identity, short
 from vutrace.views.hexdump import hidden_bytes
 from vutrace.views.notes import notes_of
+from vutrace.wireshark.findings import NOTHING, Found
 
 # epan/exported_pdu.h
 TABLE_NAME, TABLE_PLACE, COLUMN_PROTOCOL, COLUMN_INFO = 14, 32, 33, 36
@@ -43,8 +45,13 @@ COMMENTS = 40
 PROTOCOL = b"vhost-user"
 
 
-def export_blocks(rows: Iterable[AnnotatedRow | Connection], secrets: bool = False) -> Iterator[bytes]:
-    """The blocks of a file with these connections and rows; each connection right before its first row."""
+def export_blocks(
+    rows: Iterable[AnnotatedRow | Connection], found: Found, secrets: bool = False
+) -> Iterator[bytes]:
+    """The blocks of a file with these connections and rows; each connection right before its first row.
+
+    `found` is what is found of each row, by its number, for the plug-in.
+    """
     yield section_block()
     connections: dict[int, Connection] = {}
     interfaces: dict[int, int] = {}
@@ -56,7 +63,8 @@ def export_blocks(rows: Iterable[AnnotatedRow | Connection], secrets: bool = Fal
         if number not in interfaces:
             interfaces[number] = len(interfaces)
             yield connection_block(printable_ends(connections[number]), record_of(each).time_ns)
-        yield packet_block(each, interfaces[number], secrets)
+        told = encode_findings(found.get(each.row.number, NOTHING))
+        yield packet_block(each, interfaces[number], secrets, told)
 
 
 def printable_ends(connection: Connection) -> Connection:
@@ -80,11 +88,11 @@ def redacted(shown: AnnotatedRow, secrets: bool) -> Record:
     return replace(what.frame, data=data)
 
 
-def packet_block(shown: AnnotatedRow, interface: int, secrets: bool) -> bytes:
-    """One Enhanced Packet Block."""
+def packet_block(shown: AnnotatedRow, interface: int, secrets: bool, told: bytes) -> bytes:
+    """One Enhanced Packet Block; `told` are TLVs for its pseudo-header."""
     before = tags(info(shown))
-    record = fitted(redacted(shown, secrets), MAX_PACKET - len(before))
-    packet = before + encode(record) + (record.data if isinstance(record, Frame) else b"")
+    record = fitted(redacted(shown, secrets), MAX_PACKET - len(before) - len(told))
+    packet = before + extended(encode(record), told) + (record.data if isinstance(record, Frame) else b"")
     high, low = record.time_ns >> 32, record.time_ns & 0xFFFFFFFF
     head = struct.pack("<IIIII", interface, high, low, len(packet), len(packet))
     return encode_block(ENHANCED_PACKET, head + padded(packet) + b"".join(options(shown, record)) + END)

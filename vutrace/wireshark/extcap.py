@@ -7,6 +7,7 @@ the connections that it relays. Source: Wireshark's doc/extcap.4.
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -115,7 +116,10 @@ def argument(number: int, call: str, display: str, kind: str, about: str, requir
 
 
 def capture(asked: argparse.Namespace) -> NoReturn:
-    """Become the proxy whose stdout is Wireshark's pipe. OSError when that cannot be opened."""
+    """Become the proxy, whose capture goes to Wireshark's pipe by way of a process that judges it.
+
+    OSError when the pipe cannot be opened.
+    """
     if not asked.fifo or not asked.listen or not asked.connect:
         raise ExtcapError("--capture needs --fifo, --listen and --connect")
     pipe = os.open(asked.fifo, os.O_WRONLY)
@@ -123,5 +127,9 @@ def capture(asked: argparse.Namespace) -> NoReturn:
     for option in IN_DIALOG:
         value = getattr(asked, option.key)
         command += [option.call, value] if value else []
-    os.dup2(pipe, sys.stdout.fileno())
+    judging = [sys.executable, "-m", "vutrace", "wireshark", "findings", "-"]
+    # In a session of its own, it outlives a Ctrl-C until the proxy has said its last.
+    judge = subprocess.Popen(judging, stdin=subprocess.PIPE, stdout=pipe, start_new_session=True)
+    assert judge.stdin
+    os.dup2(judge.stdin.fileno(), sys.stdout.fileno())
     os.execv(sys.executable, command)

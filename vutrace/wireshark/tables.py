@@ -2,7 +2,7 @@
 
 import errno
 
-from vutrace.capture import fd_info, pseudo_header
+from vutrace.capture import fd_info, findings, pseudo_header
 from vutrace.dissection.checks import FRAME_PROBLEMS
 from vutrace.dissection.device import Device
 from vutrace.dissection.layouts import layouts_of
@@ -206,6 +206,7 @@ def codes() -> Entry:
         "sides": {code: str(side) for side, code in pseudo_header.SIDE_CODES.items() if side},
         "events": {code: str(kind) for kind, code in pseudo_header.EVENT_CODES.items()},
         "kinds": {code: str(kind) for kind, code in fd_info.KIND_CODES.items()},
+        "severities": {code: str(severity) for severity, code in findings.CODES.items()},
         "accesses": {code: access for access, code in fd_info.ACCESS_CODES.items()},
     }
 

@@ -113,6 +113,10 @@ F = {
   device = own("string", "device", "Device"),
   device_reason = own("string", "device.reason", "Recognised by"),
   problem = own("string", "problem", "Problem"),
+  finding = own("string", "finding", "Finding"),
+  finding_rule = own("string", "finding.rule", "Rule"),
+  finding_severity = own("string", "finding.severity", "Severity"),
+  finding_text = own("string", "finding.text", "Text"),
   response_in = define(ProtoField.framenum(NAME .. ".response_in", "Response in", base.NONE, frametype.RESPONSE)),
   response_to = define(ProtoField.framenum(NAME .. ".response_to", "Response to", base.NONE, frametype.REQUEST)),
   time = own("relative_time", "time", "Time since the request"),
@@ -165,6 +169,9 @@ EXPERTS = {
   sequence = { expert.group.SEQUENCE, expert.severity.WARN },
   unknown = { expert.group.UNDECODED, expert.severity.WARN },
   record = { expert.group.UNDECODED, expert.severity.NOTE },
+  finding_error = { expert.group.PROTOCOL, expert.severity.ERROR },
+  finding_warning = { expert.group.PROTOCOL, expert.severity.WARN },
+  finding_info = { expert.group.PROTOCOL, expert.severity.NOTE },
 }
 for name, row in pairs(EXPERTS) do
   EXPERTS[name] = ProtoExpert.new(NAME .. ".expert." .. name, name, row[1], row[2])

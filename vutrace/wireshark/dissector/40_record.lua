@@ -3,7 +3,7 @@
 local FIXED, FD_FIXED = 36, 56
 MESSAGE, EVENT = 1, 2
 local SEAL_NAMES = bit_table(SEALS)
-local TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_FD_NAME = 1, 2, 3, 1
+local TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_FINDINGS, TLV_FD_NAME = 1, 2, 3, 8, 1
 
 local unpack, u32, u64, i64 = Struct.unpack, NUMBERS.I, NUMBERS.Q, NUMBERS.q
 
@@ -37,6 +37,22 @@ local function read_fd(raw, at, length)
   return fd
 end
 
+-- What vutrace found about the record, if it judged it.
+local function read_findings(tvb, raw, at, stop)
+  local found = {}
+  while stop - at >= 4 do
+    local severity, name, text = unpack("<BBI2", raw, at + 1)
+    local first, length = at + 4, 4 + name + text
+    if length > stop - at then break end
+    found[#found + 1] = {
+      severity = CODES.severities[severity] or "info", at = at, length = length,
+      rule = string_at(tvb, raw, first, name), text = string_at(tvb, raw, first + name, text),
+    }
+    at = at + length
+  end
+  return found
+end
+
 local function read_tlvs(record, tvb, raw)
   return walk_tlvs(raw, FIXED, record.body, function(kind, at, length)
     if kind == TLV_FD and length >= FD_FIXED then
@@ -48,6 +64,8 @@ local function read_tlvs(record, tvb, raw)
       if key + 2 > length then return end
       local name, value = string_at(tvb, raw, at + 2, key), string_at(tvb, raw, at + 2 + key, length - 2 - key)
       record.attributes[#record.attributes + 1] = { name = name, value = value, at = at, length = length }
+    elseif kind == TLV_FINDINGS then
+      record.findings = read_findings(tvb, raw, at, at + length)
     end
   end)
 end

@@ -194,9 +194,21 @@ function add_meaning(tree, seen, detail)
   end
 end
 
-function add_problems(tree, problems)
+-- `told`: what is wrong is among the findings, too, and is no news for the expert.
+function add_problems(tree, problems, told)
   for _, problem in ipairs(problems) do
     local item = add_generated(tree, F.problem, problem[2])
-    item:add_proto_expert_info(EXPERTS[problem[1]], problem[2])
+    if not told then item:add_proto_expert_info(EXPERTS[problem[1]], problem[2]) end
+  end
+end
+
+function add_findings(tree, tvb, findings)
+  for _, each in ipairs(findings) do
+    local range, words = tvb(each.at, each.length), each.rule .. ": " .. each.text
+    local item = add(tree, F.finding, range, words)
+    add(item, F.finding_rule, range, each.rule)
+    add(item, F.finding_severity, range, each.severity)
+    add(item, F.finding_text, range, each.text)
+    item:add_proto_expert_info(EXPERTS["finding_" .. each.severity], words)
   end
 end

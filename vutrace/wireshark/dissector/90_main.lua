@@ -4,13 +4,16 @@ local PEERS = { frontend = "backend", backend = "frontend" }
 local ENDS = { frontend = ", front-end to back-end", backend = ", back-end to front-end" }
 local handle
 
--- What is wrong, where nobody overlooks it.
-local function problems_text(...)
+-- What is wrong, where nobody overlooks it: what was found, or else what the plug-in sees by itself.
+local function problems_text(record, seen)
   local words = {}
-  for _, problems in ipairs({ ... }) do
+  for _, problems in ipairs(record.findings and NONE or { seen.own, seen.problems }) do
     for _, problem in ipairs(problems) do words[#words + 1] = problem[2] end
   end
-  return "  ! " .. concat(words, "; ")
+  for _, each in ipairs(record.findings or NONE) do
+    if each.severity ~= "info" then words[#words + 1] = each.text end
+  end
+  return #words > 0 and "  ! " .. concat(words, "; ") or ""
 end
 
 -- NAME, ring, reply or need-reply, what matters, request and latency, descriptors, problems: the columns of
@@ -22,8 +25,7 @@ local function info_text(message, record, seen, detail)
   if detail ~= "" then text = text .. "  " .. detail end
   if seen.response_to then text = text .. format("  [%d, %+.3f ms]", seen.response_to, seen.latency / 1e6) end
   if record.nfds > 0 then text = text .. "  {" .. fds_text(record.fds) .. "}" end
-  if message.problems == NONE and seen.problems == NONE then return text end
-  return text .. problems_text(message.problems, seen.problems)
+  return text .. problems_text(record, seen)
 end
 
 local function set_columns(pinfo, record, letter, info)
@@ -39,8 +41,7 @@ local CHANNELS = { main = "main channel", backend = "back-end channel", gpu = "G
 
 local function event_text(record, seen)
   local where = record.event == "close" and CHANNELS[record.channel] .. ": " or ""
-  local text = format("= %s: %s%s", record.event, where, record.text)
-  return seen.problems == NONE and text or text .. problems_text(seen.problems)
+  return format("= %s: %s%s", record.event, where, record.text) .. problems_text(record, seen)
 end
 
 local function add_event(tree, tvb, record)
@@ -94,8 +95,9 @@ local function show(tree, packet, pinfo, record)
       add_changes(tree, seen.changes)
     end
   end
-  add_problems(tree, seen.own)
-  add_problems(tree, seen.problems)
+  add_problems(tree, seen.own, record.findings)
+  add_problems(tree, seen.problems, record.findings)
+  if record.findings then add_findings(tree, packet.tvb, record.findings) end
 end
 
 function vhost_user.dissector(buffer, pinfo, root)
