@@ -49,6 +49,7 @@ def serve(told: ProgramSocket, what: str) -> None:
     if told.fd < 0:
         print(told.path, flush=True)
         end.bind(told.path)
+        time.sleep(0.05)  # as DPDK does: who connects meanwhile is refused
         end.listen(4)
     if what == "mode":
         time.sleep(0.05)
@@ -72,5 +73,5 @@ def listen_to_signals() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
 
     print("a terminal" if os.isatty(0) else "no terminal", flush=True)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, heard)

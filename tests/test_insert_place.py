@@ -110,7 +110,7 @@ def test_the_name_is_there_at_every_moment(backend: Backend) -> None:
 
     looker = threading.Thread(target=look)
     looker.start()
-    for _ in range(100):
+    for _ in range(40):
         place = SocketPlace(str(backend.path))
         place.release()
         place.listener.close()
@@ -231,6 +231,25 @@ def test_a_marker_that_somebody_removed_loses_no_socket(backend: Backend) -> Non
     restore(str(backend.path))
     assert backend.as_before()
     assert backend.reached()
+
+
+def test_what_a_stranger_put_beside_a_socket_is_not_believed() -> None:
+    if os.geteuid():
+        pytest.skip("needs another user")
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o1777)
+        backend = Backend(Path(directory) / "vhost.sock")
+        false = Backend(Path(directory) / ".vhost.sock.vutrace")
+        os.chown(false.path, 2, 2)
+        backend.listener.close()
+        restore(str(backend.path))
+        assert backend.path.lstat().st_ino == backend.inode
+        marker = Path(directory) / ".vhost.sock.vutrace-state"
+        marker.touch()
+        os.chown(marker, 2, 2)
+        with pytest.raises(InsertError, match=r"was made by user 2: remove it|Permission denied"):
+            restore(str(backend.path))
+        false.listener.close()
 
 
 def test_restore_without_anything_to_do_says_so(backend: Backend) -> None:

@@ -138,7 +138,7 @@ def test_a_front_end_that_connects_goes_through_vutrace(stage: Stage) -> None:
     out, err = child.communicate(timeout=20)
     assert child.returncode == 0
     assert "answered" in out
-    assert "close: the front-end closed" in err  # rows, on stderr
+    assert "the front-end closed" in err  # rows, on stderr
     listener.close()
 
 
@@ -158,7 +158,7 @@ def test_an_inherited_descriptor_goes_through_vutrace(stage: Stage, connected: b
     assert len(frames(list(read(stage.capture)))) == 2  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_goes_to_the_program_and_its_status_comes_back(stage: Stage, number: int) -> None:
     child = stage.backend(play="signals")
     front = stage.connect("vhost.sock")

@@ -9,6 +9,10 @@ from vutrace.proxy.loop import EventLoop
 from vutrace.proxy.name_watch import NameWatch, WatchedSource
 from vutrace.sockets.address import identity, listen_at
 from vutrace.sockets.insertion import make_like
+from vutrace.sockets.socket_table import neighbours
+
+# Between looks whether the program listens on what it has bound, and how many: the kernel may not tell.
+LISTEN_SECONDS, LOOKS = 0.01, 100
 
 
 class MirroredSource(WatchedSource):
@@ -73,6 +77,7 @@ class MirrorWatch(NameWatch):
         super().__init__(loop, source.inner, tell)
         self._source = source
         self._replaced = replaced
+        self._looks = 0
 
     def look(self) -> None:
         """See `NameWatch`."""
@@ -83,6 +88,10 @@ class MirrorWatch(NameWatch):
             if source.listener:
                 source.imitate()
                 return
+            if self._looks < LOOKS and not neighbours(source.inner).listening:  # it was bound a moment ago
+                self._looks += 1
+                self.loop.later(LISTEN_SECONDS, self.look_again)
+                return
             source.listen()
         except FileNotFoundError:
             return
@@ -92,3 +101,8 @@ class MirrorWatch(NameWatch):
             )
             return
         self._replaced()
+
+    def look_again(self) -> None:
+        """Look, if that is still wanted."""
+        if not self.closed:
+            self.look()

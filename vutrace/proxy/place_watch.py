@@ -7,6 +7,7 @@ from vutrace.proxy.loop import EventLoop
 from vutrace.proxy.name_watch import NameWatch, WatchedSource
 from vutrace.sockets.endpoints import Listening
 from vutrace.sockets.insertion import Holder, SocketPlace
+from vutrace.sockets.socket_table import neighbours
 
 PATIENCE_SECONDS = 1.0  # until a name that was removed, its program being there still, is listened on again
 
@@ -85,5 +86,14 @@ class PlaceWatch(NameWatch):
         self._source.renew(listener)
         self._replaced()
         self.told = ""
-        self.say(words)
+        self.say(f"{words}{self._earlier()}")
         self.told = ""
+
+    def _earlier(self) -> str:
+        """Who has connected before the place was taken again, in words."""
+        count = len(neighbours(self._source.place.names.aside).connections)
+        return (
+            f"; {count} {'connection' if count == 1 else 'connections'} came first, past vutrace"
+            if count
+            else ""
+        )

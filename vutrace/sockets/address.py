@@ -47,6 +47,16 @@ def identity(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def set_mode(path: str, mode: int) -> None:
+    """Change the mode of what is there itself: chmod would follow a link that somebody put in its place."""
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            os.chmod(f"/proc/self/fd/{fd}", mode)
+    finally:
+        os.close(fd)
+
+
 def take_place(listener: socket.socket, path: str, mode: int) -> None:
     # Between the look whether anybody answers and listen(), a second start would see a dead socket.
     with turn(os.path.dirname(path) or "."):

@@ -5,7 +5,7 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 
-from vutrace.sockets.address import answers, turn
+from vutrace.sockets.address import answers, set_mode, turn
 from vutrace.sockets.marker import Record, mark_of
 
 
@@ -52,7 +52,16 @@ def is_theirs(names: Beside, record: Record) -> bool:
     """Whether what is aside is the socket of whoever listened before."""
     if record.theirs:
         return mark_of(names.aside) == record.theirs
-    return os.path.lexists(names.aside) and answers(names.aside)  # somebody removed the marker
+    # Somebody removed the marker; or, in a directory like /tmp, put a socket of his own there.
+    return owner(names.aside) == owner(names.path) is not None and answers(names.aside)
+
+
+def owner(path: str) -> int | None:
+    """The user whose file it is; None where there is none."""
+    try:
+        return os.lstat(path).st_uid
+    except OSError:
+        return None
 
 
 def give_back(names: Beside, record: Record) -> None:
@@ -68,7 +77,7 @@ def give_back(names: Beside, record: Record) -> None:
 def keep_mode(names: Beside) -> None:
     # Who changed the mode meanwhile did so by the name, and meant the socket that is aside.
     with suppress(OSError):
-        os.chmod(names.aside, stat.S_IMODE(os.lstat(names.path).st_mode))
+        set_mode(names.aside, stat.S_IMODE(os.lstat(names.path).st_mode))
 
 
 def clear(names: Beside, record: Record) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from enum import Enum
 
 from vutrace.errors import PEER, VutraceError
-from vutrace.sockets.address import BACKLOG, answers, is_abstract
+from vutrace.sockets.address import BACKLOG, answers, is_abstract, set_mode
 from vutrace.sockets.beside import Beside, clear, put_right
 from vutrace.sockets.marker import NOTHING_TAKEN, Marker, Record, mark_of, read_marker
 from vutrace.sockets.presence import user_name
@@ -189,7 +189,7 @@ def make_like(new: str, path: str, like: os.stat_result) -> None:
     made = os.lstat(new)
     if (made.st_uid, made.st_gid) != (like.st_uid, like.st_gid):
         os.chown(new, like.st_uid, like.st_gid, follow_symlinks=False)
-    os.chmod(new, stat.S_IMODE(like.st_mode))
+    set_mode(new, stat.S_IMODE(like.st_mode))
     for label in LABELS:
         with suppress(OSError):
             os.setxattr(new, label, os.getxattr(path, label, follow_symlinks=False), follow_symlinks=False)

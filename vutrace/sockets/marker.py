@@ -71,11 +71,20 @@ def open_locked(path: str) -> int:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if same_file(fd, path):
+                refuse_strangers(fd, path)
                 return fd
         except BlockingIOError:
             refuse(fd, time.monotonic() > until)
         os.close(fd)
         time.sleep(0.02)
+
+
+def refuse_strangers(fd: int, path: str) -> None:
+    """OSError where whoever made it has no say here: what it tells would be believed."""
+    trusted = {0, os.geteuid(), os.stat(os.path.dirname(path)).st_uid}
+    if (uid := os.fstat(fd).st_uid) not in trusted:
+        os.close(fd)
+        raise OSError(errno.EPERM, f"{path} was made by user {uid}: remove it")
 
 
 def refuse(fd: int, late: bool) -> None:
