@@ -21,6 +21,7 @@ TOGETHER = {
     "PAGEFAULT": ("BACKEND_REQ", "BACKEND_SEND_FD"),
     "SHMEM": ("BACKEND_REQ",),
     "SHARED_OBJECT": ("BACKEND_REQ",),
+    "MTU": ("VIRTIO_NET_F_MTU",),
 }
 MOST_QUEUES = 1 << 15
 
@@ -72,7 +73,8 @@ def only_known(probe: Probe) -> None:
 def complete(name: str, probe: Probe) -> None:
     probe.ask("GET_FEATURES")
     told = probe.number("GET_PROTOCOL_FEATURES", "protocol_features")
-    lacking = [each for each in TOGETHER[name] if not told & bit(each, PROTOCOL_FEATURES)]
+    others = [each for each in TOGETHER[name] if each in PROTOCOL_FEATURES.values()]
+    lacking = [each for each in others if not told & bit(each, PROTOCOL_FEATURES)]
     if lacking:
         raise UnmetError(f"{name} is offered without {', '.join(lacking)}")
 
@@ -224,7 +226,7 @@ def bit_cases() -> Iterator[Case]:
             f"protocol-features/{word}", "Protocol features", f"{name} acknowledged, with what it needs",
             "it is accepted and the session goes on", partial(accepts, name), needs=(name,),
         )  # fmt: skip
-        if name in TOGETHER:
+        if name in TOGETHER and name != "MTU":
             yield Case(
                 f"protocol-features/{word}-is-complete", "Protocol features", "GET_PROTOCOL_FEATURES",
                 f"{name} only together with {', '.join(TOGETHER[name])}", partial(complete, name),

@@ -5,6 +5,7 @@ from functools import partial
 
 from vutrace.conform.case import Case, Level, UnmetError
 from vutrace.conform.contents import before, valid
+from vutrace.conform.groups.negotiation import TOGETHER
 from vutrace.conform.probe import ACK, Probe
 from vutrace.dissection.message import Message
 from vutrace.peers.encode import SPECS, encode_request
@@ -28,8 +29,8 @@ def title(spec: MessageSpec) -> str:
 
 
 def gate(spec: MessageSpec) -> tuple[str, ...]:
-    """What has to be offered for a message; the MTU is a feature of the device, too."""
-    return tuple(name for name in (spec.gate, *(("VIRTIO_NET_F_MTU",) if spec.gate == "MTU" else ())) if name)
+    """What has to be offered for a message: its feature, and what belongs to that."""
+    return (spec.gate, *TOGETHER.get(spec.gate, ())) if spec.gate else ()
 
 
 def sendable(spec: MessageSpec) -> bool:
@@ -208,7 +209,7 @@ def of_damage(spec: MessageSpec) -> Iterator[Case]:
     if size:
         ways.append(("short", "4 bytes too short", lambda data: data[:-4]))
         ways.append(("empty", "without its payload", lambda data: b""))
-    ways.append(("long", "8 bytes too long", lambda data: data + bytes(8)))
+    ways.append(("long", "12 bytes too long", lambda data: data + bytes(12)))
     for word, how, change in ways:
         yield Case(
             name=f"hostile/{title(spec)}-{word}",
