@@ -68,11 +68,11 @@ class LostReplyError(Exception):
 
 
 def patiently(test: Callable[..., None]) -> Callable[..., None]:
-    """Begin a test anew, three times at most in all, where virtio-user lost a reply."""
+    """Begin a test anew, six times at most in all, where virtio-user lost a reply."""
 
     @wraps(test)
     def attempts(lab: Lab, **others: object) -> None:
-        for _ in range(2):
+        for _ in range(5):
             with suppress(LostReplyError):
                 return test(lab=lab, **others)
             lab.clear()
