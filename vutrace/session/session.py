@@ -131,7 +131,7 @@ class Session:
             state.ask(asked)
         if not (rings or memory or fds or asked):
             return barrier, NOTHING
-        return barrier, quick_changes((rings, memory, fds, asked, None))
+        return barrier, quick_changes((rings, memory, fds, asked, None, ()))
 
     def _replied(
         self, number: int, time_ns: int, message: Message, name: str, request: Request | None
