@@ -122,14 +122,24 @@ def test_copy_gives_the_same_bytes(path: Path, tmp_path: Path) -> None:
     done = threading.Event()
     thread = _write_slowly(path, WHOLE, 100, done)
     with (tmp_path / "copy").open("wb") as out:
-        copy(path, out.fileno(), done)
+        assert copy(path, out.fileno(), done)
     thread.join()
     assert (tmp_path / "copy").read_bytes() == WHOLE
 
 
-def test_copy_ends_quietly_when_nobody_reads(path: Path) -> None:
+def test_copy_tells_when_nobody_reads(path: Path) -> None:
     path.write_bytes(WHOLE)
     read_end, write_end = os.pipe()
     os.close(read_end)
-    copy(path, write_end, threading.Event())
+    assert not copy(path, write_end, threading.Event())
+    os.close(write_end)
+
+
+def test_copy_sees_that_its_reader_goes_while_there_is_nothing_to_write(path: Path) -> None:
+    path.write_bytes(WHOLE)
+    read_end, write_end = os.pipe()
+    timer = threading.Timer(0.1, os.close, [read_end])
+    timer.start()
+    assert not copy(path, write_end, threading.Event())
+    timer.join()
     os.close(write_end)

@@ -207,6 +207,23 @@ def test_the_capture_goes_to_stdout_whole(process: Process) -> None:
     assert len(frames(process.records())) == 100
 
 
+def test_a_reader_of_stdout_that_goes_away_is_told_and_no_session_notices(process: Process) -> None:
+    reads, writes = os.pipe()
+    child = process.start("-w", "-", stdout=writes)
+    os.close(writes)
+    front, back = process.session()
+    exchange(front, back)
+    assert os.read(reads, 4)
+    os.close(reads)
+    assert child.stderr is not None
+    for line in child.stderr:  # it comes without anything more being recorded
+        if b"nobody reads the capture any more: recording ends here" in line:
+            break
+    exchange(front, back)
+    process.stop(child)
+    assert child.returncode == 130
+
+
 def stop_viewer(viewer: int) -> None:
     os.kill(viewer, signal.SIGSTOP)
 

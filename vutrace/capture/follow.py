@@ -44,15 +44,35 @@ def follow(path: str | os.PathLike[str], done: Done | None = None) -> Reader:
     return Reader(growing_chunks(path, done))
 
 
-def copy(path: str | os.PathLike[str], out_fd: int, done: Done | None = None) -> None:
-    """Copy a growing file to a descriptor, byte for byte, until `done` or nobody reads it any more."""
+def copy(path: str | os.PathLike[str], out_fd: int, done: Done) -> bool:
+    """Copy a growing file to a descriptor, byte for byte, until `done`; False when its reader has gone."""
     try:
-        for chunk in growing_chunks(path, done):
+        for chunk in growing_chunks(path, DoneOrUnread(done, out_fd)):
             view = memoryview(chunk)
             while view:
                 view = view[os.write(out_fd, view) :]
     except BrokenPipeError:
-        return
+        return False
+    return not is_unread(out_fd)
+
+
+class DoneOrUnread:
+    """`done`, or what is written to a pipe has no reader any more."""
+
+    def __init__(self, done: Done, out_fd: int) -> None:
+        self._done = done
+        self._out_fd = out_fd
+
+    def wait(self, timeout: float) -> bool:
+        """See `Done`."""
+        return self._done.wait(timeout) or is_unread(self._out_fd)
+
+
+def is_unread(fd: int) -> bool:
+    """Whether a descriptor is a pipe or a socket whose reader has gone."""
+    poll = select.poll()
+    poll.register(fd, 0)  # errors are told without being asked for
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def growing_chunks(path: str | os.PathLike[str], done: Done | None = None) -> Iterator[bytes]:

@@ -234,7 +234,7 @@ def proxy(
             )
             relay = Relay(options, sources)
             relay.own_process()
-            if show is LiveView.ROWS:
+            if show in (LiveView.ROWS, LiveView.BYTES):
                 note_places(pairs[: len(pairs) - len(insertions)], mode)
                 note_insertions(insertions, breaks)
             if breaks:

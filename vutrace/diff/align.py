@@ -124,7 +124,7 @@ def fact_edits(old: Token, new: Token) -> Iterator[Edit]:
     for name in facts_a | facts_b:
         a, b = facts_a.get(name, ""), facts_b.get(name, "")
         if a != b:
-            yield Edit(EditKind.SAYS, old.key, old.row, new.row, name, a, b)
+            yield Edit(EditKind.SAYS, old.key, old.row_of(name), new.row_of(name), name, a, b)
 
 
 class Unmatched(NamedTuple):

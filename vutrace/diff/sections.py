@@ -95,6 +95,15 @@ def note_latency(latencies: dict[tuple[int, int], dict[str, list[int]]], row: Ro
         latencies[place].setdefault(what.name, []).append(row.latency_ns)
 
 
+# The masks of a round, in words.
+MASKS = {
+    "offered": "features offered",
+    "acknowledged": "features acknowledged",
+    "protocol_offered": "protocol features offered",
+    "protocol_acknowledged": "protocol features acknowledged",
+}
+
+
 def sections(session: SessionTimeline, script: Script) -> Iterator[Section]:
     """Every section of a session."""
     yield Section("device", [Token("device", {"type": session.device}, session.first)])
@@ -115,12 +124,13 @@ def negotiation(session: SessionTimeline, script: Script) -> Iterator[Token]:
         device = exchange.row.context.device
     for each in session.rounds:
         facts: dict[str, FactText] = {
-            "features offered": virtio(each.offered, device.features),
-            "features acknowledged": virtio(each.acknowledged, device.features),
-            "protocol features offered": protocol(each.protocol_offered),
-            "protocol features acknowledged": protocol(each.protocol_acknowledged),
+            MASKS["offered"]: virtio(each.offered, device.features),
+            MASKS["acknowledged"]: virtio(each.acknowledged, device.features),
+            MASKS["protocol_offered"]: protocol(each.protocol_offered),
+            MASKS["protocol_acknowledged"]: protocol(each.protocol_acknowledged),
         }
-        yield Token("round", facts, each.last)
+        rows = {MASKS[mask]: row for mask, row in each.rows.items()}
+        yield Token("round", facts, each.last, rows=rows)
 
 
 def virtio(mask: int | None, own: Mapping[int, str]) -> FactText:

@@ -25,7 +25,8 @@ FactText: TypeAlias = "str | frozenset[str]"
 class Token:
     """One step: `key` is what it is, by which two sections are laid side by side; `facts` what it says.
 
-    `reply` are the facts of its reply, if it has one. `row` is where it stands. A `mark` belongs to another
+    `reply` are the facts of its reply, if it has one. `row` is where it stands, `rows` where a fact stands
+    that stands elsewhere. A `mark` belongs to another
     section and only tells the place of what stands around it. `counted`: it means something how often
     it comes in a row; a guest masks and unmasks interrupts as it likes.
     """
@@ -36,6 +37,11 @@ class Token:
     mark: bool = False
     counted: bool = True
     reply: Mapping[str, FactText] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+    def row_of(self, fact: str) -> int | None:
+        """Where a fact stands."""
+        return self.rows.get(fact, self.row)
 
 
 ADDRESSES = {"descriptor", "used", "available", "log", "user_address", "iova", "mmap_offset", "fd_offset"}

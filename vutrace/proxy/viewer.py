@@ -20,9 +20,10 @@ Command = Callable[[str, int], Sequence[str]]
 WAIT_SECONDS = 0.1  # between looks whether there is a hurry
 COPIER = """
 import sys
-import time
 from vutrace.capture import WriterGone, copy
-copy(sys.argv[1], 1, WriterGone(int(sys.argv[2])))
+if not copy(sys.argv[1], 1, WriterGone(int(sys.argv[2]))):
+    words = "nobody reads the capture any more: recording ends here; the sessions go on"
+    print("vutrace:", words, file=sys.stderr)
 """
 
 

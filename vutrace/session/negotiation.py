@@ -5,7 +5,7 @@ takes effect without an answer is no negotiation but a barrier (see exchanges.py
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.effects import Fact
@@ -18,7 +18,10 @@ ROUNDS_KEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: masks are None where that message has not come. `count` rounds in a row were equal."""
+    """One round: masks are None where that message has not come. `count` rounds in a row were equal.
+
+    `rows` has the row of each mask, by the mask's name.
+    """
 
     first: int
     last: int
@@ -27,6 +30,7 @@ class Round:
     protocol_offered: int | None = None
     protocol_acknowledged: int | None = None
     count: int = 1
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def refused(self) -> int | None:
@@ -40,7 +44,12 @@ class Round:
 
     def equals(self, other: "Round") -> bool:
         """Whether both rounds came to the same."""
-        return replace(self, first=0, last=0, count=1) == replace(other, first=0, last=0, count=1)
+        return self.masks == other.masks
+
+    @property
+    def masks(self) -> tuple[int | None, ...]:
+        """What was offered and acknowledged of both spaces."""
+        return self.offered, self.acknowledged, self.protocol_offered, self.protocol_acknowledged
 
 
 changed_round = quick_replace(Round)
@@ -83,8 +92,9 @@ class Negotiation:
             opened = self._opened(number, part)
             self._fold()
             self.rounds.append(opened)
-        changes: dict[str, int] = {part: value, "last": number}
-        self.rounds.append(changed_round(self.rounds.pop(), **changes))
+        filled = self.rounds.pop()
+        rows = {**filled.rows, part: number}
+        self.rounds.append(changed_round(filled, **{part: value, "last": number, "rows": rows}))
 
     def _opened(self, number: int, part: str) -> Round:
         """A new round; a second SET_FEATURES answers the offer that was made before."""
