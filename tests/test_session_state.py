@@ -240,3 +240,10 @@ def test_a_stop_that_skips_draining_stops_the_ring_and_tells_its_base() -> None:
     assert (ring.state, ring.base, last.problems) == (RingState.ENABLED, 77, ())
     assert ring.started_rule == "stopped by GET_VRING_BASE_SKIP_DRAIN"
     assert last.phase is Phase.STOP
+
+
+def test_a_row_and_its_changes_have_all_of_their_parts() -> None:
+    """They are made of tuples by position, which no constructor counts."""
+    for row in rows(qemu_net(QEMU_7_2, 1).boot().script):
+        assert len(row) == len(row._fields)
+        assert len(row.changes) == len(row.changes._fields)
