@@ -23,6 +23,7 @@ from vutrace.cli import (
     queues,
     replay,
     run,
+    scrub,
     show,
     stats,
     timeline,
@@ -92,6 +93,7 @@ app.command(
     context_settings={"ignore_unknown_options": True},
 )(explain_verb.explain)
 app.command("attach", short_help="What a running program says on its sockets, by strace.")(attach.attach)
+app.command("scrub", short_help="A capture without what is private, to be given away.")(scrub.scrub)
 app.command("import", short_help="A capture of what strace, QEMU, DPDK and others recorded.")(import_.import_)
 app.command("export", short_help="Write a capture for stock Wireshark, as JSON or CSV.")(export.export)
 app.add_typer(list_.app, name="list", short_help="Messages, features, devices, dissectors, fields, rules.")
