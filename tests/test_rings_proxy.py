@@ -1,7 +1,10 @@
 """`vutrace proxy --rings`: what the sampler gets, tells and lets go of; and that no session needs it."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +24,14 @@ RING_BYTES = 0x3000
 class Machine:
     """A model front-end and back-end with a proxy that looks into their rings every 20 ms."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, words: tuple[str, ...] = ("--rings", "20ms")) -> None:
         self.process = Process(place)
         self.process.listener.close()
         (place / "back").unlink()
         self.backend = Server(str(place / "back"))
         self.backend.__enter__()
-        self.child = self.process.start("-q", "-w", str(self.process.capture), "--rings", "20ms")
+        output = ("-q", "-w", str(self.process.capture)) if words else ()
+        self.child = self.process.start(*output, *words)
         self.frontend = FrontEnd(PROFILES["qemu-7.2"], timeout=SECONDS)
         self.frontend.connect(str(place / "front"))
         self.frontend.write_features()
@@ -145,3 +149,40 @@ def test_the_sampler_ends_with_the_proxy_however_that_ends(machine: Machine) -> 
     sampler = machine.sampler()
     os.kill(machine.child.pid, signal.SIGKILL)
     wait_for(lambda: not Path(f"/proc/{sampler}").exists())
+
+
+def rings_verb(*words: str) -> subprocess.CompletedProcess[str]:
+    """`vutrace rings`, as users run it."""
+    return subprocess.run([sys.executable, "-m", "vutrace", "rings", *words], capture_output=True, text=True)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[Machine]:
+    """A machine whose proxy does not look into rings, and whose capture has no name."""
+    machine = Machine(tmp_path, ())
+    yield machine
+    machine.close()
+
+
+def test_rings_of_a_running_session_are_looked_at_from_outside(plain: Machine) -> None:
+    transmit = plain.ring(1)
+    transmit.make([0, 1, 2])
+    os.eventfd_write(plain.frontend.device.notifiers.fd("kick", 1), 5)
+    ran = rings_verb(str(plain.process.place / "front"), "--interval", "100ms", "--json")
+    assert ran.returncode == 0, ran.stderr
+    receive, send = json.loads(ran.stdout)[0]["rings"]
+    assert (receive["in_flight"], receive["kicks"]) == (0, 0)
+    assert (send["available"], send["used"], send["in_flight"], send["kicks"]) == (3, 0, 3, 5)
+    assert send["oldest"]["head"] == 0
+    lines = rings_verb(str(os.getpid()), "--interval", "100ms", "--width", "200").stdout.splitlines()
+    assert lines[0] == "connection A, session 1:"
+    assert lines[-1].split()[:8] == ["1", "tx0", "3", "0", "0/s", "3", "of", "256"]
+
+
+@pytest.mark.parametrize("target", ["1", "/nowhere"])
+def test_a_process_or_socket_of_no_session_is_told(plain: Machine, target: str) -> None:
+    ran = rings_verb(target)
+    assert ran.returncode == 2
+    assert ran.stderr.strip() == (
+        f"vutrace: {target}: no running proxy has a session of that process or socket"
+    )

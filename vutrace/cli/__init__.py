@@ -23,6 +23,7 @@ from vutrace.cli import (
     proxy,
     queues,
     replay,
+    rings,
     run,
     scrub,
     show,
@@ -83,6 +84,7 @@ app.command(
 app.command("show", short_help="One row per message of a capture.")(show.show)
 app.command("timeline", short_help="Phases with their loops, and each ring's states.")(timeline.timeline)
 app.command("queues", short_help="The state of every ring, and why.")(queues.queues)
+app.command("rings", short_help="What moves in the rings of a running session, at once.")(rings.rings)
 app.command("stats", short_help="Counts, sizes, and how long the answers took.")(stats.stats)
 app.command("replay", short_help="A capture at its pace, or acted out against a live peer.")(replay.replay)
 app.command("diff", short_help="Compare two captures by meaning.")(diff.diff)
