@@ -11,7 +11,7 @@ from vutrace.cli.output import columns, note, put, say
 from vutrace.cli.proxy import parse_interval
 
 if TYPE_CHECKING:
-    from vutrace.rings.once import Look, OpenSession
+    from vutrace.rings.once import OpenSession, RingLook
 
 EXAMPLES = """Examples:
 
@@ -36,16 +36,16 @@ def rings(
     json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
     width: Width = None,
 ) -> None:
-    """Look once at every ring: where both sides are, what moves, what is in flight, which kicks wait."""
+    """RingLook once at every ring: where both sides are, what moves, what is in flight, which kicks wait."""
     from vutrace.cli.reading import load_dissectors
     from vutrace.outgoing import json_text
-    from vutrace.rings.once import Look
+    from vutrace.rings.once import RingLook
     from vutrace.session.tracker import Tracker
     from vutrace.views.rings_now import lines, objects
 
     seconds = parse_interval("--interval", interval)
     tracker = Tracker(load_dissectors(None))
-    looks = [Look(session, tracker) for session in sessions_of(target)]
+    looks = [RingLook(session, tracker) for session in sessions_of(target)]
     try:
         for look in looks:
             look.moved()
@@ -72,7 +72,7 @@ def rings(
 rings.__doc__ = f"{rings.__doc__}\n\n{EXAMPLES}"
 
 
-def place_of(look: "Look") -> dict[str, object]:
+def place_of(look: "RingLook") -> dict[str, object]:
     """Which session it is."""
     from vutrace.records import connection_letter
 

@@ -51,7 +51,7 @@ def pids_of(event: Event) -> tuple[int, ...]:
     return tuple(int(pid) for pid in told if pid.isdecimal() and int(pid))
 
 
-class Look:
+class RingLook:
     """Looks at the rings of an open session; close it. Raises ForeignError."""
 
     def __init__(self, session: OpenSession, tracker: Tracker) -> None:
