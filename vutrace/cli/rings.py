@@ -36,7 +36,7 @@ def rings(
     json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
     width: Width = None,
 ) -> None:
-    """RingLook once at every ring: where both sides are, what moves, what is in flight, which kicks wait."""
+    """Look once at every ring: where both sides are, what moves, what is in flight, which kicks wait."""
     from vutrace.cli.reading import load_dissectors
     from vutrace.outgoing import json_text
     from vutrace.rings.once import RingLook

@@ -10,7 +10,8 @@ from typing import Any
 from vutrace.dissection.device import Device
 from vutrace.outgoing import json_text
 from vutrace.protocol.bits import DEVICE_STATUS, bit_names
-from vutrace.records import connection_letter
+from vutrace.records import SampleFlag, connection_letter
+from vutrace.session.activity import Moved
 from vutrace.session.fd_ledger import Holding
 from vutrace.session.memory import MemoryChange, Region
 from vutrace.session.model import (
@@ -192,6 +193,20 @@ def lane_json(lane: RingLane) -> Json:
         "queue_pair": lane.pair,
         "spans": [span_json(each) for each in lane.spans],
         "marks": [mark_json(each) for each in lane.marks],
+        **({"samples": [moved_json(each) for each in lane.samples]} if lane.samples else {}),
+    }
+
+
+def moved_json(moved: Moved) -> Json:
+    """How a ring stood at a look, and what moved until then."""
+    sample = moved.sample
+    return {
+        "time": moved.time_ns / SECOND,
+        "available_per_second": round(moved.made, 3),
+        "used_per_second": round(moved.used, 3),
+        "in_flight": sample.in_flight if sample.has(SampleFlag.INDEXES) else None,
+        "kicks": sample.kicks if sample.has(SampleFlag.KICKS) else None,
+        "calls": sample.calls if sample.has(SampleFlag.CALLS) else None,
     }
 
 

@@ -19,6 +19,7 @@ from vutrace.views.timeline.formats import DrawingOptions, Scale
 from vutrace.views.timeline.glyphs import LEGEND
 from vutrace.views.timeline.loops import ONCE, part_lines
 from vutrace.views.timeline.text_lanes import by_order, by_time
+from vutrace.views.timeline.text_moves import move_lines
 from vutrace.views.timeline.words import headline, name_of, rows_words
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -63,6 +64,7 @@ def session_lines(session: SessionTimeline, options: DrawingOptions) -> Iterator
         yield from lanes(session, options.width)
         for line in LEGEND:
             yield from wrap_text(line, options, 0, "=")
+        yield from move_lines(session, options.width)
 
 
 def phase_lines(phase: PhaseSpan, options: DrawingOptions) -> Iterator[str]:

@@ -32,6 +32,10 @@ function orderAxis(session) {
   return {
     name: "order", unit, bands, end, closest: 4, row,
     span: (span, next) => [row(span[3]), next ? row(next[3]) : end],
+    at: (ns) => {
+      const i = atLeast(session.rows.time, ns);
+      return i < unit.length ? unit[i] : end;
+    },
     tick: (value) => orderTick(session, unit, value),
   };
 }
@@ -55,6 +59,7 @@ function timeAxis(session) {
       return i < unit.length ? unit[i] : end;
     },
     span: (span, next) => [toUnit(span[1]), next ? toUnit(next[1]) : end],
+    at: toUnit,
     tick: (value, step) => `+${clock(value, step)}`,
   };
 }

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vutrace.dissection.message import Message
-from vutrace.records import Channel, Event, Side
+from vutrace.records import Channel, Event, Sample, Side
 from vutrace.session.lanes import KINDS as RING_KINDS
 from vutrace.session.lanes import kind_of
 from vutrace.session.model import SessionTimeline
@@ -13,6 +13,7 @@ from vutrace.views.changes import row_words
 from vutrace.views.descriptors import short
 from vutrace.views.hexdump import hidden_bytes
 from vutrace.views.notes import notes_of
+from vutrace.views.samples import sample_words
 from vutrace.views.text import printable
 from vutrace.views.tree import Tree
 
@@ -60,7 +61,8 @@ class Columns:
         """Take a row; False for one about a ring that is not drawn, and for the reply to it."""
         row, what = shown.row, shown.row.what
         if isinstance(what, Event):
-            self.lines.append(self.line(shown, EVENT, 0, -1, what.kind, printable(what.text)))
+            words = sample_words(row) if isinstance(what, Sample) else printable(what.text)
+            self.lines.append(self.line(shown, EVENT, 0, -1, what.kind, words))
             return True
         ring = -1 if what.ring is None else what.ring
         if (ring >= 0 and ring not in self.rings) or row.reply_to in self._left_out:

@@ -5,7 +5,7 @@ Times are nanoseconds since the first record, rows are numbers as in `vutrace sh
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -22,7 +22,8 @@ from vutrace.session.model import (
 )
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow, Annotator
-from vutrace.views.queues import HEADERS, Fds, cells_of
+from vutrace.views.queues import HEADERS, MOVING, Fds, cells_of
+from vutrace.views.samples import in_flight, moves
 from vutrace.views.timeline.facts import facts, owing_words
 from vutrace.views.timeline.glyphs import glyph_names
 from vutrace.views.timeline.html.columns import KINDS, Columns, Texts
@@ -146,9 +147,16 @@ def ring_data(lane: RingLane, fds: Fds) -> Json:
         "index": lane.ring.index,
         "name": lane.ring.name,
         "pair": lane.pair,
-        "facts": list(zip(HEADERS, cells_of(lane, fds), strict=True)),
+        "facts": [*zip(HEADERS, cells_of(lane, fds), strict=True), *moved_facts(lane)],
         "spans": [span_data(each) for each in lane.spans],
+        **({"samples": [[each.time_ns, round(each.used)] for each in lane.samples]} if lane.samples else {}),
     }
+
+
+def moved_facts(lane: RingLane) -> Iterator[tuple[str, str]]:
+    """What moved in it at the last look."""
+    if lane.moved:
+        yield from zip(MOVING, (moves(lane.moved), in_flight(lane.moved)), strict=True)
 
 
 def span_data(span: Span) -> list[Any]:

@@ -73,6 +73,7 @@ function drawRings(pen, scene) {
   });
   inPlot(pen, scene, () => {
     for (const i of shown) drawSpans(pen, scene, rings[i], layout.tops[i] - scroll);
+    for (const i of shown) drawMoves(pen, scene, rings[i], layout.tops[i] - scroll);
     for (const i of shown) drawMarks(pen, scene, rings[i], layout.tops[i] - scroll, layout.height);
   });
   drawLabels(pen, scene, shown);
@@ -87,6 +88,20 @@ function drawSpans(pen, scene, lane, top) {
     if (to < GUTTER || from > scene.width) return;
     fillBar(pen, scene.colours[span[0]] || scene.colours.configured, from, Math.max(to, from + 0.5), top + inset, height - 2 * inset);
   });
+}
+
+/** What moved in a ring, as a line: as high as the lane where the most did. */
+function drawMoves(pen, scene, lane, top) {
+  const { samples } = lane.ring, { height } = scene.layout;
+  if (!samples || height < 8) return;
+  const most = samples.reduce((least, [, used]) => Math.max(least, used), 1);
+  pen.strokeStyle = scene.colours.text;
+  pen.lineWidth = 1;
+  pen.beginPath();
+  for (const [time, used] of samples) {
+    pen.lineTo(toX(scene, scene.axis.at(time)), top + height - 2 - (height - 4) * used / most);
+  }
+  pen.stroke();
 }
 
 function fillBar(pen, colour, left, right, top, height) {

@@ -1,14 +1,21 @@
 """What a timeline says of a session, as slices: phases with the turns of their loops, memory, rings."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from vutrace.session.activity import Moved
 from vutrace.session.memory import MemoryChange, Region
 from vutrace.session.model import PhaseSpan, RingLane, SessionTimeline, Span, Timeline
 from vutrace.session.ring_states import RingState
 from vutrace.views.text import address, count, size
-from vutrace.views.timeline.perfetto.track_event import Annotations, Type, event
+from vutrace.views.timeline.perfetto.track_event import Annotations, Type, counter, event
 from vutrace.views.timeline.perfetto.tracks import Tracks
 from vutrace.views.timeline.words import name_of
+
+COUNTED: Mapping[str, Callable[[Moved], int]] = {
+    "made available per s": lambda moved: int(moved.made),
+    "used per s": lambda moved: int(moved.used),
+    "in flight": lambda moved: moved.sample.in_flight,
+}
 
 
 def rows_of_turns(timeline: Timeline) -> Iterator[int]:
@@ -34,6 +41,7 @@ class Slices:
             yield from self.memory(self.tracks.memory(connection), session)
         for lane in session.rings:
             yield from self.ring(self.tracks.ring(connection, lane), lane)
+            yield from self.counters(connection, lane)
 
     def slice(
         self,
@@ -90,6 +98,14 @@ class Slices:
             facts = {"row": mark.row, "count": mark.count}
             yield from self.tracks.announced()
             yield event(Type.INSTANT, uuid, self.first_ns + mark.time_ns, mark.name, facts, mark.kind)
+
+    def counters(self, connection: int, lane: RingLane) -> Iterator[bytes]:
+        """What moved in a ring, and what was in flight, where somebody looked."""
+        known = [(moved, self.first_ns + moved.time_ns) for moved in lane.samples]
+        for name, value in COUNTED.items() if known else ():
+            uuid = self.tracks.count(connection, lane, name)
+            yield from self.tracks.announced()
+            yield from (counter(uuid, time_ns, value(moved)) for moved, time_ns in known)
 
 
 def memory_name(regions: list[Region]) -> str:

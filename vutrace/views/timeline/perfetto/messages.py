@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from vutrace.dissection.message import Message
-from vutrace.records import Channel, Event, EventKind, Side
+from vutrace.records import Channel, Event, EventKind, Sample, Side
 from vutrace.session.exchanges import Owed
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow, Annotator
@@ -29,6 +29,8 @@ class Messages:
             what = shown.row.what
             if shown.row.number in self.times:
                 self.times[shown.row.number] = shown.row.record.time_ns
+            if isinstance(what, Sample):
+                continue  # a ring's counters have it
             made = self.event(shown.row, what) if isinstance(what, Event) else self.message(shown, what)
             packets = list(made)
             yield from self.tracks.announced()

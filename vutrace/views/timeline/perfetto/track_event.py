@@ -13,10 +13,10 @@ from vutrace.views.timeline.perfetto.protobuf import WORD, fixed64, message, num
 # Trace, TracePacket
 PACKET, TIMESTAMP, SEQUENCE, TRACK_EVENT, SEQUENCE_FLAGS, TRACK_DESCRIPTOR = 1, 8, 10, 11, 13, 60
 # TrackDescriptor
-UUID, NAME, PROCESS, PARENT, DESCRIPTION, CHILD_ORDERING, RANK = 1, 2, 3, 5, 14, 11, 12
+UUID, NAME, PROCESS, PARENT, COUNTER, DESCRIPTION, CHILD_ORDERING, RANK = 1, 2, 3, 5, 8, 14, 11, 12
 PID, PROCESS_NAME, EXPLICIT = 1, 6, 3
 # TrackEvent
-ANNOTATION, TYPE, TRACK, CATEGORY, EVENT_NAME, FLOW, LAST_FLOW = 4, 9, 11, 22, 23, 47, 48
+ANNOTATION, TYPE, TRACK, CATEGORY, EVENT_NAME, COUNTER_VALUE, FLOW, LAST_FLOW = 4, 9, 11, 22, 23, 30, 47, 48
 # DebugAnnotation
 BOOL, UINT, INT, STRING, ANNOTATION_NAME, ENTRY, ITEM = 2, 3, 4, 6, 10, 11, 12
 
@@ -32,6 +32,7 @@ class Type(IntEnum):
     BEGIN = 1
     END = 2
     INSTANT = 3
+    COUNTER = 4
 
 
 def beginning() -> bytes:
@@ -75,6 +76,18 @@ def event(
         parts.append(fixed64(FLOW, flow))
     if last_flow is not None:
         parts.append(fixed64(LAST_FLOW, last_flow))
+    return packet(number(TIMESTAMP, max(0, time_ns)), message(TRACK_EVENT, *parts))
+
+
+def counter_track(uuid: int, parent: int, name: str, rank: int) -> bytes:
+    """A track of numbers below another."""
+    parts = [number(UUID, uuid), number(PARENT, parent), text(NAME, name), number(RANK, rank)]
+    return packet(message(TRACK_DESCRIPTOR, *parts, message(COUNTER)))
+
+
+def counter(uuid: int, time_ns: int, value: int) -> bytes:
+    """A number, from now on."""
+    parts = number(TYPE, Type.COUNTER), number(TRACK, uuid), number(COUNTER_VALUE, value)
     return packet(number(TIMESTAMP, max(0, time_ns)), message(TRACK_EVENT, *parts))
 
 

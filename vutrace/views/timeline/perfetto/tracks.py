@@ -5,7 +5,7 @@ from itertools import count
 
 from vutrace.records import Channel, Side, connection_letter
 from vutrace.session.model import ConnectionTimeline, RingLane
-from vutrace.views.timeline.perfetto.track_event import process, track
+from vutrace.views.timeline.perfetto.track_event import counter_track, process, track
 
 SESSIONS, MEMORY, RINGS = 0, 10, 11  # ranks from top to bottom; the channels stand between
 
@@ -48,6 +48,19 @@ class Tracks:
         self._of(connection, RINGS, "rings", RINGS)
         index = lane.ring.index
         return self._of(connection, (RINGS, index), f"ring {index} {lane.ring.name}".rstrip(), index, RINGS)
+
+    def count(self, connection: int, lane: RingLane, name: str) -> int:
+        """A number of a ring over time, below the track of all rings."""
+        self._of(connection, RINGS, "rings", RINGS)
+        key, called = (
+            (connection, (RINGS, lane.ring.index, name)),
+            f"{lane.ring.name or lane.ring.index}: {name}",
+        )
+        if key not in self._known:
+            self._known[key] = next(self._numbers)
+            parent = self._known[connection, RINGS]
+            self._news.append(counter_track(self._known[key], parent, called, lane.ring.index))
+        return self._known[key]
 
     def _of(self, connection: int, key: Hashable, name: str, rank: int, parent: Hashable = None) -> int:
         uuid = self._known.get((connection, key))

@@ -1,0 +1,146 @@
+"""What the views make of samples of rings: rates, blocks, counters, JSON."""
+
+import json
+from typing import Any
+
+import pytest
+from sessions import QEMU_7_2, Script, qemu_net, rows, timeline_of
+
+from vutrace.capture.pseudo_header import sample_of
+from vutrace.records import RingSample, SampleFlag
+from vutrace.session.series import Series
+from vutrace.views.annotated import Annotator
+from vutrace.views.board import Board
+from vutrace.views.board_text import board_lines
+from vutrace.views.json_lines import JsonLines
+from vutrace.views.printing import Text
+from vutrace.views.queues import text as queues_text
+from vutrace.views.rows import Rows
+from vutrace.views.samples import rate
+from vutrace.views.timeline.formats import DrawingOptions
+from vutrace.views.timeline.html.data import ring_data
+from vutrace.views.timeline.json import timeline_json
+from vutrace.views.timeline.perfetto import render
+from vutrace.views.timeline.text_moves import move_lines
+
+KNOWN = int(SampleFlag.INDEXES | SampleFlag.KICKS)
+TOTALS = (0, 100, 400, 400, 400)
+
+
+def sampled() -> Script:
+    """A guest that boots, and whose ring 1 moves 100 chains, 300, and then none."""
+    script = qemu_net(QEMU_7_2, 1).boot().script
+    for total in TOTALS:
+        script.wait(0.1)
+        ring = RingSample(
+            1, KNOWN, 256, total + 3, total, 3, available_total=total + 3, used_total=total, kicks=2
+        )
+        script.records.append(sample_of(script.time_ns, 0, 1, (ring,), 100_000_000))
+    return script
+
+
+def printed(printer: Any) -> list[str]:
+    """All lines of the rows."""
+    shown = Annotator().annotate_all(rows(sampled().records))
+    return [line for each in shown for line in printer.lines(each)]
+
+
+@pytest.mark.parametrize(
+    ("per_second", "words"),
+    [(0, "0/s"), (0.5, "0.5/s"), (12, "12/s"), (9343, "9.3 k/s"), (84_960, "85 k/s"), (14.5e6, "14 M/s")],
+)
+def test_a_rate_reads_well(per_second: float, words: str) -> None:
+    assert rate(per_second) == words
+
+
+def test_a_row_tells_what_moved() -> None:
+    lines = [line.split("sample: ")[1] for line in printed(Text(Rows())) if "sample: " in line]
+    assert lines[1:4] == [f"tx0 {words}, 3 of 256 in flight" for words in ("1.0 k/s", "3.0 k/s", "0/s")]
+
+
+def test_json_has_everything_that_is_known_and_null_elsewhere() -> None:
+    samples = [each for each in map(json.loads, printed(JsonLines())) if each["kind"] == "sample"]
+    (ring,) = samples[2]["samples"]
+    assert (ring["ring_name"], ring["format"], ring["used"], ring["used_per_second"]) == (
+        "tx0",
+        "split",
+        400,
+        3000,
+    )
+    assert (ring["kicks"], ring["calls"], ring["oldest"], ring["used_wrap"]) == (2, None, None, None)
+
+
+def test_queues_and_the_board_have_what_moved_last() -> None:
+    table = "\n".join(queues_text(timeline_of(sampled()), None))
+    assert table.count("0/s") == 1
+    assert "3 of 256" in table
+    board = Board({})
+    for row in rows(sampled().records):
+        board.feed(row)
+    lines = board_lines(board, board.now_ns, 200, 100)
+    assert any("moves" in line and "in flight" in line for line in lines)
+    assert any("tx0" in line and "0/s" in line and "3 of 256" in line for line in lines)
+    assert not any("sample" in line for line in lines)
+
+
+def test_what_was_never_looked_at_is_in_no_view() -> None:
+    script = qemu_net(QEMU_7_2, 1).boot().script
+    timeline = timeline_of(script)
+    session = timeline.connections[0].sessions[0]
+    assert list(move_lines(session, 80)) == []
+    assert "in flight" not in "\n".join(queues_text(timeline, None))
+    assert all(
+        "samples" not in ring for ring in timeline_json(timeline)["connections"][0]["sessions"][0]["rings"]
+    )
+
+
+def test_the_blocks_of_a_ring_are_as_high_as_what_moved() -> None:
+    session = timeline_of(sampled()).connections[0].sessions[0]
+    _, line = move_lines(session, 80)
+    name, blocks, words = line.split("│")
+    assert name.split() == ["1", "tx0"]
+    assert words == " up to 3.0 k/s, then 3 of 256 in flight"
+    assert [each for each in blocks if each != " "] == ["▃", "█"]
+    assert len(line) <= 80
+
+
+def test_the_page_and_json_have_the_series() -> None:
+    timeline = timeline_of(sampled())
+    lane = timeline.connections[0].sessions[0].rings[1]
+    assert [used for _, used in ring_data(lane, {})["samples"]] == [0, 1000, 3000, 0, 0]
+    told = timeline_json(timeline)["connections"][0]["sessions"][0]["rings"][1]["samples"]
+    assert [(each["used_per_second"], each["in_flight"], each["calls"]) for each in told][:2] == [
+        (0, 3, None),
+        (1000, 3, None),
+    ]
+
+
+def test_perfetto_has_a_counter_for_what_moves_and_what_is_in_flight() -> None:
+    trace_pb2 = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
+    trace = trace_pb2.Trace()
+    script = sampled()
+    trace.ParseFromString(b"".join(render(timeline_of(script), DrawingOptions(lambda: rows(script.records)))))
+    tracks = {
+        packet.track_descriptor.uuid: packet.track_descriptor.name
+        for packet in trace.packet
+        if packet.track_descriptor.HasField("counter")
+    }
+    values: dict[str, list[int]] = {name: [] for name in tracks.values()}
+    for packet in trace.packet:
+        if packet.track_event.type == packet.track_event.TYPE_COUNTER:
+            values[tracks[packet.track_event.track_uuid]].append(packet.track_event.counter_value)
+    assert values == {
+        "tx0: made available per s": [0, 1000, 3000, 0, 0],
+        "tx0: used per s": [0, 1000, 3000, 0, 0],
+        "tx0: in flight": [3] * 5,
+    }
+
+
+def test_many_samples_are_thinned_and_the_fastest_are_kept() -> None:
+    series = Series(keep=8)
+    for row in rows(sampled().records):
+        for _ in range(4):
+            series.feed(row.changes.moved)
+    kept = series.of(1)
+    assert len(kept) <= 8
+    assert max(moved.used for moved in kept) == 3000
