@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from vutrace.capture import connection_block, message_blocks, record_block, section_block
+from vutrace.capture.pseudo_header import new_frame
 from vutrace.proxy.gaps import gap_event
 from vutrace.proxy.pending import Item, Origin, What, ends_of, event_of, unpack_origin
 from vutrace.proxy.writer import BlockWriter
@@ -116,7 +117,8 @@ def frame_of(
     time_ns: int, origin: Origin, data: bytes, fds: Sequence[FdInfo], flags: FrameFlag, size: int
 ) -> Frame:
     connection, session, channel, sender, *_ = origin
-    return Frame(time_ns, connection, session, channel, sender, data, tuple(fds), flags, size, BIG_ENDIAN)
+    where = connection, session, channel, sender
+    return new_frame(time_ns, *where, data, tuple(fds), flags, size, BIG_ENDIAN, None, ())
 
 
 def acted_frame(item: Item, infos: Sequence[FdInfo]) -> Frame:

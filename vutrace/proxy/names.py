@@ -1,15 +1,18 @@
 """Under which numbers two processes know a descriptor: a look into /proc/PID/fd.
 
-Needs the permission to look (the same user, as a rule); without it there are no numbers.
+Needs the permission to look (the same user, as a rule); without it there are no numbers. What comes again is
+looked for where it was. Where looks are in vain, as with a back-end that closes at once what it gets, there
+are ever fewer of them.
 """
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from vutrace.proxy.aside import Job
 from vutrace.proxy.looks import Seen
+from vutrace.quick import quick_replace
 from vutrace.records import FdInfo, FdKind
 from vutrace.sockets.inspect import eventfd_id, read_fdinfo
 
@@ -18,11 +21,17 @@ Key = tuple[int, int]
 
 MANY = 64  # descriptors at once from which on nobody looks for their numbers
 MOST = 1000  # descriptors of one process that are looked at; more would take too long
-REST = 20  # times as long as a look took, nobody looks again
+LONG_SECONDS, REST = 0.002, 20  # after a look that took longer, nobody looks again for so many times as long
+VAIN = 8  # looks in vain, one after the other, from which on each is followed by a rest twice as long
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.02, 1.0  # of those rests
+PROCESSES_KEPT = 1024
 EVENTFD = "anon_inode:[eventfd]"
 ANONYMOUS = "anon_inode:"
 PREFIXES = {FdKind.MEMFD: "/memfd:", FdKind.DMABUF: "/dmabuf:"}
 DELETED = " (deleted)"
+
+
+changed_info = quick_replace(FdInfo)
 
 
 def key_of(info: FdInfo) -> Key | None:
@@ -34,18 +43,48 @@ def key_of(info: FdInfo) -> Key | None:
     return info.device, info.inode
 
 
-class FdNumbers(Job[int, dict[Key, int]]):
-    """Looks for descriptors that were described in their processes; `put` then writes down the numbers.
-
-    `rests`: until when (monotonic clock) processes are left alone, because there was much to look at.
+@dataclass(slots=True)
+class LookedAt:
+    """A process as looks found it: at which `numbers` descriptors were, how many looks in a row were in
+    `vain`, and until when (monotonic clock) it is left alone.
     """
 
-    def __init__(self, seen: Sequence[Seen], rests: dict[int, float]) -> None:
+    numbers: dict[Key, int] = field(default_factory=dict)
+    vain: int = 0
+    until: float = 0
+
+    def found(self, numbers: dict[Key, int], took: float, now: float) -> None:
+        """A look came back, which took so many seconds of processor time."""
+        self.numbers = numbers or self.numbers
+        self.vain = 0 if numbers else self.vain + 1
+        rest = REST * took if took > LONG_SECONDS else 0
+        if self.vain > VAIN:
+            rest = max(rest, min(LONGEST_SECONDS, SHORTEST_SECONDS * 2 ** min(self.vain - VAIN, 10)))
+        self.until = now + rest
+
+
+Result = tuple[dict[Key, int], float]
+"""What was found, and for how many seconds of processor time."""
+
+
+class FdNumbers(Job[int, Result]):
+    """Looks for descriptors that were described in their processes; `put` then writes down the numbers.
+
+    `looked_at`: what earlier looks at these processes found.
+    """
+
+    def __init__(self, seen: Sequence[Seen], looked_at: dict[int, LookedAt]) -> None:
         self._seen = [each for each in seen if each.fds]
-        self._rests = rests
+        self._looked_at = looked_at
         self._wanted = self._by_process()
         self._found: dict[int, dict[Key, int]] = {}
-        super().__init__([pid for pid in self._wanted if pid and rests.get(pid, 0) < time.monotonic()])
+        if len(looked_at) > PROCESSES_KEPT:
+            looked_at.clear()
+        now = time.monotonic()
+        super().__init__([pid for pid in self._wanted if pid and self._known(pid).until < now])
+
+    def _known(self, pid: int) -> LookedAt:
+        return self._looked_at.setdefault(pid, LookedAt())
 
     def _by_process(self) -> dict[int, dict[Key, str]]:
         wanted: dict[int, dict[Key, str]] = {}
@@ -58,21 +97,21 @@ class FdNumbers(Job[int, dict[Key, int]]):
                     wanted.setdefault(each.origin.backend_pid, {})[key] = text(info)
         return wanted
 
-    def do(self, step: int) -> dict[Key, int]:
+    def do(self, step: int) -> Result:
         """See `Job`."""
-        began = time.monotonic()
-        found = search(step, self._wanted[step])
-        ended = time.monotonic()
-        self._rests[step] = ended + REST * (ended - began) if ended - began > 0.002 else 0
-        return found
+        began = time.thread_time()  # what it costs, which is not how long others used the processor
+        found = search(step, self._wanted[step], self._known(step).numbers)
+        return found, time.thread_time() - began
 
-    def keep(self, step: int, result: dict[Key, int]) -> None:
+    def keep(self, step: int, result: Result) -> None:
         """See `Job`."""
-        self._found[step] = result
+        found, took = result
+        self._found[step] = found
+        self._known(step).found(found, took, time.monotonic())
 
     def missed(self, step: int) -> None:
         """See `Job`."""
-        self._rests[step] = time.monotonic() + 10 * REST
+        self._known(step).until = time.monotonic() + 10 * REST
 
     def put(self) -> None:
         """Write the numbers into the descriptions."""
@@ -86,7 +125,7 @@ def named(info: FdInfo, frontend: dict[Key, int], backend: dict[Key, int]) -> Fd
     key = key_of(info)
     if key not in frontend and key not in backend:
         return info
-    return replace(info, frontend_fd=frontend.get(key), backend_fd=backend.get(key))
+    return changed_info(info, frontend_fd=frontend.get(key), backend_fd=backend.get(key))
 
 
 def text(info: FdInfo) -> str:
@@ -100,11 +139,19 @@ def text(info: FdInfo) -> str:
     return PREFIXES.get(info.kind, "") + info.name
 
 
-def search(pid: int, wanted: dict[Key, str]) -> dict[Key, int]:
-    """The numbers that process `pid` has for `wanted`."""
+def search(pid: int, wanted: dict[Key, str], before: dict[Key, int]) -> dict[Key, int]:
+    """The numbers that process `pid` has for `wanted`; `before` it had these."""
+    again = [str(before[key]) for key in wanted if key in before]
+    found = found_at(pid, again, wanted) if again else {}
+    left = {key: text for key, text in wanted.items() if key not in found}
+    return found | found_at(pid, numbers(pid), left) if left else found
+
+
+def found_at(pid: int, names: Iterable[str], wanted: dict[Key, str]) -> dict[Key, int]:
+    """Which of `wanted` are at these numbers."""
     found: dict[Key, int] = {}
     texts = frozenset(wanted.values())
-    for name in numbers(pid):
+    for name in names:
         key = look(pid, name, texts)
         if key in wanted and key not in found:
             found[key] = int(name)

@@ -25,7 +25,7 @@ from vutrace.proxy.counters import NOT_WHOLE, WHOLE, Count
 from vutrace.proxy.encoder import Encoder
 from vutrace.proxy.gaps import FULL, LATE, Gaps
 from vutrace.proxy.looks import Close, Look, LookAtMappings, Mounts, Peers, Seen
-from vutrace.proxy.names import FdNumbers
+from vutrace.proxy.names import FdNumbers, LookedAt
 from vutrace.proxy.peer_watch import PeerWatch
 from vutrace.proxy.pending import Item, What, event_item, event_of, unpack_origin
 from vutrace.proxy.sampling import Sampling
@@ -36,7 +36,7 @@ from vutrace.sockets.insertion import give_back_for
 from vutrace.sockets.passed import descriptors
 
 CHUNKS = 1 << 16, 1 << 20  # bytes that are read at once: mostly, and while there is more
-NICE = 5  # peers and the relay first; but it has to get on where all processors are taken
+NICE = 5
 ROOM_SECONDS = 0.01  # between looks whether the disk has caught up
 END_SECONDS = 2.0  # for what is queued, where the relay is gone and nobody waits
 LAST_SECONDS = 0.1  # for the last block
@@ -71,6 +71,7 @@ class Recording:
     """
 
     def __init__(self, ends: PipeEnds, plan: Plan | None, places: Sequence[str] = ()) -> None:
+        step_back()  # before there is a thread
         self._ends = ends
         self._places = places
         self._values = ends.counters.values
@@ -79,7 +80,7 @@ class Recording:
         self._aside = Aside()
         self._jobs = self._all()
         self._job: Job[Any, Any] | None = None
-        self._rests: dict[int, float] = {}
+        self._looked_at: dict[int, LookedAt] = {}
         self._plan = plan
         self._gaps = Gaps()
         self._full = False
@@ -106,7 +107,6 @@ class Recording:
 
     def run(self) -> NoReturn:
         """Until the relay has sent everything, or is gone; then the process ends."""
-        os.nice(NICE)
         self._aside.serve(self._work)
 
     def _work(self) -> None:
@@ -242,7 +242,7 @@ class Recording:
             return set()
         look = Look(seen, self._mounts)
         yield look
-        names = FdNumbers(seen, self._rests)
+        names = FdNumbers(seen, self._looked_at)
         yield names
         names.put()
         if sharing := [each for each in seen if each.shares]:
@@ -346,6 +346,16 @@ class Recording:
         whole = self._writer.close(max(until, time.monotonic()) + LAST_SECONDS)
         self._values[Count.LOST] = self._lost + self._encoder.lost + self._writer.lost
         return whole
+
+
+def step_back() -> None:
+    """Peers and the relay go first: they are not interrupted when there is something to record.
+
+    But it has to get on where all processors are taken.
+    """
+    os.nice(NICE)
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def seen_of(item: Item) -> Seen | None:
