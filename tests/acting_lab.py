@@ -10,7 +10,14 @@ from vutrace.tap.launch import launch
 class ActingLab(Lab):
     """A lab whose relay has rules; `never` are those that never matched, once it has stopped."""
 
-    def __init__(self, place: Path, *rules: str, listen: bool = True, **wanted: object) -> None:
+    def __init__(
+        self,
+        place: Path,
+        *rules: str,
+        listen: bool = True,
+        stall: float = 1.0,
+        **wanted: object,
+    ) -> None:
         taps = launch({"rule": list(rules), **wanted})  # type: ignore[dict-item]
         self.never: list[str] = []
         close = taps.close
@@ -20,4 +27,4 @@ class ActingLab(Lab):
             return self.never
 
         taps.close = noting  # type: ignore[method-assign]
-        super().__init__(place, listen=listen, taps=taps)
+        super().__init__(place, listen=listen, taps=taps, stall=stall)

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from acting_lab import ActingLab
@@ -115,3 +116,22 @@ def test_rows_json_and_verdict_say_what_rules_did(tmp_path: Path) -> None:
     assert "owed the reply" not in verdict
     assert "Vutrace acted" not in verdict
     assert "vutrace acted on 3 messages" in verdict
+
+
+def test_who_waits_for_what_a_rule_dropped_is_told_so(tmp_path: Path) -> None:
+    lab = ActingLab(tmp_path, "GET_FEATURES reply : drop", "GET_QUEUE_NUM : drop", stall=0.1)
+    front, back = lab.session()
+    send(front, message(GET_FEATURES))
+    receive_message(back)
+    send(back, message(GET_FEATURES, u64(0x10), REPLY))
+    send(front, message(17))
+
+    def notes_in(records: Sequence[object]) -> list[Event]:
+        return [each for each in records if isinstance(each, Event) and each.kind is EventKind.NOTE]
+
+    wait_for(lambda: len(notes_in(lab.items())) > 1)
+    notes = notes_in(lab.stop())
+    assert [note.text.partition(": ")[2] for note in notes] == [
+        "a rule dropped GET_FEATURES, or its reply",
+        "a rule dropped GET_QUEUE_NUM, or its reply",
+    ]

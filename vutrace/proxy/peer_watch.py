@@ -78,7 +78,11 @@ class PeerWatch:
         return (note,) if note else ()
 
     def closing(self, event: Event) -> Event:
-        """The end of a session, with what its two processes do now."""
+        """The end of a session, with what its two processes do now; of other events what they tell."""
+        if event.kind is EventKind.DROPPED and self._stalls and event.sender:
+            data = bytes.fromhex(event.attributes["data"])
+            place = SessionId(event.connection, event.session)
+            self._stalls.dropped(event.time_ns, place, event.channel, event.sender, data)
         if event.kind is not EventKind.CLOSE or event.channel is not Channel.MAIN:
             return event
         place = SessionId(event.connection, event.session)

@@ -36,13 +36,14 @@ class SessionId(NamedTuple):
 
 @dataclass(slots=True)
 class Debt:
-    """A reply that is owed since `since_ns`; said `told` times so far."""
+    """A reply that is owed since `since_ns`; said `told` times so far. `dropped`: a rule did that."""
 
     spec: MessageSpec
     channel: Channel
     debtor: Side
     since_ns: int
     told: int = 0
+    dropped: bool = False
 
     def due_ns(self, first_ns: int) -> int:
         """When it is to be said the next time."""
@@ -123,6 +124,19 @@ class Stalls:
         seconds = (time_ns - debt.since_ns) / 1e9
         return note(time_ns, place, debt, f"{who} answered {spec.name} after {seconds:.1f} s", seconds)
 
+    def dropped(self, time_ns: int, place: SessionId, channel: Channel, sender: Side, data: bytes) -> None:
+        """A rule kept a message from its receiver: who may wait for it, or whose peer for an answer."""
+        if len(data) < HEADER_SIZE or self.means_nothing(place, channel, data):
+            return
+        number, flags, _ = HEADER.unpack_from(data)
+        waits = self._sessions.setdefault(place, Waits())
+        debts = waits.debts.setdefault(channel, deque(maxlen=WAITING_KEPT))
+        spec = TABLES[channel][number]
+        if not flags & VHOST_USER.reply:
+            debts.append(Debt(spec, channel, sender.peer, time_ns, dropped=True))
+        elif debt := next((each for each in debts if each.spec is spec and not each.dropped), None):
+            debt.dropped = True
+
     def over(self, place: SessionId) -> None:
         """The session ended: nobody waits any more."""
         self._sessions.pop(place, None)
@@ -137,6 +151,11 @@ class Stalls:
     def _said(self, place: SessionId, debt: Debt, now_ns: int) -> Event:
         seconds = (now_ns - debt.since_ns) / 1e9
         debt.told = max(1, (now_ns - debt.since_ns) // AGAIN_NS + 1)
+        if debt.dropped:
+            text = (
+                f"waiting for {seconds:.{int(seconds < 1)}f} s: a rule dropped {debt.spec.name}, or its reply"
+            )
+            return note(now_ns, place, debt, text, seconds)
         who, does = self._doing(place, debt.debtor)
         text = f"waiting for {seconds:.{int(seconds < 1)}f} s: {who} owes the reply to {debt.spec.name}"
         return note(now_ns, place, debt, f"{text}; its process {does}" if does else text, seconds, does)

@@ -3,7 +3,9 @@
 local FIXED, FD_FIXED = 36, 56
 MESSAGE, EVENT = 1, 2
 local SEAL_NAMES = bit_table(SEALS)
-local TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_FINDINGS, TLV_FD_NAME = 1, 2, 3, 8, 1
+local TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_ACTED, TLV_FINDINGS, TLV_FD_NAME = 1, 2, 3, 4, 8, 1
+local ACTED_FIXED, TLV_RULE, TLV_CAME = 16, 1, 2
+local DEEDS = { "held", "changed", "made" }
 
 local unpack, u32, u64, i64 = Struct.unpack, NUMBERS.I, NUMBERS.Q, NUMBERS.q
 
@@ -53,12 +55,24 @@ local function read_findings(tvb, raw, at, stop)
   return found
 end
 
+-- What a rule did to a message: docs/capture-format.md, "What rules did".
+local function read_acted(tvb, raw, at, length)
+  local acted = { at = at, deed = DEEDS[u32(raw, at, true)] or "changed", rule = "" }
+  walk_tlvs(raw, at + ACTED_FIXED, at + length, function(kind, start, size)
+    if kind == TLV_RULE then acted.rule, acted.rule_at, acted.rule_length = string_at(tvb, raw, start, size), start, size end
+    if kind == TLV_CAME then acted.came, acted.size = start, size end
+  end)
+  return acted
+end
+
 local function read_tlvs(record, tvb, raw)
   return walk_tlvs(raw, FIXED, record.body, function(kind, at, length)
     if kind == TLV_FD and length >= FD_FIXED then
       record.fds[#record.fds + 1] = read_fd(raw, at, length)
     elseif kind == TLV_TEXT then
       record.text, record.text_at, record.text_length = string_at(tvb, raw, at, length), at, length
+    elseif kind == TLV_ACTED and length >= ACTED_FIXED then
+      record.acted = read_acted(tvb, raw, at, length)
     elseif kind == TLV_ATTRIBUTE and length >= 2 then
       local key = unpack("<I2", raw, at + 1)
       if key + 2 > length then return end

@@ -25,6 +25,7 @@ local function info_text(message, record, seen, detail)
   if detail ~= "" then text = text .. "  " .. detail end
   if seen.response_to then text = text .. format("  [%d, %+.3f ms]", seen.response_to, seen.latency / 1e6) end
   if record.nfds > 0 then text = text .. "  {" .. fds_text(record.fds) .. "}" end
+  if record.acted then text = text .. format("  (%s by '%s')", record.acted.deed, record.acted.rule) end
   return text .. problems_text(record, seen)
 end
 
@@ -61,11 +62,21 @@ local MEANING = {
   F.device_reason,
 }
 
+local ACTED = { F.deed, F.rule, F.came }
+
+-- What the receiver got is the packet; what its sender said is here.
+local function add_acted(tree, tvb, acted)
+  local item = add(tree, F.deed, tvb(acted.at, 4), acted.deed)
+  if acted.rule_at then add(item, F.rule, tvb(acted.rule_at, acted.rule_length), acted.rule) end
+  if acted.came then add(item, F.came, tvb(acted.came, acted.size)) end
+end
+
 local function add_message(tree, packet, record, seen, detail)
   local protos = packet.message.layer.protos
   if wants(tree, HEADER) then add_header(tree, packet) end
   if not protos or wants(tree, protos) then add_payload(tree, packet, seen.context) end
   if record.nfds > 0 and wants(tree, FD_FIELDS) then add_fds(tree, packet.tvb, packet.raw, record) end
+  if record.acted and wants(tree, ACTED) then add_acted(tree, packet.tvb, record.acted) end
   if wants(tree, MEANING) then add_meaning(tree, seen, detail) end
   append_text(tree, ", " .. packet.message.name .. ENDS[record.sender])
 end
