@@ -229,3 +229,15 @@ def test_queues_tell_state_rule_and_descriptors() -> None:
     rings = json.loads(queues.objects(timeline_of(restarted(2)), 1))[0]["rings"]
     assert [ring["enable_sent"] for ring in rings] == [True, True, False, False]
     assert set(rings[0]["fds"]) == {"kick", "call"}
+
+
+def test_rounds_that_came_to_the_same_are_one_whatever_their_rows() -> None:
+    text = "".join(
+        map(
+            str,
+            FORMATS["text"].render(
+                timeline_of(qemu_net(QEMU_7_2, 2).boot().script), DrawingOptions(lambda: [])
+            ),
+        )
+    )
+    assert " × features offered" in text

@@ -57,11 +57,10 @@ def cut(lines: list[str]) -> tuple[str, ...]:
 
 def distinct(rounds: tuple[Round, ...]) -> list[Round]:
     """Rounds that came to the same, however far apart, counted where the first of them was."""
-    found: dict[Round, Round] = {}
+    found: dict[tuple[int | None, ...], Round] = {}
     for each in rounds:
-        outcome = replace(each, first=0, last=0, count=0)
-        before = found.get(outcome)
-        found[outcome] = replace(before, count=before.count + each.count) if before else each
+        before = found.get(each.masks)
+        found[each.masks] = replace(before, count=before.count + each.count) if before else each
     return list(found.values())
 
 
