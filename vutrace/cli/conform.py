@@ -31,6 +31,15 @@ Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="CASE", help="Only this case, group or pattern; may be repeated."),
 ]
+List = Annotated[bool, typer.Option("--list", help="The cases, one a line; all about them with --json.")]
+Write = Annotated[str, typer.Option("-w", metavar="DIR", help="A capture of each case goes there.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object for each case.")]
+Junit = Annotated[bool, typer.Option("--junit", help="JUnit's XML.")]
+Tap = Annotated[bool, typer.Option("--tap", help="TAP, version 14.")]
+Strict = Annotated[bool, typer.Option("--strict", help="What the spec says with should decides, too.")]
+AllowKnown = Annotated[
+    bool, typer.Option("--allow-known", help="Failures that are known of this program do not decide.")
+]
 
 EXAMPLES = """Examples:
 
@@ -49,23 +58,17 @@ def backend(
     share: Annotated[
         bool, typer.Option("--share", help="One process for all cases, not one for each.")
     ] = False,
-    list_: Annotated[
-        bool, typer.Option("--list", help="The cases, one a line; all about them with --json.")
-    ] = False,
+    list_: List = False,
     only: Only = None,
-    write: Annotated[str, typer.Option("-w", metavar="DIR", help="A capture of each case goes there.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="One JSON object for each case.")] = False,
-    junit: Annotated[bool, typer.Option("--junit", help="JUnit's XML.")] = False,
-    tap: Annotated[bool, typer.Option("--tap", help="TAP, version 14.")] = False,
+    write: Write = "",
+    json: Json = False,
+    junit: Junit = False,
+    tap: Tap = False,
     timeout: Annotated[
         float, typer.Option(metavar="S", help="Seconds that a reply may take.", min=0.05)
     ] = 2.0,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="What the spec says with should decides, too.")
-    ] = False,
-    allow_known: Annotated[
-        bool, typer.Option("--allow-known", help="Failures that are known of this program do not decide.")
-    ] = False,
+    strict: Strict = False,
+    allow_known: AllowKnown = False,
     device: Device = "",
     dissector: Dissectors = None,
     color: Color = When.AUTO,
@@ -76,32 +79,103 @@ def backend(
     """
     from vutrace.conform.catalogue import backend_cases
 
-    if json + junit + tap > 1:
-        raise UsageError("one of --json, --junit and --tap at a time")
     cases = picked(backend_cases(), only or [])
     if list_:
         return listed(cases, json)
     from vutrace.cli.reading import load_dissectors
     from vutrace.conform.run import Bench, run, survey
 
+    form = form_of(alone(to, start, share), strict, json, junit, tap, color)
     registry = load_dissectors(dissector)
     if write:
         os.makedirs(write, exist_ok=True)
-    form = Form(
-        alone("backend", to, start, share),
-        strict,
-        "json" if json else "junit" if junit else "tap" if tap else "",
-        painter(color, os.environ, sys.stdout.isatty()),
-    )
     with contextlib.closing(target_of(to, start, share)) as target:
         bench = Bench(target, registry, device, timeout, write)
         results = form.tell(run(bench, survey(bench), cases), len(cases))
-    if any(result.fails(strict) and not (allow_known and result.known) for result in results):
-        raise typer.Exit(UNMET)
-    return None
+    return conclude(results, strict, allow_known)
 
 
 backend.__doc__ = f"{backend.__doc__}\n\n{EXAMPLES}"
+
+
+@app.command("frontend", short_help="A front-end, by a back-end of ours.")
+def frontend(
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="PATH", help="Where a front-end connects that comes again.")
+    ] = "",
+    start: Start = "",
+    list_: List = False,
+    only: Only = None,
+    write: Write = "",
+    json: Json = False,
+    junit: Junit = False,
+    tap: Tap = False,
+    quiet: Annotated[
+        float, typer.Option(metavar="S", help="A case is over when nothing came for so long.", min=0.1)
+    ] = 1.0,
+    strict: Strict = False,
+    allow_known: AllowKnown = False,
+    device: Annotated[str, typer.Option(metavar="NAME", help="What we are: net, blk, ...")] = "net",
+    dissector: Dissectors = None,
+    color: Color = When.AUTO,
+) -> None:
+    """Say what a front-end does otherwise than the spec, judged by the rules of `vutrace check`.
+
+    Exit status: 0 all musts hold, 1 not all, 4 it does not come.
+    """
+    from vutrace.conform.catalogue import frontend_cases
+
+    cases = picked(frontend_cases(), only or [])
+    if list_:
+        return listed(cases, json)
+    from vutrace.cli.reading import load_dissectors
+    from vutrace.conform.run import Bench, run_frontend
+
+    if bool(listen) == bool(start):
+        raise UsageError("one of --listen PATH and --start 'CMD ... {socket}'")
+    command = ["vutrace", "conform", "frontend", *(["--start", start] if start else ["--listen", listen])]
+    form = form_of([*command, "--device", device], strict, json, junit, tap, color)
+    registry = load_dissectors(dissector)
+    if write:
+        os.makedirs(write, exist_ok=True)
+    with contextlib.closing(frontend_of(listen, start)) as target:
+        results = form.tell(run_frontend(Bench(target, registry, device, quiet, write), cases), len(cases))
+    return conclude(results, strict, allow_known)
+
+
+def frontend_of(listen: str, start: str) -> "TestedPeer":
+    """What is tested."""
+    from vutrace.conform.tested import Reached, StartedFrontEnd
+    from vutrace.records import Side
+    from vutrace.sockets.endpoints import How, parse_endpoint
+
+    if start:
+        return StartedFrontEnd(started(start))
+    try:
+        return Reached(parse_endpoint(listen, How.LISTEN), Side.FRONTEND)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def started(command: str) -> str:
+    """The command of --start; UsageError where it has no place for the socket."""
+    if "{socket}" not in command:
+        raise UsageError("--start: {socket} has to be in the command, where the program is told its socket")
+    return command
+
+
+def conclude(results: "list[CaseResult]", strict: bool, allow_known: bool) -> None:
+    """The exit status."""
+    if any(result.fails(strict) and not (allow_known and result.known) for result in results):
+        raise typer.Exit(UNMET)
+
+
+def form_of(command: list[str], strict: bool, json: bool, junit: bool, tap: bool, color: When) -> "Form":
+    """How results are told; UsageError for two ways at once."""
+    if json + junit + tap > 1:
+        raise UsageError("one of --json, --junit and --tap at a time")
+    name = "json" if json else "junit" if junit else "tap" if tap else ""
+    return Form(command, strict, name, painter(color, os.environ, sys.stdout.isatty()))
 
 
 def picked(cases: "Mapping[str, Case]", only: list[str]) -> "list[Case]":
@@ -122,21 +196,17 @@ def target_of(to: str, start: str, share: bool) -> "TestedPeer":
     if bool(to) == bool(start):
         raise UsageError("one of --to ENDPOINT and --start 'CMD ... {socket}'")
     if start:
-        if "{socket}" not in start:
-            raise UsageError(
-                "--start: {socket} has to be in the command, where the program is told its socket"
-            )
-        return Started(start, share)
+        return Started(started(start), share)
     try:
         return Reached(parse_endpoint(to, How.CONNECT))
     except ValueError as error:
         raise UsageError(str(error)) from None
 
 
-def alone(role: str, to: str, start: str, share: bool) -> list[str]:
+def alone(to: str, start: str, share: bool) -> list[str]:
     """What a user types to run a case again, but for its name."""
     where = ["--start", start] if start else ["--to", to]
-    return ["vutrace", "conform", role, *where, *(["--share"] if share else [])]
+    return ["vutrace", "conform", "backend", *where, *(["--share"] if share else [])]
 
 
 def listed(cases: "list[Case]", json: bool) -> None:

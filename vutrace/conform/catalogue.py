@@ -1,11 +1,11 @@
-"""All cases for back-ends, by name."""
+"""All cases, by name."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 
 from vutrace.conform.case import Case
-from vutrace.conform.groups import behaviour, framing, memory, negotiation, rings, rows
+from vutrace.conform.groups import behaviour, framing, frontends, memory, negotiation, rings, rows
 
 MODULES = (framing, negotiation, rows, memory, rings, behaviour)
 
@@ -14,6 +14,12 @@ MODULES = (framing, negotiation, rows, memory, rings, behaviour)
 def backend_cases() -> Mapping[str, Case]:
     """Every case that a back-end is put to, in order of its group."""
     return by_name(case for module in MODULES for case in module.cases())
+
+
+@cache
+def frontend_cases() -> Mapping[str, Case]:
+    """Every case that a front-end is put to."""
+    return by_name(frontends.cases())
 
 
 def by_name(cases: Iterable[Case]) -> Mapping[str, Case]:

@@ -74,6 +74,10 @@ class Probe:
             self._talk.close()
             self._talk = None
 
+    def failed_row(self) -> int:
+        """The row of the message that was answered wrongly: our last."""
+        return self.log.last_sent(Side.FRONTEND)
+
     def close(self) -> None:
         """The case is over."""
         self.disconnect()

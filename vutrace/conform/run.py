@@ -10,6 +10,7 @@ from vutrace.conform.case import Case, CaseResult, CaseVerdict, SkippedError, Un
 from vutrace.conform.known import known
 from vutrace.conform.log import CaseLog
 from vutrace.conform.probe import PROTOCOL, Probe
+from vutrace.conform.stand import Stand
 from vutrace.conform.survey import Survey
 from vutrace.conform.tested import SOON, NotReachedError, TestedPeer
 from vutrace.dissection.registry import Registry
@@ -65,8 +66,9 @@ def survey(bench: Bench) -> Survey:
 
 def command_of(log: CaseLog) -> str:
     """The command line of the process at the other end, which the opening of the session tells."""
-    opened = (row.what for row in log.rows if isinstance(row.what, Event))
-    return next((event.attributes.get("backend_command", "") for event in opened), "")
+    opened = (row.what.attributes for row in log.rows if isinstance(row.what, Event))
+    told = (attributes.get(f"{side}_command", "") for attributes in opened for side in Side)
+    return next(filter(None, told), "")
 
 
 def ask_all(probe: Probe) -> None:
@@ -95,7 +97,12 @@ def run_case(bench: Bench, offer: Survey, case: Case) -> CaseResult:
     """One case, and how the process is after it."""
     log = bench.recorder(case.name)
     probe = Probe(bench.target, log, offer, case.needs, bench.timeout)
-    began = time.monotonic()
+    return concluded(bench, offer.command, case, probe)
+
+
+def concluded(bench: Bench, command: str, case: Case, probe: Probe | Stand) -> CaseResult:
+    """What came of a case that one of ours plays; `command` is the other's."""
+    log, began = probe.log, time.monotonic()
     result = judged(case, probe)
     failed = result.verdict is CaseVerdict.FAIL
     crash = bench.target.crash(SOON if probe.lost else 0.0)
@@ -106,23 +113,28 @@ def run_case(bench: Bench, offer: Survey, case: Case) -> CaseResult:
     if result.verdict is CaseVerdict.FAIL:
         log.note(f"{case.name} fails: {result.came}", EventKind.ERROR)
     log.close()
-    source = known(offer.command, case.name) if result.verdict is CaseVerdict.FAIL else ""
+    source = known(command or command_of(log), case.name) if result.verdict is CaseVerdict.FAIL else ""
     seconds = time.monotonic() - began
     return replace(result, seconds=seconds, rows=tuple(log.rows), capture=log.path, known=source)
 
 
-def judged(case: Case, probe: Probe) -> CaseResult:
+def run_frontend(bench: Bench, cases: Iterable[Case]) -> Iterator[CaseResult]:
+    """What comes of each case for a front-end, when it is over."""
+    for case in cases:
+        log = bench.recorder(case.name)
+        yield concluded(bench, "", case, Stand(bench.target, log, bench.device, bench.timeout))
+
+
+def judged(case: Case, probe: Probe | Stand) -> CaseResult:
     """What the case itself says."""
     try:
         case.act(probe)
     except SkippedError as why:
         return CaseResult(case, CaseVerdict.SKIP, str(why))
     except (UnmetError, PeerError, NotReachedError) as error:
-        row = probe.log.last_sent(Side.FRONTEND)
-        return CaseResult(case, CaseVerdict.FAIL, str(error), failed_row=row)
+        return CaseResult(case, CaseVerdict.FAIL, str(error), failed_row=probe.failed_row())
     except TimeoutError:
-        row = probe.log.last_sent(Side.FRONTEND)
-        return CaseResult(case, CaseVerdict.FAIL, f"nothing within {probe.timeout:g} s", failed_row=row)
+        return CaseResult(case, CaseVerdict.FAIL, "nothing in time", failed_row=probe.failed_row())
     return CaseResult(case, CaseVerdict.PASS)
 
 

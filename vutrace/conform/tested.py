@@ -34,7 +34,7 @@ class NotReachedError(VutraceError):
 
 
 class TestedPeer(ABC):
-    """The back-end under test."""
+    """The back-end or front-end under test."""
 
     @abstractmethod
     def open(self, timeout: float) -> socket.socket:
@@ -61,14 +61,14 @@ class TestedPeer(ABC):
 
 
 class Reached(TestedPeer):
-    """Somebody at an endpoint, who is there for all cases."""
+    """Somebody at an endpoint, who is there for all cases; `side` is who that is."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint, self._source = endpoint, open_source(endpoint)
+    def __init__(self, endpoint: Endpoint, side: Side = Side.BACKEND) -> None:
+        self._endpoint, self._side, self._source = endpoint, side, open_source(endpoint)
 
     def open(self, timeout: float) -> socket.socket:
         """The next connection."""
-        return meet(self._source, self._endpoint, Side.BACKEND, timeout)
+        return meet(self._source, self._endpoint, self._side, timeout)
 
     def close(self) -> None:
         """Listen no longer."""
@@ -94,7 +94,7 @@ class Started(TestedPeer):
         """A connection, to a new process where none runs."""
         if not self.running():
             self._end()
-            self._start()
+            self.begin()
         deadline = time.monotonic() + timeout
         while True:
             end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -133,11 +133,11 @@ class Started(TestedPeer):
         self._directory.cleanup()
 
     def begin(self) -> None:
-        """Start the process."""
+        """Start the process anew."""
+        self._count += 1
         self._start()
 
     def _start(self) -> None:
-        self._count += 1
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the process)
         words = [word.replace(SOCKET, self.path) for word in shlex.split(self._command)]
         try:
@@ -157,9 +157,8 @@ class Started(TestedPeer):
             code = self._process.returncode if self._process else 0
             raise NotReachedError(f"the process ended ({code}) before it took a connection: {said}") from None
         if time.monotonic() >= deadline:
-            raise NotReachedError(
-                f"no connection to {self.path}: {error.strerror}; it said: {said}"
-            ) from None
+            why = error.strerror or "nothing came"
+            raise NotReachedError(f"no connection at {self.path}: {why}; it said: {said}") from None
 
     def _end(self) -> str:
         process, self._process = self._process, None
@@ -190,6 +189,37 @@ class Started(TestedPeer):
             return ""
         size = os.fstat(self._output.fileno()).st_size
         return os.pread(self._output.fileno(), LAST_BYTES, max(0, size - LAST_BYTES)).decode(errors="replace")
+
+
+class StartedFrontEnd(Started):
+    """A front-end made of `command`, which connects to `{socket}`, where we listen."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(command)
+        self._listener: socket.socket | None = None
+
+    def open(self, timeout: float) -> socket.socket:
+        """The next connection of the process at hand, or the first of a new one."""
+        if self._listener is None:
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._count += 1
+            self._listener.bind(self.path)
+            self._listener.listen()
+            self._start()
+        self._listener.settimeout(GLANCE * 4)
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self._listener.accept()[0]
+            except TimeoutError as error:
+                self._look(error, deadline)
+
+    def rest(self) -> str:
+        """End the process; nobody listens any longer."""
+        if self._listener:
+            self._listener.close()
+            self._listener = None
+        return super().rest()
 
 
 def signal_all(process: subprocess.Popen[bytes], number: int) -> None:

@@ -1,0 +1,100 @@
+"""Cases for front-ends: what our back-end offers, refuses, delays and ends; the rules of `check` judge."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from vutrace.conform.case import Case, Level
+from vutrace.conform.stand import Stand, StandScript
+from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
+
+ACK = bit("REPLY_ACK", PROTOCOL_FEATURES)
+PROTOCOL = bit("VHOST_USER_F_PROTOCOL_FEATURES", VIRTIO_FEATURES)
+VERSION_1 = bit("VIRTIO_F_VERSION_1", VIRTIO_FEATURES)
+OFFERED = (
+    "MQ",
+    "LOG_SHMFD",
+    "RARP",
+    "MTU",
+    "BACKEND_REQ",
+    "CONFIG",
+    "BACKEND_SEND_FD",
+    "HOST_NOTIFIER",
+    "RESET_DEVICE",
+    "CONFIGURE_MEM_SLOTS",
+    "STATUS",
+)
+REFUSED = (
+    "SET_MEM_TABLE",
+    "SET_VRING_ADDR",
+    "SET_FEATURES",
+    "SET_VRING_ENABLE",
+    "NET_SET_MTU",
+    "ADD_MEM_REG",
+)
+ENDED = (
+    "GET_FEATURES",
+    "GET_PROTOCOL_FEATURES",
+    "SET_PROTOCOL_FEATURES",
+    "GET_QUEUE_NUM",
+    "SET_OWNER",
+    "SET_VRING_CALL",
+    "SET_FEATURES",
+    "SET_MEM_TABLE",
+    "SET_VRING_KICK",
+    "GET_VRING_BASE",
+)
+DELAYED = ("GET_FEATURES", "GET_PROTOCOL_FEATURES", "SET_MEM_TABLE")
+SLOW = 0.5
+
+
+def play(script: StandScript, stand: Stand) -> None:
+    stand.play(script)
+
+
+def case(name: str, heading: str, sends: str, script: StandScript, level: Level = Level.MUST) -> Case:
+    """A case; whatever the back-end does, the front-end breaks no rule and does not die."""
+    expects = "no message of the front-end breaks a rule, and it does not die"
+    return Case(name, heading, sends, expects, partial(play, script), level)
+
+
+def cases() -> Iterator[Case]:
+    """All of them."""
+    together = "Protocol features"
+    yield case("offers/everything", "Communication", "a good back-end with everything", StandScript())
+    yield case("offers/no-protocol-features", "Communication", "a back-end without protocol features",
+               StandScript(features=~PROTOCOL))  # fmt: skip
+    yield case("offers/no-protocol-feature", together, "a back-end with protocol features, and none of them",
+               StandScript(protocol=0))  # fmt: skip
+    yield case("offers/only-reply-ack", together, "a back-end with nothing but REPLY_ACK",
+               StandScript(protocol=ACK))  # fmt: skip
+    yield case("offers/few-features", "VHOST_USER_GET_FEATURES", "a back-end with VERSION_1 and no more",
+               StandScript(features=VERSION_1 | PROTOCOL))  # fmt: skip
+    yield case("offers/one-queue", "Multiple queue support", "a back-end with one queue (or pair)",
+               StandScript(queues=1))  # fmt: skip
+    for name in OFFERED:
+        word, mask = name.lower().replace("_", "-"), bit(name, PROTOCOL_FEATURES)
+        yield case(f"offers/only-{word}", together, f"a back-end with nothing but {name}",
+                   StandScript(protocol=mask))  # fmt: skip
+        yield case(f"offers/all-but-{word}", together, f"a back-end with everything but {name}",
+                   StandScript(protocol=~mask))  # fmt: skip
+    yield case("offers/all-but-reply-ack", together, "a back-end with everything but REPLY_ACK",
+               StandScript(protocol=~ACK))  # fmt: skip
+    yield from trouble()
+
+
+def trouble() -> Iterator[Case]:
+    """Refusals, delays, ends, and a back-end that comes back."""
+    heading = "VHOST_USER_PROTOCOL_F_REPLY_ACK"
+    for name in REFUSED:
+        yield case(f"refuses/{name.lower().replace('_', '-')}", heading, f"an error in answer to {name}",
+                   StandScript(refuses=frozenset({name})))  # fmt: skip
+    for name in DELAYED:
+        yield case(f"delays/{name.lower().replace('_', '-')}", "Communication",
+                   f"{name} answered after {SLOW:g} s", StandScript(delays={name: SLOW}))  # fmt: skip
+    for name in ENDED:
+        yield case(f"ends/{name.lower().replace('_', '-')}", "Communication",
+                   f"the end of the connection at {name}", StandScript(ends_at=name))  # fmt: skip
+    yield case("restarts/in-negotiation", "Communication", "an end at SET_OWNER, and a good back-end then",
+               StandScript(ends_at="SET_OWNER", sessions=2), Level.SHOULD)  # fmt: skip
+    yield case("restarts/at-start", "Communication", "an end at SET_VRING_KICK, and a good back-end then",
+               StandScript(ends_at="SET_VRING_KICK", sessions=2), Level.SHOULD)  # fmt: skip
