@@ -11,6 +11,7 @@ from vutrace.cli import (
     attach,
     check,
     conform,
+    coverage,
     demo,
     diff,
     export,
@@ -98,6 +99,7 @@ app.command(
 app.command("attach", short_help="What a running program says on its sockets, by strace.")(attach.attach)
 app.command("scrub", short_help="A capture without what is private, to be given away.")(scrub.scrub)
 app.command("minimise", short_help="The fewest messages after which a peer still fails.")(minimise.minimise)
+app.command("coverage", short_help="What of the spec captures exercised, and what not.")(coverage.coverage)
 app.command("import", short_help="A capture of what strace, QEMU, DPDK and others recorded.")(import_.import_)
 app.command("export", short_help="Write a capture for stock Wireshark, as JSON or CSV.")(export.export)
 app.add_typer(list_.app, name="list", short_help="Messages, features, devices, dissectors, fields, rules.")

@@ -1,0 +1,1 @@
+"""Which messages, values, bits, transitions and rules of the specification captures exercised."""
