@@ -57,6 +57,8 @@ TOLD = [
     ("vhost-user-gpu -s /r/s", "back listens"),
     ("passt --foreground --vhost-user --socket /r/s", "back listens"),
     ("crosvm devices --block vhost=/r/s,path=disk.img", "back listens"),
+    ("/lib/ld-linux-x86-64.so.2 --library-path /lib /usr/virtiofsd --socket-path /r/s", "back listens"),
+    ("sudo -u nobody numactl -N 0 virtiofsd --socket-path=/r/s", "back listens"),
     # back-ends that connect
     ("dpdk-testpmd --vdev net_vhost0,iface=/r/s,client=1", "back connects"),
     ("dpdk-vhost -- --socket-file /r/s --client", "back connects"),

@@ -1,6 +1,7 @@
 """vutrace reaches programs that run already, and starts others: real ends, no guest but its machine."""
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 import pytest
 from lab import dpdk
 from lab.messages import captured, requests
-from lab.needs import STORAGE, TESTPMD, needs
+from lab.needs import OVS, STORAGE, TESTPMD, VIRTIOFS, needs
+from lab.ovs import Ovs
 from lab.process import Lab, Program, until
 from lab.proxy import VUTRACE
-from lab.qemu import DISK, SYSTEM, TRACE, network
+from lab.qemu import DISK, FILE_SYSTEM, SYSTEM, TRACE, network
+from lab.storage import make_share, start_virtiofsd
 
 pytestmark = [pytest.mark.live]
 INIT = [1, 15, 16, 17]  # what a machine asks before its guest does anything
@@ -65,18 +68,33 @@ def test_a_machine_that_reconnects_comes_through_and_so_does_a_restarted_testpmd
     assert read[-len(known) :] == known
 
 
-@needs(SYSTEM, *TESTPMD, cpus=2)
-def test_a_machine_that_listens_is_taken_for_the_front_end(lab: Lab) -> None:
+@needs(SYSTEM, *OVS, cpus=2)
+def test_a_machine_that_listens_is_the_front_end_and_ovs_comes_back_through(lab: Lab) -> None:
     path = lab.path("qemu.sock")
     machine = start_machine(lab, f"path={path},server=on,wait=off", network(queues=1))
     machine.wait_until(path.exists, 30, f"listens on {path}")
-    proxy, capture = start_insertion(lab, path)
+    Ovs(lab).add_vhost_client("vhost0", path)
+    machine.wait_for("vhost_user_read", 30)
+    proxy, capture = start_insertion(lab, path, "--break", "--yes")
+    until(lambda: {*INIT} <= asked(capture), 20, "the switch comes back through vutrace")
     assert f"{SYSTEM} (process {machine.pid}) listens there, taken for the front-end" in proxy.output
-    testpmd = dpdk.start_vhost(lab, path, queues=1, client=True)
-    testpmd.wait_for("read message VHOST_USER_SET_VRING_CALL", 30)
-    dpdk.wait_read(testpmd, capture)
+    assert re.search(
+        r"the connection of ovs-vswitchd-dpdk .* is ended: it connects again by itself", proxy.output
+    )
     assert proxy.stop(signal.SIGINT) == 130, proxy.tail()
-    assert {*INIT} <= asked(capture)
+
+
+@needs(SYSTEM, *VIRTIOFS, root=True)
+def test_a_virtiofsd_serves_its_only_connection_through_vutrace(lab: Lab) -> None:
+    path = lab.path("fs.sock")
+    daemon = start_virtiofsd(lab, path, make_share(lab, ""))
+    proxy, capture = start_insertion(lab, path)
+    machine = start_machine(lab, f"path={path}", FILE_SYSTEM)
+    until(lambda: {*INIT} <= asked(capture), 20, "the machine asks through vutrace")
+    assert machine.stop(signal.SIGTERM) == 0, machine.tail()
+    daemon.wait_exit(10)
+    assert proxy.stop(signal.SIGINT) == 130, proxy.tail()
+    assert [each.name for each in lab.directory.glob(".*")] == []
 
 
 @needs(SYSTEM, *STORAGE)

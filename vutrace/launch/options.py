@@ -9,6 +9,7 @@ from vutrace.launch.parameters import Parameters, SingleValue, parameters
 from vutrace.records import Side
 
 ANY = "*"
+ANY_PROGRAM = ".*"
 ON = r"on|true|yes|1|server"
 OFF = r"off|false|no|0"
 NOTHING: Mapping[str, str] = {}
@@ -87,9 +88,9 @@ class SocketOption:
         return self.listens is not turned
 
 
-def argument_words(arguments: Sequence[str]) -> list[ArgumentWord]:
-    """The words of a command line behind the program, each with the option before it."""
-    return list(walk(arguments))
+def argument_words(command: Sequence[str], begin: int) -> list[ArgumentWord]:
+    """The words of a command line from number `begin` on, each with the option before it."""
+    return list(walk(command, begin))
 
 
 def flag(index: int, word: str) -> ArgumentWord:
@@ -97,9 +98,9 @@ def flag(index: int, word: str) -> ArgumentWord:
     return ArgumentWord(index, "", "", word)
 
 
-def walk(arguments: Sequence[str]) -> Iterator[ArgumentWord]:
+def walk(command: Sequence[str], begin: int) -> Iterator[ArgumentWord]:
     option = ""
-    for index, word in enumerate(arguments):
+    for index, word in enumerate(command[begin:], begin):
         if word.startswith("-") and word != "-":
             name, equals, value = word.partition("=")
             option = name.lstrip("-")

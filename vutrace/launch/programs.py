@@ -7,7 +7,7 @@ crosvm's book, libblkio 1.5, passt.
 
 from collections.abc import Sequence
 
-from vutrace.launch.options import ANY, OFF, ON, ArgumentWord, SocketOption
+from vutrace.launch.options import ANY, ANY_PROGRAM, OFF, ON, ArgumentWord, SocketOption
 from vutrace.launch.parameters import Parameters
 from vutrace.records import Side
 
@@ -47,11 +47,11 @@ SOCKET_OPTIONS: tuple[SocketOption, ...] = (
         requires={"": "vhost-user-.*"},
     ),
     SocketOption(
-        ".*", ("vdev",), BACKEND, True, path="iface",
+        ANY_PROGRAM, ("vdev",), BACKEND, True, path="iface",
         requires={"": r"(net|eth)_vhost\d*"}, turned=("client", "1"),
     ),
     SocketOption(
-        ".*", ("vdev",), FRONTEND, False, path="path",
+        ANY_PROGRAM, ("vdev",), FRONTEND, False, path="path",
         requires={"": r"(net_|crypto_)?virtio_user\d*", "path": r"(?!/dev/).+"}, turned=("server", "1"),
     ),
     SocketOption(

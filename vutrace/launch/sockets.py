@@ -1,12 +1,18 @@
 """The vhost-user sockets that a command line names, and the command line that names others instead."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vutrace.launch.options import ArgumentWord, SocketOption, argument_words
+from vutrace.launch.options import ANY_PROGRAM, ArgumentWord, SocketOption, argument_words
 from vutrace.records import Side
 
+STARTERS = (
+    r"ld-linux.*|sudo|env|nice|ionice|chrt|taskset|numactl|prlimit|setpriv|stdbuf|timeout|time|strace|gdb|valgrind"
+    r"|ip|nsenter|unshare|chroot|systemd-run|cgexec"
+)
+"""Programs that start another, which they name."""
 COUNT = "socket-count", "c"
 
 
@@ -43,7 +49,19 @@ class ProgramSocket:
 
 def sockets_of(command: Sequence[str], table: Sequence[SocketOption]) -> list[ProgramSocket]:
     """The sockets that a command line names, in its order."""
-    return list(find(os.path.basename(command[0]), argument_words(command[1:]), table))
+    program = program_in(command, table)
+    return list(find(os.path.basename(command[program]), argument_words(command, program + 1), table))
+
+
+def program_in(command: Sequence[str], table: Sequence[SocketOption]) -> int:
+    """Where the program stands: first, or behind one that starts it."""
+    if not re.match(rf"(?:{STARTERS})$", os.path.basename(command[0])):
+        return 0
+    named = [re.compile(rf"(?:{row.program})$") for row in table if row.program != ANY_PROGRAM]
+    for number, word in enumerate(command):
+        if not word.startswith("-") and any(each.match(os.path.basename(word)) for each in named):
+            return number
+    return 0
 
 
 def find(
@@ -79,5 +97,5 @@ def changed_command(command: Sequence[str], sockets: Sequence[tuple[ProgramSocke
     """The command line with another path for each socket."""
     words = list(command)
     for each, path in sockets:
-        words[1 + each.word.index] = each.changed(path)
+        words[each.word.index] = each.changed(path)
     return words
