@@ -30,7 +30,7 @@ class Round:
     protocol_offered: int | None = None
     protocol_acknowledged: int | None = None
     count: int = 1
-    rows: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def refused(self) -> int | None:
