@@ -93,7 +93,7 @@ def _with(offset: int, code: str, value: int) -> bytes:
         (OURS + struct.pack("<IIII", 5, 16, 0, 20), "its two lengths differ|two lengths differ"),
         (section("<") + packet("<", 0, 0, b""), "a packet of interface 0, of 0"),
         (_with(0, "B", 0), "no vutrace pseudo-header"),
-        (_with(4, "B", 2), "version 2, this vutrace reads 1: use a newer one"),
+        (_with(4, "B", 2), "version 2, this vutrace reads 1: a newer one wrote it"),
         (_with(6, "B", 9), "unknown channel 9"),
         (_with(7, "B", 0), "unknown sender 0"),
         (_with(8, "I", 35), "a pseudo-header of 35 bytes"),

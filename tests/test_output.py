@@ -73,3 +73,27 @@ def test_a_timeline_is_drawn_without_the_letters_column_for_column() -> None:
     assert "  0 rx0 |CE  |1x4     |1nbaKC=|1======|G1  |\n" in plain
     assert "  0 rx0 │CE  │1×4     │1nbaKC═│1══════│G1  │\n" in drawn
     assert list(map(len, plain.splitlines())) == list(map(len, drawn.splitlines()))
+
+
+@pytest.mark.parametrize(
+    ("verb", "line"),
+    [
+        ("show", "GET_FEATURES"),
+        ("timeline", "session 1, net"),
+        ("queues", "ring"),
+        ("check", "session 1"),
+        ("stats", "GET_FEATURES"),
+    ],
+)
+def test_of_a_damaged_capture_every_verb_shows_what_stands_before(
+    verb: str, line: str, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.pcapng"
+    whole = bytearray(Path(CAPTURE).read_bytes())
+    whole[6000:6030] = b"\xff" * 30
+    damaged.write_bytes(whole)
+    command = [sys.executable, "-m", "vutrace", verb, str(damaged)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert line in ran.stdout
+    assert ran.returncode == 3
+    assert ran.stderr.count("damaged at byte 5948") == 1

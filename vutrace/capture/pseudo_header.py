@@ -261,5 +261,6 @@ def decode_attribute(value: bytes) -> tuple[str, str]:
 
 def not_ours(start: bytes) -> str:
     if start[:4] == MAGIC:
-        return f"a pseudo-header of version {start[4]}, this vutrace reads {VERSION}: use a newer one"
+        known = f"a pseudo-header of version {start[4]}, this vutrace reads {VERSION}"
+        return f"{known}: a newer one wrote it, or it is damaged"
     return "no vutrace pseudo-header where one belongs"

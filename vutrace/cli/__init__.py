@@ -116,6 +116,8 @@ def main() -> NoReturn:
         # The reader of our output has gone (| head): typer makes that 1, which is an answer here.
         if isinstance(end.__context__, BrokenPipeError):
             end_unread()
+        if output.ENDS_WITH and end.code in (None, 0, 1):
+            sys.exit(output.ENDS_WITH[0])
         raise
     except BrokenPipeError as error:
         if error.filename is not None:
@@ -133,7 +135,7 @@ def main() -> NoReturn:
         for more in lines[1:]:
             output.tell(more)
         sys.exit(status)
-    sys.exit(0)
+    sys.exit(max(output.ENDS_WITH, default=0))
 
 
 def end_unread() -> NoReturn:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 
 from vutrace.cli.errors import UsageError
+from vutrace.errors import VutraceError
 from vutrace.outgoing import page, printable
 
 STDERR = 2
@@ -42,6 +43,7 @@ def likeness(error: UnicodeError) -> tuple[str | bytes, int]:
 
 def prepare() -> None:
     """Have stdin, stdout and stderr, also where one is closed, and whatever letters stdout can write."""
+    ENDS_WITH.clear()
     while (fd := os.open(os.devnull, os.O_RDWR)) <= STDERR:  # each takes the lowest number that is free
         pass
     os.close(fd)
@@ -50,6 +52,15 @@ def prepare() -> None:
     codecs.register_error(LIKENESS, likeness)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors=LIKENESS)
+
+
+ENDS_WITH: list[int] = []  # the statuses of errors that the run went on after
+
+
+def go_on_after(error: VutraceError) -> None:
+    """Tell an error that does not end the run; its exit status is the run's in the end."""
+    note(str(error))
+    ENDS_WITH.append(error.status)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from vutrace.cli.errors import UsageError
-from vutrace.cli.output import note
+from vutrace.cli.output import go_on_after, note
 from vutrace.records import Connection, connection_letter
 
 if TYPE_CHECKING:
@@ -125,14 +125,23 @@ def earlier(until_ns: int, tracker: "Tracker") -> "Callable[[Record | Connection
 
 
 def noting(file: str, reader: "Reader", rows: "Iterable[T]") -> "Iterator[T]":
-    """The rows, or records; what is wrong with the capture is said of `file`."""
+    """The rows, or records; what is wrong with the capture is said of `file`.
+
+    Where some could be read the verb goes on with them, and the run ends as one whose input is unreadable.
+    """
     from vutrace.capture import CaptureError
 
+    some = False
     try:
-        yield from rows
+        for row in rows:
+            some = True
+            yield row
     except CaptureError as error:
         told = str(error)
-        raise CaptureError(told if told.startswith(file) else f"{file}: {told}") from None
+        said = CaptureError(told if told.startswith(file) else f"{file}: {told}")
+        if not some:
+            raise said from None
+        go_on_after(said)
     if reader.cut:
         note(f"{file}: {EMPTY if reader.empty else CUT}")
 
