@@ -135,3 +135,44 @@ def test_who_waits_for_what_a_rule_dropped_is_told_so(tmp_path: Path) -> None:
         "a rule dropped GET_FEATURES, or its reply",
         "a rule dropped GET_QUEUE_NUM, or its reply",
     ]
+
+
+def test_a_timeline_and_the_cause_name_the_rule(tmp_path: Path) -> None:
+    lab = ActingLab(tmp_path, "GET_FEATURES reply : duplicate")
+    front, back = lab.session()
+    send(front, message(GET_FEATURES))
+    receive_message(back)
+    send(back, message(GET_FEATURES, u64(0x10), REPLY))
+    receive_message(front)
+    receive_message(front)
+    lab.stop()
+    timeline = " ".join(shown(tmp_path, "timeline").split())
+    assert "2 messages that rules of vutrace's acted on" in timeline
+    assert "made by 'GET_FEATURES reply : duplicate': [4]" in timeline
+    (session,) = json.loads(shown(tmp_path, "timeline", "--format", "json"))["connections"][0]["sessions"]
+    assert [each["deed"] for each in session["acted"]] == ["held", "made"]
+    verdict = " ".join(shown(tmp_path, "check").split())
+    assert (
+        "went wrong at [4], which was made by the rule 'GET_FEATURES reply : duplicate': a reply" in verdict
+    )
+
+
+def test_without_rules_the_relay_loads_nothing_of_them() -> None:
+    script = "import sys, vutrace.proxy.relay; print([each for each in sys.modules if 'tap' in each])"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_a_random_delay_is_decided_by_the_seed(tmp_path: Path) -> None:
+    waits = []
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        (tmp_path / name).mkdir()
+        lab = ActingLab(tmp_path / name, "SET_VRING_ENABLE : delay 1s..9s", seed=seed)
+        front, back = lab.session()
+        send(front, message(ENABLE, struct.pack("=II", 0, 1)))
+        wait_for(lambda lab=lab: lab.items()[2:])
+        (note, *_) = events(lab.stop(), EventKind.NOTE)
+        waits.append(note.text)
+        front.close()
+        back.close()
+    assert waits[0] == waits[1] != waits[2]

@@ -104,7 +104,7 @@ def replay(
         return
     seeds = seeds_of(role, mutate, runs)
     stage = stage_of(role, to, speed_of(speed or "max"), timeout, idle, often=bool(seeds))
-    recorded = recordings(name, registry, device, connection, session)
+    recorded = recordings(name, registry, device, connection, session, role)
     with interruptible(), writing(write, name) as sink:
         status = act_out(stage, registry, recorded, seeds, sink, quiet, color)
     raise typer.Exit(status)

@@ -40,9 +40,11 @@ def seeds_of(role: Side, mutate: int | None, runs: int) -> range:
     return range(mutate, mutate + runs)
 
 
-def recordings(name: str, registry: Registry, device: str, letter: str, session: int | None) -> list[Script]:
+def recordings(
+    name: str, registry: Registry, device: str, letter: str, session: int | None, acts: Side = Side.FRONTEND
+) -> list[Script]:
     """The sessions to act out."""
-    found = scripts(rows_of(name, open_capture(name, False, None), registry, device))
+    found = scripts(rows_of(name, open_capture(name, False, None), registry, device), acts)
     letters = connections(found)
     if len(letters) > 1 and not letter:
         raise UsageError(f"{name} has connections {', '.join(letters)}: --connection chooses one")

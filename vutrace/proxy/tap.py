@@ -35,7 +35,7 @@ PACKET = 1 << 20
 ROOM = socket.CMSG_SPACE(MAX_FDS * FD_SIZE)
 DECIDE_SECONDS = 2.0  # that rules or a script may take for one message, until it is told
 SEEN_BYTES = 32 << 10  # of messages in one packet
-BEHIND = 4096  # packets that may wait for a tap that does not read: what more comes is not told to it
+BEHIND = 512  # packets that may wait for a tap that does not read: what more comes is not told to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class SessionTap:
         self._seen_bytes = 0
         self._packets: deque[tuple[bytes, Ancillary, Sequence[Passed]]] = deque()
         self._flows: list[TappedFlow] = []
-        self._told_late = False
+        self._told_late = self._told_behind = False
         self.alive = True
         end.setblocking(False)
         self._mask = READ
@@ -220,6 +220,9 @@ class SessionTap:
             self._seen, self._seen_bytes = [], 0
             if len(self._packets) < BEHIND:
                 self._put(packet, ())
+            elif not self._told_behind:
+                self._told_behind = True
+                self._tell("the rules' process does not follow: it is not told of all messages")
 
     # To and from the tap.
 

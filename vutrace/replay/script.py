@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.message import Message
 from vutrace.protocol.wire import HEADER_SIZE, sender_of
-from vutrace.records import Channel, Event, EventKind, FrameFlag, Side, connection_letter
+from vutrace.records import Channel, Deed, Event, EventKind, FrameFlag, Side, connection_letter
+from vutrace.session.acted import dropped_frame
 from vutrace.session.row import Row
 
+dissect = Dissector()
 BROKEN = FrameFlag.CUT | FrameFlag.PARTIAL | FrameFlag.RAW
 
 
@@ -56,8 +59,11 @@ class Script:
         return (each.reply for each in self.main if each.reply)
 
 
-def scripts(rows: Iterable[Row]) -> list[Script]:
-    """The sessions of a capture that have messages, in the order of their first record."""
+def scripts(rows: Iterable[Row], acts: Side | None = None) -> list[Script]:
+    """The sessions of a capture that have messages, in the order of their first record.
+
+    Where rules acted, the side that `acts` says what its peer got, and hears what that peer had said.
+    """
     building: dict[tuple[int, int], Script] = {}
     asked: dict[int, Exchange] = {}
     for row in rows:
@@ -67,11 +73,25 @@ def scripts(rows: Iterable[Row]) -> list[Script]:
         script = building.setdefault(key, Script(*key, first_ns=place.time_ns))
         if row.context.device.number or row.context.weight:
             script.device = row.context.device.name
-        if isinstance(what, Message):
-            add(script, row, what, asked)
-        elif what.kind is EventKind.CLOSE and what.channel is Channel.MAIN:
+        message = what if acts is None and isinstance(what, Message) else of_side(row, acts)
+        if message:
+            add(script, row, message, asked)
+        elif isinstance(what, Event) and what.kind is EventKind.CLOSE and what.channel is Channel.MAIN:
             script.closing = row
     return [script for script in building.values() if script.main]
+
+
+def of_side(row: Row, acts: Side | None) -> Message | None:
+    """The message of a row as it is acted out: what the peer said is as it came, and all of it."""
+    record = row.record
+    if isinstance(record, Event):
+        theirs = acts and record.kind is EventKind.DROPPED and record.sender is not acts
+        dropped = dropped_frame(record) if theirs else None
+        return dissect(dropped) if dropped else None
+    assert isinstance(row.what, Message)
+    if record.sender is acts or record.acted is None:
+        return row.what
+    return None if record.acted.deed is Deed.MADE else row.came or row.what
 
 
 def add(script: Script, row: Row, message: Message, asked: dict[int, Exchange]) -> None:

@@ -10,9 +10,12 @@ from vutrace.records import Channel, Event, EventKind, Side
 from vutrace.rules.implementations import Implementation
 from vutrace.rules.progress import Progress, further, step
 from vutrace.rules.recognised import Recogniser
+from vutrace.session.acted import deed_of
 from vutrace.session.exchanges import UNANSWERED, Request, lost_words
 from vutrace.session.row import Row
 from vutrace.session.state import SessionState
+
+WAITED = "waiting for vutrace when the session ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +86,14 @@ class VerdictBuilder:
     lost_ns: int = 0
     lost_session: int = 0
     acted: Counter[str] = field(default_factory=Counter)
+    acted_rows: dict[int, str] = field(default_factory=dict)
 
     def feed(self, row: Row) -> None:
         """Take a row."""
         self.last_ns = row.record.time_ns
         self.recogniser.feed(row)
-        if name := rule_that_acted(row):
-            self.acted[name] += 1
+        if done := deed_of(row.record):
+            self._acted(row.number, *done)
         if isinstance(row.what, Message):
             self._message(row, row.what)
         else:
@@ -122,6 +126,11 @@ class VerdictBuilder:
             # An attempt to reach a side, between two sessions, or a count of some more.
             self.miss = self.miss if self.miss and "tries" in event.attributes else event
             self.misses += int(event.attributes.get("tries", "1"))
+
+    def _acted(self, row: int, deed: str, rule: str) -> None:
+        self.acted[rule or WAITED] += 1
+        if len(self.acted_rows) < WRONG_KEPT:
+            self.acted_rows[row] = f"{deed} by the rule '{rule}'" if rule else WAITED
 
     def _note(self, wrong: Wrong) -> None:
         if self.close is not None and self.close.number < wrong.row:
@@ -172,14 +181,6 @@ class VerdictBuilder:
     def owing_now(self) -> bool:
         """Whether a reply is owed, or was at the end."""
         return bool(self.unpaid) if self.close else any(True for _ in self.state.owing())
-
-
-def rule_that_acted(row: Row) -> str:
-    """The rule of vutrace's that changed, held, made or dropped the message of a row, or ""."""
-    record = row.record
-    if isinstance(record, Event):
-        return record.attributes.get("rule", "") if record.kind is EventKind.DROPPED else ""
-    return record.acted.rule if record.acted else ""
 
 
 def begin(row: Row, before: VerdictBuilder | None = None) -> VerdictBuilder:

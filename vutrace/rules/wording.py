@@ -190,8 +190,10 @@ def cause(history: VerdictBuilder) -> Iterator[str]:
         return
     more = len(history.wrong) + history.more_wrong - 1
     head = "it first went wrong" if wrong.severity is Severity.ERROR else "worth a look"
-    yield f"{head} at [{wrong.row}]: {wrong.text}" + (f" (and {more} more)" if more else "")
-    if wrong.advice:
+    done = history.acted_rows.get(wrong.row, "")
+    row = f"{wrong.row}], which was {done}" if done else f"{wrong.row}]"
+    yield f"{head} at [{row}: {wrong.text}" + (f" (and {more} more)" if more else "")
+    if wrong.advice and not done:
         yield wrong.advice.rstrip(".")
 
 

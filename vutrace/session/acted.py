@@ -1,11 +1,28 @@
 """Messages that rules of vutrace's acted on, as they came: what their sender believes to have said."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
-from vutrace.records import Acted, Event, FdInfo, FdKind, Frame, FrameFlag
+from vutrace.records import Acted, Event, EventKind, FdInfo, FdKind, Frame, FrameFlag, Record
 
 UNSEEN = FdInfo(FdKind.OTHER)
 MOST_FDS = 253
+
+
+class ActedRow(NamedTuple):
+    """A row whose message a rule acted on: `deed` is `held`, `changed`, `made` or `dropped`."""
+
+    row: int
+    deed: str
+    rule: str
+
+
+def deed_of(record: Record) -> tuple[str, str] | None:
+    """What was done to the message of a record, and by which rule; None where nothing was."""
+    if isinstance(record, Event):
+        dropped = record.kind is EventKind.DROPPED
+        return (str(record.kind), record.attributes.get("rule", "")) if dropped else None
+    return (str(record.acted.deed), record.acted.rule) if record.acted else None
 
 
 def dropped_frame(event: Event) -> Frame | None:

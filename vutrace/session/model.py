@@ -11,6 +11,7 @@ from enum import Enum
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.protocol.effects import RingEffect
 from vutrace.records import Channel, Side
+from vutrace.session.acted import ActedRow
 from vutrace.session.activity import Moved
 from vutrace.session.fd_ledger import Holding
 from vutrace.session.memory import MemoryChange, Region
@@ -246,7 +247,8 @@ class SessionTimeline:
 
     `rows` counts its records, `problems` the rows with something wrong. `phases_omitted` phases were
     left out between `phases[phases_cut - 1]` and `phases[phases_cut]`, `omitted` of the
-    other sequences. `kind` has the names of the device's features.
+    other sequences. `kind` has the names of the device's features. `acted` are the messages that rules of
+    vutrace's acted on, the first and the last of them.
     """
 
     number: int
@@ -275,6 +277,7 @@ class SessionTimeline:
     closed_by: Side | None = None
     side_channels: tuple[SideMessages, ...] = ()
     omitted: Omitted = Omitted()
+    acted: tuple[ActedRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

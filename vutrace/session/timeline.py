@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from vutrace.dissection.message import Message
 from vutrace.records import Channel, Connection, Event, EventKind, Side
+from vutrace.session.acted import ActedRow, deed_of
 from vutrace.session.ends import Ends
 from vutrace.session.exchanges import Request
 from vutrace.session.labels import pair_of
@@ -20,6 +21,7 @@ from vutrace.session.side_channels import SideChannels
 SESSIONS_KEPT = 256
 OWING_KEPT = 64
 MEMORY_CHANGES_KEPT = 128
+ACTED_KEPT = 128
 
 
 class SessionBuilder:
@@ -35,6 +37,7 @@ class SessionBuilder:
         self.series = Series()
         self.memory_changes = Ends[MemoryChange](MEMORY_CHANGES_KEPT)
         self.side_channels = SideChannels()
+        self.acted = Ends[ActedRow](ACTED_KEPT)
         self.closed_by: Side | None = None
         self._running = False  # whether some ring ran before the row at hand
 
@@ -48,6 +51,8 @@ class SessionBuilder:
             self._draw(row)
 
     def _draw(self, row: Row) -> None:
+        if done := deed_of(row.record):
+            self.acted.append(ActedRow(row.number, *done))
         if isinstance(row.what, Event):
             if row.what.kind is EventKind.CLOSE and row.what.channel is Channel.MAIN:
                 self.closed_by = row.what.sender
@@ -102,6 +107,7 @@ class SessionBuilder:
             kind=context.device,
             closed_by=self.closed_by,
             side_channels=self.side_channels.value(),
+            acted=tuple(self.acted),
             omitted=Omitted(
                 rings=state.rings.omitted,
                 rounds=self.negotiation.rounds.omitted,

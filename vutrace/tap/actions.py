@@ -157,6 +157,8 @@ def descriptors(words: Sequence[str]) -> Action:
 def note(words: Sequence[str]) -> Action:
     """`note TEXT`."""
     text = " ".join(words)
+    if not text:
+        raise MatchError("note: a text is needed")
     return lambda message: message.note(text)
 
 

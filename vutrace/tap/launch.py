@@ -29,7 +29,9 @@ def launch(wanted: Mapping[str, Sequence[str] | str]) -> Taps:
     """The taps for what is wanted (see `vutrace.tap.work`); RuleError, TapError."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     words = [sys.executable, "-m", "vutrace.tap.server", str(theirs.fileno())]
-    child = subprocess.Popen(words, pass_fds=[theirs.fileno()])
+    # What a script prints is for the user; on stdout there may be rows, or a capture.
+    typed = None if wanted.get("intercept") else subprocess.DEVNULL
+    child = subprocess.Popen(words, stdin=typed, stdout=2, pass_fds=[theirs.fileno()])
     theirs.close()
     ours.send(marshal.dumps(dict(wanted)))
     answer = ours.recv(1 << 20)

@@ -1,10 +1,11 @@
 """What the two ends of a session agreed on and share: negotiation rounds, memory, descriptors, debts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
+from vutrace.session.acted import ActedRow
 from vutrace.session.memory import MemoryChange
 from vutrace.session.model import Owing, SessionTimeline, SideMessages
 from vutrace.session.negotiation import Round
@@ -14,6 +15,7 @@ from vutrace.views.text import count, size
 from vutrace.views.timeline.words import rows_words
 
 LINES_SHOWN = 6
+PLACES_SHOWN = 6
 
 
 class Summary(NamedTuple):
@@ -41,6 +43,19 @@ def facts(session: SessionTimeline) -> Iterator[Summary]:
         again = sum(holding.generation - 1 for holding in session.fds)
         replaced = f", {again} of them replaced an earlier one" if again else ""
         yield Summary("fds", f"{session.fds_received} received{replaced}")
+
+    if session.acted:
+        rows = f"{count(len(session.acted), 'message')} that rules of vutrace's acted on"
+        yield Summary("acted on", rows, cut(list(acted_lines(session.acted))))
+
+
+def acted_lines(acted: Iterable[ActedRow]) -> Iterator[str]:
+    """What each rule did, and to which rows."""
+    ordered = sorted(acted, key=lambda each: (each.rule, each.deed, each.row))
+    for (rule, deed), rows in groupby(ordered, key=lambda each: (each.rule, each.deed)):
+        places = [f"[{each.row}]" for each in rows]
+        more = f" and {len(places) - PLACES_SHOWN} more" if len(places) > PLACES_SHOWN else ""
+        yield f"{deed} by '{rule}': {' '.join(places[:PLACES_SHOWN])}{more}"
 
 
 def side_words(aside: SideMessages) -> str:

@@ -121,6 +121,7 @@ def session_json(session: SessionTimeline) -> Json:
         "owing": [asdict(each) for each in session.owing],
         "side_channels": [asdict(each) for each in session.side_channels],
         "omitted": asdict(session.omitted),
+        "acted": [each._asdict() for each in session.acted],
     }
 
 
