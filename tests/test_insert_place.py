@@ -233,6 +233,18 @@ def test_a_marker_that_somebody_removed_loses_no_socket(backend: Backend) -> Non
     assert backend.reached()
 
 
+def test_a_file_that_took_the_name_is_left_where_it_is(backend: Backend) -> None:
+    place = SocketPlace(str(backend.path))
+    backend.path.unlink()
+    backend.path.write_text("mine")
+    with pytest.raises(OSError, match="not a socket"):
+        place.renew()
+    place.release()
+    place.listener.close()
+    assert backend.path.read_text() == "mine"
+    assert os.listdir(backend.path.parent) == ["vhost.sock"]
+
+
 def test_what_a_stranger_put_beside_a_socket_is_not_believed() -> None:
     if os.geteuid():
         pytest.skip("needs another user")

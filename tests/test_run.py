@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -190,6 +191,17 @@ def test_a_key_of_the_terminal_reaches_the_program_once(stage: Stage) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
     assert receive_message(front) == (b"", [])
     os.close(terminal)
+
+
+def test_a_program_that_goes_to_the_background_is_served_until_it_ends(stage: Stage) -> None:
+    child = stage.backend(play="background")
+    front = stage.connect("vhost.sock")
+    time.sleep(0.3)  # it has been in the background for a while
+    ask(front)
+    front.close()
+    child.communicate(timeout=20)
+    assert child.returncode == 7
+    assert len(frames(list(read(stage.capture)))) == 2  # type: ignore[arg-type]
 
 
 def test_the_program_ends_when_vutrace_is_killed(stage: Stage) -> None:

@@ -1,14 +1,17 @@
 """Which words of a command line mean a vhost-user socket, and what becomes of them."""
 
 import shlex
+import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from vutrace.launch.between import names_of
 from vutrace.launch.programs import SOCKET_OPTIONS
 from vutrace.launch.sockets import changed_command, sockets_of
-from vutrace.launch.table import TableError, load_table
+from vutrace.launch.table import GROUP, TableError, load_table
 from vutrace.records import Side
 
 QEMU = "qemu-system-x86_64 -netdev vhost-user,id=n0,chardev=c0,queues=2 -device virtio-net-pci,netdev=n0"
@@ -142,6 +145,21 @@ def test_a_file_brings_rows_that_come_first(tmp_path: Path) -> None:
     (found,) = sockets_of(["acme-switch", "--vhu", "port0,at=/r/s"], table)
     assert found.path == "/r/s"
     assert len(table) == 1 + len(SOCKET_OPTIONS)
+
+
+def test_plug_ins_bring_rows_and_one_that_fails_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [
+        EntryPoint("good", "program_rows:ROW", GROUP),
+        EntryPoint("bad", "program_rows:NOTHING", GROUP),
+    ]
+    module = ModuleType("program_rows")
+    module.ROW = SOCKET_OPTIONS[0]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "program_rows", module)
+    monkeypatch.setattr("vutrace.launch.table.entry_points", lambda group: entries)
+    table, troubles = load_table()
+    assert table == [SOCKET_OPTIONS[0], *SOCKET_OPTIONS]
+    assert len(troubles) == 1
+    assert troubles[0].startswith("plug-in bad: AttributeError: ")
 
 
 def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:

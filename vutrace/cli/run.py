@@ -144,7 +144,7 @@ def run_between(
             between.close()
             fail(command, error)
         between.let_go()
-        relay.stop_after(program.fd, AFTER_SECONDS)
+        relay.stop_after(program.fd, AFTER_SECONDS, program.in_background)
         relay.run()
         status = program.status()
     finally:

@@ -7,9 +7,13 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
+
+from vutrace.sockets.fate import open_process, status_of
+from vutrace.sockets.process import PROC, command_of, read_proc
 
 FROM_KERNEL = 0x80  # SI_KERNEL: a key on the terminal, which sends to all of its processes
 FORWARDED = {
@@ -21,7 +25,7 @@ FORWARDED = {
     signal.SIGUSR2,
     signal.SIGWINCH,
 }
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class Surroundings:
@@ -56,6 +60,8 @@ class StartedProgram:
             put_instead(instead)
             surroundings.enter()
 
+        self._others = set(children())  # of whoever became vutrace
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
         self._process = subprocess.Popen(command, close_fds=False, preexec_fn=prepare)
         self.fd = os.pidfd_open(self._process.pid)
         threading.Thread(target=self._forward, name="signals", daemon=True).start()
@@ -67,10 +73,34 @@ class StartedProgram:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._process.pid, told.si_signo)
 
+    def in_background(self) -> int:
+        """A process that the program left behind when it ended, as a descriptor; -1 where there is none."""
+        self._process.poll()
+        left = (pid for pid in children() if pid not in self._others)
+        pid = next((pid for pid in left if not is_ours(pid) and has_not_ended(pid)), 0)
+        return open_process(pid) if pid else -1
+
     def status(self) -> int:
         """Wait until it has ended; its exit status, or 128 and the number of the signal that ended it."""
         code = self._process.wait()
         return code if code >= 0 else 128 - code
+
+
+def children() -> Iterator[int]:
+    """Processes that are this one's."""
+    for task in os.listdir(f"{PROC}/self/task"):
+        yield from map(int, read_proc(os.getpid(), f"task/{task}/children").split())
+
+
+def is_ours(pid: int) -> bool:
+    """Whether a process is vutrace's: what records has the same command line, what shows is vutrace, too."""
+    command = command_of(pid)
+    return command == command_of(os.getpid()) or command.startswith(f"{sys.executable} -m vutrace ")
+
+
+def has_not_ended(pid: int) -> bool:
+    status = status_of(pid)
+    return status is not None and status.state not in "ZX"
 
 
 def become(command: Sequence[str], instead: Mapping[int, socket.socket]) -> NoReturn:

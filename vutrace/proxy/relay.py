@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, count
@@ -133,12 +133,22 @@ class Relay:
         """Make `run` return; from any thread."""
         self._loop.stop()
 
-    def stop_after(self, fd: int, seconds: float) -> None:
-        """Stop so many seconds after `fd` became readable: a process that ended, and what it sent before."""
+    def stop_after(self, fd: int, seconds: float, following: Callable[[], int] = lambda: -1) -> None:
+        """Stop so many seconds after `fd` became readable: a process that ended, and what it sent before.
+
+        `following` may then name another descriptor to wait for; -1 is none.
+        """
+
+        def over() -> None:
+            more = following()
+            if more < 0:
+                self._loop.stop()
+            else:
+                self.stop_after(more, seconds, following)
 
         def ended(_mask: int = 0) -> None:
             self._loop.forget(fd)
-            self._loop.later(seconds, self._loop.stop)
+            self._loop.later(seconds, over)
 
         self._loop.watch(fd, READ, ended, ended)
 

@@ -92,7 +92,10 @@ class SocketPlace:
 
     def _occupy(self) -> socket.socket:
         """Listen under the name, whoever has it now being aside; OSError, and the name is theirs."""
-        listener = self._listen(os.lstat(self.path))
+        status = os.lstat(self.path)
+        if not stat.S_ISSOCK(status.st_mode):
+            raise OSError(errno.ENOTSOCK, "it is not a socket")
+        listener = self._listen(status)
         record = Record(os.getpid(), mark_of(self.names.aside), mark_of(self.path))
         try:
             self._marker.write(record)
