@@ -33,6 +33,7 @@ from vutrace.dissection.registry import Plugin, Registry, load
 from vutrace.protocol.layers import Layer, le64, size_of, u16
 from vutrace.protocol.shows import TEXT
 from vutrace.protocol.spec import MessageSpec
+from vutrace.proxy.encoder import words_about
 from vutrace.records import Channel, Connection, Event, EventKind, Frame, Side
 from vutrace.session.tracker import Tracker
 from vutrace.views.annotated import AnnotatedRow, Annotator
@@ -348,9 +349,12 @@ def test_the_device_is_recognised_by_the_same_command_lines(tmp_path: Path, lua:
     capture = tmp_path / "commands.pcapng"
     with Writer(capture) as writer:
         for number, (command, path, _) in enumerate(COMMANDS):
-            attributes = {"frontend_command" if number % 2 else "backend_command": command}
+            side = "frontend" if number % 2 else "backend"
+            ends = Connection(number, f"listen:{path}", f"connect:{path}")
+            attributes = {f"{side}_command": command}
+            attributes |= words_about(ends, attributes)
             asked = struct.pack("<III", 1, 1, 0)
-            writer.write(Connection(number, f"listen:{path}", f"connect:{path}"))
+            writer.write(ends)
             writer.write(Event(START_NS, number, 1, EventKind.OPEN, "open", attributes=attributes))
             writer.write(Frame(START_NS, number, 1, Channel.MAIN, Side.FRONTEND, asked, wire_size=len(asked)))
     packets = from_tshark(capture, lua, KINDS, "-n")

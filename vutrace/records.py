@@ -186,7 +186,8 @@ class Event:
     """Something that happened around the messages, in one line of `text`.
 
     `attributes` are named facts of the event, for instance a peer's `frontend_pid`,
-    `frontend_command` (its command line) and `frontend_name` on an OPEN.
+    `frontend_command` (its command line), `frontend_words` (those of it about the socket, where they are not
+    all) and `frontend_name` on an OPEN.
     """
 
     time_ns: int

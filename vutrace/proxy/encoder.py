@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from vutrace.capture import connection_block, message_blocks, record_block, section_block
@@ -40,6 +40,7 @@ class Encoder:
         self._blocks: list[bytes] = []
         self._records = 0
         self._interfaces: dict[int, int] = {}
+        self._connections: dict[int, Connection] = {}
         self._started_ns = time.time_ns()
         self.lost = 0
         writer.put(section_block(), 0)
@@ -71,6 +72,7 @@ class Encoder:
             for side, known in zip(Side, facts, strict=True)
             for name, what in known.items()
         }
+        attributes |= words_about(self._connections.get(connection), attributes)
         whom = " and ".join(name_of(known) for known in facts)
         device = {"device": self._device} if self._device else {}
         self.record(
@@ -86,6 +88,7 @@ class Encoder:
 
     def _connection(self, connection: Connection) -> None:
         self._interfaces[connection.number] = len(self._interfaces)
+        self._connections[connection.number] = connection
         self.flush()
         self._writer.put(connection_block(connection, self._started_ns), 0)
 
@@ -126,6 +129,18 @@ def acted_frame(item: Item, infos: Sequence[FdInfo]) -> Frame:
     _, time_ns, origin, data, _, _, flags, size, went, deed, rule, came_ns, came, came_size = item
     frame = frame_of(time_ns, unpack_origin(origin), data, infos[:went], FrameFlag(flags), size)
     return replace(frame, acted=Acted(Deed(deed), rule, came_ns, came, tuple(infos[went:]), came_size))
+
+
+def words_about(connection: Connection | None, attributes: Mapping[str, str]) -> dict[str, str]:
+    """Of each command line the words that speak of the traced socket, for readers that cannot find them."""
+    from vutrace.session.command_line import (  # which nothing waits for before a session opens
+        paths_of,
+        relevant,
+    )
+
+    commands = {side: attributes.get(f"{side}_command", "") for side in Side}
+    words = {side: relevant(commands[side], path) for side, path in paths_of(connection).items()}
+    return {f"{side}_words": told for side, told in words.items() if told != commands[side]}
 
 
 def name_of(known: dict[str, str]) -> str:
