@@ -68,3 +68,18 @@ class Problem:
 
     def __str__(self) -> str:
         return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemText:
+    """How a breach of a rule is told: a text for `str.format` with places {}, {:d} and {:#x}.
+
+    The Wireshark plug-in is given the same texts.
+    """
+
+    rule: Rule
+    text: str
+
+    def problem(self, *values: object, row: int | None = None, ring: int | None = None) -> Problem:
+        """The rule, broken, with these values in the text."""
+        return self.rule.problem(self.text.format(*values), row=row, ring=ring)

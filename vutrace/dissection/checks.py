@@ -6,7 +6,7 @@ Sources: vhost-user.rst, "Header", "Communication" and the sections of the messa
 from collections.abc import Iterator
 
 from vutrace.dissection.decoder import Fields
-from vutrace.problems import Problem, Rule, Severity
+from vutrace.problems import Problem, ProblemText, Rule, Severity
 from vutrace.protocol.spec import FD_COUNTS, FdCount, FdRule
 from vutrace.protocol.wire import WIRES
 from vutrace.records import Channel, Frame, FrameFlag, Side
@@ -107,6 +107,17 @@ FRAME_PROBLEMS = {
 }
 
 
+ONLY_REPLY = ProblemText(FLAGS, "flags {:#x}: only REPLY is known on the {}")
+WRONG_VERSION = ProblemText(VERSION, "version {:d} in flags {:#x}, expected {:d}")
+UNKNOWN_BITS = ProblemText(FLAGS, "unknown bits in flags {:#x}")
+FROM_OTHER_SIDE = ProblemText(WRONG_WAY, "a {} from the {}, which sends only {} on this channel")
+SIZES_DIFFER = ProblemText(SIZE, "the header announces {:d} bytes, {:d} follow")
+NO_LAYOUT = ProblemText(PAYLOAD, "payload of {:d} {}, expected {}")
+ODD_COUNT = ProblemText(FDS, "{:d} descriptor{} attached, expected {}")
+UNKNOWN_REQUEST = ProblemText(UNKNOWN, "unknown request {:d}")
+LESS_THAN_HEADER = ProblemText(SHORT, "{:d} bytes are less than a header")
+
+
 def frame_problems(frame: Frame) -> Iterator[Problem]:
     """What the relay noticed."""
     return (problem for flag, problem in FRAME_PROBLEMS.items() if frame.flags & flag)
@@ -117,26 +128,24 @@ def header_problems(channel: Channel, flags: int, reply: bool) -> Iterator[Probl
     wire = WIRES[channel]
     if not wire.marked:
         if reply and flags not in wire.flags(reply=True):
-            yield FLAGS.problem(f"flags {flags:#x}: only REPLY is known on the {channel.words}")
+            yield ONLY_REPLY.problem(flags, channel.words)
         return
     if flags & wire.version_mask != wire.version:
-        yield VERSION.problem(
-            f"version {flags & wire.version_mask} in flags {flags:#x}, expected {wire.version}"
-        )
+        yield WRONG_VERSION.problem(flags & wire.version_mask, flags, wire.version)
     if flags & ~wire.known:
-        yield FLAGS.problem(f"unknown bits in flags {flags:#x}")
+        yield UNKNOWN_BITS.problem(flags)
 
 
 def sender_problem(sender: Side, reply: bool) -> Problem:
     """A message that went the wrong way; the REPLY flag alone tells requests from replies."""
     sent, due = ("reply", "requests") if reply else ("request", "replies")
-    return WRONG_WAY.problem(f"a {sent} from the {sender.words}, which sends only {due} on this channel")
+    return FROM_OTHER_SIDE.problem(sent, sender.words, due)
 
 
 def size_problems(announced: int, recorded: int) -> Iterator[Problem]:
     """The header's size must be that of the payload."""
     if announced != recorded:
-        yield SIZE.problem(f"the header announces {announced} bytes, {recorded} follow")
+        yield SIZES_DIFFER.problem(announced, recorded)
 
 
 def number(fields: Fields, name: str) -> int:
@@ -163,4 +172,4 @@ def fd_problem(rule: FdRule, fields: Fields, count: int) -> Iterator[Problem]:
     least, most = expected_fds(FD_COUNTS[rule], fields)
     if not least <= count <= most:
         expected = "no descriptor" if most == 0 else f"{least} to {most}" if least != most else str(most)
-        yield FDS.problem(f"{count} descriptor{'s' * (count != 1)} attached, expected {expected}")
+        yield ODD_COUNT.problem(count, "s" * (count != 1), expected)

@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import lru_cache
 
 from vutrace.dissection.checks import (
-    PAYLOAD,
-    SHORT,
-    UNKNOWN,
+    LESS_THAN_HEADER,
+    NO_LAYOUT,
+    UNKNOWN_REQUEST,
     fd_problem,
     frame_problems,
     header_problems,
@@ -113,27 +113,25 @@ class Dissector:
         if frame.sender is not layouts.sender:
             yield sender_problem(frame.sender, bool(flags & VHOST_USER.reply))
         if spec.number not in self._tables[frame.channel]:
-            yield UNKNOWN.problem(f"unknown request {spec.number}")
+            yield UNKNOWN_REQUEST.problem(spec.number)
             return
         if frame.flags & ~NOT_KNOWN == SOUND:
             yield from size_problems(size, len(frame.data) - HEADER_SIZE)
             if not fits:
                 bytes_ = "byte" if size == 1 else "bytes"
-                yield PAYLOAD.problem(f"payload of {size} {bytes_}, {expected(layer, layouts.sizes)}")
+                yield NO_LAYOUT.problem(size, bytes_, expected(layer, layouts.sizes))
         if not frame.flags & CANNOT_COUNT:
             yield from fd_problem(layouts.rule, fields, len(frame.fds))
 
 
 def expected(layer: type[Layer], sizes: str) -> str:
     """What a payload should have been."""
-    return f"expected {sizes} ({title(layer)})" if sizes != "0" else "expected none"
+    return f"{sizes} ({title(layer)})" if sizes != "0" else "none"
 
 
 def headless(frame: Frame) -> Message:
     """A frame that has no header to go by."""
     spec = RAW_BYTES if frame.flags & FrameFlag.RAW else BROKEN_HEADER
     data: Fields = {"data": frame.data} if frame.data else {}
-    problems = tuple(frame_problems(frame)) or (
-        SHORT.problem(f"{len(frame.data)} bytes are less than a header"),
-    )
+    problems = tuple(frame_problems(frame)) or (LESS_THAN_HEADER.problem(len(frame.data)),)
     return Message.of(frame, replace(spec, request=NOTHING), VHOST_USER.version, Blob, data, b"", problems)

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from vutrace.dissection.message import Message
-from vutrace.problems import Problem, Rule, Severity
+from vutrace.problems import Problem, ProblemText, Rule, Severity
 from vutrace.protocol.effects import Fact
 from vutrace.protocol.payloads import Ack
 from vutrace.protocol.spec import ReplyRule
@@ -35,6 +35,9 @@ UNANSWERED = Rule(
     "The session ended while one side still waited for a reply.",
     "Look at the side that owed it: its log, and whether it was stopped or died.",
 )
+NOBODY_WAITS = ProblemText(UNASKED, "a reply that no request waits for")
+BEFORE_ANOTHER = ProblemText(OVERTAKES, "overtakes the reply that {} [{:d}] waits for")
+NEVER_ANSWERED = ProblemText(UNANSWERED, "{} [{:d}] was never answered")
 RULES = (UNASKED, OVERTAKES, UNANSWERED)
 
 
@@ -147,7 +150,7 @@ class Exchanges:
         """Pair a reply with the oldest request of its number."""
         found = next((each for each in self.waiting if each.message.request == message.request), None)
         if found is None:
-            return Answer(None, (UNASKED.problem("a reply that no request waits for"),))
+            return Answer(None, (NOBODY_WAITS.problem(),))
         passed = []
         while (earlier := self.waiting.popleft()) is not found:
             if earlier.owed is YES:  # one that may be left unanswered was
@@ -190,15 +193,14 @@ def is_refusal(message: Message) -> bool:
 
 def overtaking(passed: Request) -> Problem:
     """What is odd about a reply that comes before that of an earlier request."""
-    text = f"overtakes the reply that {passed.name} [{passed.number}] waits for"
-    return OVERTAKES.problem(text, row=passed.number, ring=passed.ring)
+    return BEFORE_ANOTHER.problem(passed.name, passed.number, row=passed.number, ring=passed.ring)
 
 
 def unanswered(request: Request) -> Problem:
     """A reply that can come no more."""
     why = f": a rule of vutrace's dropped {lost_words(request)}" if request.dropped else ""
-    text = f"{request.name} [{request.number}] was never answered{why}"
-    return UNANSWERED.problem(text, row=request.number, ring=request.ring)
+    text = NEVER_ANSWERED.text.format(request.name, request.number)
+    return UNANSWERED.problem(text + why, row=request.number, ring=request.ring)
 
 
 def lost_words(request: Request) -> str:

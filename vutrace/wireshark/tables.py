@@ -1,12 +1,16 @@
 """Everything the Lua dissector looks up: generated from the same data that vutrace itself reads."""
 
 import errno
+import re
 
 from vutrace.capture import fd_info, findings, pseudo_header
+from vutrace.dissection import checks
 from vutrace.dissection.checks import FRAME_PROBLEMS
 from vutrace.dissection.device import Device
+from vutrace.dissection.dissector import CANNOT_COUNT
 from vutrace.dissection.layouts import layouts_of
 from vutrace.dissection.registry import Registry
+from vutrace.problems import ProblemText, Rule
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names, bit_numbers
 from vutrace.protocol.effects import OF_ALL_RINGS, Learns, RingEffect
 from vutrace.protocol.layers import Layer
@@ -16,7 +20,7 @@ from vutrace.protocol.spec import FD_COUNTS, FdRule, MessageSpec
 from vutrace.protocol.templates import ALL_BITS
 from vutrace.protocol.wire import WIRES, sender_of
 from vutrace.records import Channel
-from vutrace.session import context, recognition, rings
+from vutrace.session import context, exchanges, recognition, rings
 from vutrace.session.ring_states import TRANSITIONS, TRIGGERS, RingState, Trigger
 from vutrace.views.descriptors import SEALS
 from vutrace.wireshark import export, names
@@ -24,6 +28,10 @@ from vutrace.wireshark.layers import Entry, Layers, bits
 from vutrace.wireshark.lua import Value
 from vutrace.wireshark.phrases import function
 from vutrace.wireshark.ring_names import names_of
+
+# str.format's places as Lua's string.format has them.
+FORMATS = {"{}": "%s", "{:d}": "%d", "{:#x}": "0x%x"}
+PLACES = re.compile("|".join(map(re.escape, FORMATS)))
 
 
 def tables(registry: Registry) -> dict[str, Value]:
@@ -53,11 +61,29 @@ def tables(registry: Registry) -> dict[str, Value]:
         "ENDED": Trigger.END.name,
         "RINGS_KEPT": rings.RINGS_KEPT,
         "WEIGHTS": weights(),
-        "FRAME_PROBLEMS": {int(flag): problem.text for flag, problem in FRAME_PROBLEMS.items()},
+        "FRAME_PROBLEMS": {
+            int(flag): problem_text(problem.rule, problem.text) for flag, problem in FRAME_PROBLEMS.items()
+        },
+        "PROBLEMS": problem_texts(),
+        "CANNOT_COUNT": int(CANNOT_COUNT),
         "SEALS": bits(SEALS),
         "ERRNO": dict(errno.errorcode),
         "EXPORTED": {"table": export.TABLE, "place": export.PLACE},
     }
+
+
+def problem_texts() -> Entry:
+    """What the plug-in tells by itself, by the names that the texts have in Python."""
+    named = {**vars(checks), **vars(exchanges)}
+    return {
+        name: problem_text(told.rule, PLACES.sub(lambda place: FORMATS[place[0]], told.text))
+        for name, told in named.items()
+        if isinstance(told, ProblemText)
+    }
+
+
+def problem_text(rule: Rule, text: str) -> Entry:
+    return {"rule": rule.name, "severity": str(rule.severity), "text": text}
 
 
 def messages_of(channel: Channel, layers: Layers, registry: Registry) -> dict[int, Value]:

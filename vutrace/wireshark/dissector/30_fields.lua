@@ -153,10 +153,6 @@ F = {
   fd_name = own("string", "fd.name", "Name"),
 }
 
-RECORD_FIELDS = {
-  F.record, F.connection, F.session, F.channel, F.sender, F.wire_size, F.big_endian, F.record_flags, F.cut, F.partial,
-  F.fds_lost, F.raw,
-}
 FD_FIELDS = {
   F.fds, F.fd, F.fd_kind, F.fd_access, F.fd_device, F.fd_inode, F.fd_size, F.fd_seals, F.fd_eventfd_id,
   F.fd_eventfd_count, F.fd_frontend_fd, F.fd_backend_fd, F.fd_name,
@@ -166,15 +162,9 @@ vhost_user.fields = fields
 
 EXPERTS = {
   malformed = { expert.group.MALFORMED, expert.severity.ERROR },
-  size = { expert.group.MALFORMED, expert.severity.ERROR },
-  header = { expert.group.PROTOCOL, expert.severity.WARN },
-  fds = { expert.group.PROTOCOL, expert.severity.WARN },
-  sequence = { expert.group.SEQUENCE, expert.severity.WARN },
-  unknown = { expert.group.UNDECODED, expert.severity.WARN },
-  record = { expert.group.UNDECODED, expert.severity.NOTE },
-  finding_error = { expert.group.PROTOCOL, expert.severity.ERROR },
-  finding_warning = { expert.group.PROTOCOL, expert.severity.WARN },
-  finding_info = { expert.group.PROTOCOL, expert.severity.NOTE },
+  error = { expert.group.PROTOCOL, expert.severity.ERROR },
+  warning = { expert.group.PROTOCOL, expert.severity.WARN },
+  info = { expert.group.PROTOCOL, expert.severity.NOTE },
 }
 for name, row in pairs(EXPERTS) do
   EXPERTS[name] = ProtoExpert.new(NAME .. ".expert." .. name, name, row[1], row[2])

@@ -186,19 +186,27 @@ function add_fds(tree, tvb, raw, record)
   for _, fd in ipairs(record.fds) do add_fd(item, tvb, raw, fd) end
 end
 
-local RECORD_FLAGS = { F.cut, F.partial, F.fds_lost, F.raw }
+local FLAG_FIELDS = { F.cut, F.partial, F.fds_lost, F.raw }
+local PLACE = { F.record, F.connection, F.session, F.channel, F.sender }
+local MORE = { F.big_endian, F.wire_size, F.record_flags, F.cut, F.partial, F.fds_lost, F.raw }
+
+-- What is out of the ordinary: a big-endian host, or a message that is not recorded as it was on the wire.
+local function add_oddities(tree, tvb, record)
+  add(tree, F.big_endian, tvb(22, 1), record.big_endian)
+  add_le(tree, F.wire_size, tvb(24, 8))
+  local range = tvb(32, 4)
+  local flags = add_le(tree, F.record_flags, range)
+  for _, field in ipairs(FLAG_FIELDS) do add_le(flags, field, range) end
+end
 
 function add_record(tree, tvb, record, letter)
+  local odd = record.kind == MESSAGE and (record.big_endian or record.flags ~= 0)
+  if not wants(tree, PLACE) and not (odd and wants(tree, MORE)) then return end
   local item = add(tree, F.record, tvb(0, record.body))
   append_text(item, ": connection " .. letter .. ", " .. record.words)
   add(item, F.connection, tvb(12, 4), letter)
   add_le(item, F.session, tvb(16, 4))
   add(item, F.channel, tvb(6, 1), record.channel)
   if record.sender then add(item, F.sender, tvb(7, 1), record.sender) end
-  if record.kind ~= MESSAGE then return end
-  add(item, F.big_endian, tvb(22, 1), record.big_endian)
-  add_le(item, F.wire_size, tvb(24, 8))
-  local range = tvb(32, 4)
-  local flags = add_le(item, F.record_flags, range)
-  for _, field in ipairs(RECORD_FLAGS) do add_le(flags, field, range) end
+  if odd then add_oddities(item, tvb, record) end
 end

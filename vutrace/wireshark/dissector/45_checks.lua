@@ -1,29 +1,30 @@
 -- What can be wrong with one message by itself: the tables of vutrace/protocol, checked as dissection/checks.py.
 
-function complain(message, kind, ...)
-  if message.problems == NONE then message.problems = {} end
-  message.problems[#message.problems + 1] = { kind, format(...) }
+-- Add to a message's or a packet's problems: `told` is one of PROBLEMS, the rest goes into its text.
+function complain(about, told, ...)
+  if about.problems == NONE then about.problems = {} end
+  local text = format(told.text, ...)
+  about.problems[#about.problems + 1] = { rule = told.rule, severity = told.severity, text = text }
 end
 
 local function check_header(message, wire)
   local flags = message.flags
   if not wire.marked then
     if message.reply and not wire.replies[flags] then
-      complain(message, "header", "flags 0x%x: only REPLY is known on the %s", flags, wire.words)
+      complain(message, PROBLEMS.ONLY_REPLY, flags, wire.words)
     end
     return
   end
   local version = masked(flags, wire.version_mask)
   if version ~= wire.version then
-    complain(message, "header", "version %d in flags 0x%x, expected %d", version, flags, wire.version)
+    complain(message, PROBLEMS.WRONG_VERSION, version, flags, wire.version)
   end
-  if masked(flags, wire.known) ~= flags then complain(message, "header", "unknown bits in flags 0x%x", flags) end
+  if masked(flags, wire.known) ~= flags then complain(message, PROBLEMS.UNKNOWN_BITS, flags) end
 end
 
 function check_record(message, flags)
   for bit = 0, flags > 0 and 3 or -1 do
-    local text = FRAME_PROBLEMS[floor(2 ^ bit)]
-    if has_bit(flags, bit) and text then complain(message, "record", "%s", text) end
+    if has_bit(flags, bit) then complain(message, FRAME_PROBLEMS[floor(2 ^ bit)]) end
   end
 end
 
@@ -44,7 +45,7 @@ local function check_fds(message, rule, count)
   if count >= least and count <= most then return end
   local expected = format("%d", most)
   if most == 0 then expected = "no descriptor" elseif least ~= most then expected = least .. " to " .. most end
-  complain(message, "fds", "%d descriptor%s attached, expected %s", count, count == 1 and "" or "s", expected)
+  complain(message, PROBLEMS.ODD_COUNT, count, count == 1 and "" or "s", expected)
 end
 
 function check(message, record, payload)
@@ -55,17 +56,18 @@ function check(message, record, payload)
   message.lawful = SENDERS[message.channel][role] == record.sender
   if not message.lawful then
     local party = PARTIES[record.sender]
-    complain(message, "sequence", "a %s from the %s, which sends only %s on this channel", role, party, due)
+    complain(message, PROBLEMS.FROM_OTHER_SIDE, role, party, due)
   end
-  if not message.known then return complain(message, "unknown", "unknown request %d", message.request) end
+  if not message.known then return complain(message, PROBLEMS.UNKNOWN_REQUEST, message.request) end
   local follow = message.stop - message.at
   if message.size ~= follow and record.flags == 0 then
-    complain(message, "size", "the header announces %d bytes, %d follow", message.size, follow)
+    complain(message, PROBLEMS.SIZES_DIFFER, message.size, follow)
   end
   if not message.fits and record.flags == 0 then
     local unit = message.size == 1 and "byte" or "bytes"
     local whole = payload.sizes == "0" and "none" or format("%s (%s)", payload.sizes, message.layer.title)
-    complain(message, "size", "payload of %d %s, expected %s", message.size, unit, whole)
+    complain(message, PROBLEMS.NO_LAYOUT, message.size, unit, whole)
   end
+  if masked(record.flags, CANNOT_COUNT) > 0 then return end
   check_fds(message, message.spec[message.reply and "reply_fds" or "fds"], record.nfds)
 end

@@ -131,7 +131,7 @@ local function headless(record, raw)
   end
   check_record(message, record.flags)
   if #message.problems == 0 then
-    complain(message, "malformed", "%d bytes are less than a header", message.stop - message.at)
+    complain(message, PROBLEMS.LESS_THAN_HEADER, message.stop - message.at)
   end
   return message
 end

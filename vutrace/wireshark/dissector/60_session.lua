@@ -84,11 +84,11 @@ local function answer(session, message, pinfo, seen)
   local waiting, left, place = session.waiting[message.channel] or {}, {}, 1
   while waiting[place] and waiting[place].message.request ~= message.request do place = place + 1 end
   local found = waiting[place]
-  if not found then return complain(seen, "sequence", "a reply that no request waits for") end
+  if not found then return complain(seen, PROBLEMS.NOBODY_WAITS) end
   for i, request in ipairs(waiting) do
     local passed = i < place and request.owed == "yes"
     if passed and not request.overtaken then
-      complain(seen, "sequence", "overtakes the reply that %s [%d] waits for", request.message.name, request.packet)
+      complain(seen, PROBLEMS.BEFORE_ANOTHER, request.message.name, request.packet)
       request.overtaken = true
     end
     if passed or i > place then left[#left + 1] = request end
@@ -196,7 +196,7 @@ local function unanswered(session, seen, closed)
     if closed == "main" or channel == closed then session.waiting[channel] = nil else waiting = {} end
     for _, request in ipairs(waiting) do
       if request.owed == "yes" then
-        complain(seen, "sequence", "%s [%d] was never answered", request.message.name, request.packet)
+        complain(seen, PROBLEMS.NEVER_ANSWERED, request.message.name, request.packet)
       end
     end
   end

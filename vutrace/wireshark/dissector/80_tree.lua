@@ -138,6 +138,11 @@ local function add_generated(tree, field, value)
   return set_generated(add(tree, field, value))
 end
 
+-- The same where it is to be seen or asked for.
+local function tell(tree, field, value)
+  if VISIBLE or referenced(tree, field) then return add_generated(tree, field, value) end
+end
+
 local FLAG_FIELDS = { F.version, F.reply, F.need_reply }
 
 function add_header(tree, packet)
@@ -167,8 +172,11 @@ function add_payload(tree, packet, context)
   if hidden then add(tree, range, format("%d more bytes, redacted", range:len())) else add(tree, F.rest, range) end
 end
 
+local STATE_FIELDS = { F.state_after, F.state_before }
+
 -- The state of each ring that a packet is about, before (unless nothing was known of it) and after.
 function add_changes(tree, changes)
+  if changes == NONE or not wants(tree, STATE_FIELDS) then return end
   for _, each in ipairs(changes) do
     local item = add_generated(tree, F.state_after, each.after.state)
     append_text(item, " (" .. each.name .. ")")
@@ -178,37 +186,41 @@ end
 
 function add_meaning(tree, seen, detail)
   if seen.ring then
-    add_generated(tree, F.ring, seen.ring)
-    add_generated(tree, F.ring_name, seen.ring_name)
+    tell(tree, F.ring, seen.ring)
+    tell(tree, F.ring_name, seen.ring_name)
   end
   add_changes(tree, seen.changes)
-  if detail ~= "" then add_generated(tree, F.detail, detail) end
-  if seen.response_in then add_generated(tree, F.response_in, seen.response_in) end
+  if detail ~= "" then tell(tree, F.detail, detail) end
+  if seen.response_in then tell(tree, F.response_in, seen.response_in) end
   if seen.response_to then
-    add_generated(tree, F.response_to, seen.response_to)
-    add_generated(tree, F.time, NSTime.new(floor(seen.latency / 1e9), seen.latency % 1e9))
+    tell(tree, F.response_to, seen.response_to)
+    tell(tree, F.time, NSTime.new(floor(seen.latency / 1e9), seen.latency % 1e9))
   end
   if seen.context.device then
-    local device = add_generated(tree, F.device, seen.context.device.name)
-    add_generated(device, F.device_reason, seen.context.reason)
+    tell(tree, F.device, seen.context.device.name)
+    tell(tree, F.device_reason, seen.context.reason)
   end
 end
 
--- `told`: what is wrong is among the findings, too, and is no news for the expert.
+local function add_expert(item, problem)
+  item:add_proto_expert_info(EXPERTS[problem.severity], problem.rule .. ": " .. problem.text)
+end
+
+-- What the plug-in sees by itself. `told`: it is among the findings, too, and is no news for the expert.
 function add_problems(tree, problems, told)
   for _, problem in ipairs(problems) do
-    local item = add_generated(tree, F.problem, problem[2])
-    if not told then item:add_proto_expert_info(EXPERTS[problem[1]], problem[2]) end
+    local item = add_generated(tree, F.problem, problem.text)
+    if not told then add_expert(item, problem) end
   end
 end
 
 function add_findings(tree, tvb, findings)
   for _, each in ipairs(findings) do
-    local range, words = tvb(each.at, each.length), each.rule .. ": " .. each.text
-    local item = add(tree, F.finding, range, words)
+    local range = tvb(each.at, each.length)
+    local item = add(tree, F.finding, range, each.rule .. ": " .. each.text)
     add(item, F.finding_rule, range, each.rule)
     add(item, F.finding_severity, range, each.severity)
     add(item, F.finding_text, range, each.text)
-    item:add_proto_expert_info(EXPERTS["finding_" .. each.severity], words)
+    add_expert(item, each)
   end
 end

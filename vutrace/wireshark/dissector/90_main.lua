@@ -8,7 +8,7 @@ local handle
 local function problems_text(record, seen)
   local words = {}
   for _, problems in ipairs(record.findings and NONE or { seen.own, seen.problems }) do
-    for _, problem in ipairs(problems) do words[#words + 1] = problem[2] end
+    for _, problem in ipairs(problems) do words[#words + 1] = problem.text end
   end
   for _, each in ipairs(record.findings or NONE) do
     if each.severity ~= "info" then words[#words + 1] = each.text end
@@ -57,11 +57,6 @@ local function add_event(tree, tvb, record)
 end
 
 local HEADER = { F.message, F.request, F.flags, F.version, F.reply, F.need_reply, F.size }
-local MEANING = {
-  F.ring, F.ring_name, F.state_before, F.state_after, F.detail, F.response_in, F.response_to, F.time, F.device,
-  F.device_reason,
-}
-
 local ACTED = { F.deed, F.rule, F.came }
 
 -- What the receiver got is the packet; what its sender said is here.
@@ -77,7 +72,7 @@ local function add_message(tree, packet, record, seen, detail)
   if not protos or wants(tree, protos) then add_payload(tree, packet, seen.context) end
   if record.nfds > 0 and wants(tree, FD_FIELDS) then add_fds(tree, packet.tvb, packet.raw, record) end
   if record.acted and wants(tree, ACTED) then add_acted(tree, packet.tvb, record.acted) end
-  if wants(tree, MEANING) then add_meaning(tree, seen, detail) end
+  add_meaning(tree, seen, detail)
   append_text(tree, ", " .. packet.message.name .. ENDS[record.sender])
 end
 
@@ -99,7 +94,7 @@ local function show(tree, packet, pinfo, record)
   set_columns(pinfo, record, letter, seen.info)
   VISIBLE = wanted and tree.visible
   if wanted then
-    if wants(tree, RECORD_FIELDS) then add_record(tree, packet.tvb, record, letter) end
+    add_record(tree, packet.tvb, record, letter)
     if message then add_message(tree, packet, record, seen, detail) end
     if record.kind == EVENT then
       add_event(tree, packet.tvb, record)
