@@ -8,6 +8,7 @@ from sessions import QEMU_7_2, Script, qemu_net, rows, timeline_of
 
 from vutrace.capture.pseudo_header import sample_of
 from vutrace.records import RingSample, SampleFlag
+from vutrace.session.model import Timeline
 from vutrace.session.series import Series
 from vutrace.views.annotated import Annotator
 from vutrace.views.board import Board
@@ -19,7 +20,7 @@ from vutrace.views.rows import Rows
 from vutrace.views.samples import rate
 from vutrace.views.timeline.formats import DrawingOptions
 from vutrace.views.timeline.html.data import ring_data
-from vutrace.views.timeline.json import timeline_json
+from vutrace.views.timeline.json import render as render_json
 from vutrace.views.timeline.perfetto import render
 from vutrace.views.timeline.text_moves import move_lines
 
@@ -89,9 +90,7 @@ def test_what_was_never_looked_at_is_in_no_view() -> None:
     session = timeline.connections[0].sessions[0]
     assert list(move_lines(session, 80)) == []
     assert "in flight" not in "\n".join(queues_text(timeline, None))
-    assert all(
-        "samples" not in ring for ring in timeline_json(timeline)["connections"][0]["sessions"][0]["rings"]
-    )
+    assert all("samples" not in ring for ring in ring_objects(timeline))
 
 
 def test_the_blocks_of_a_ring_are_as_high_as_what_moved() -> None:
@@ -104,11 +103,18 @@ def test_the_blocks_of_a_ring_are_as_high_as_what_moved() -> None:
     assert len(line) <= 80
 
 
+def ring_objects(timeline: Timeline) -> list[dict[str, Any]]:
+    """The rings of the first session, as JSON."""
+    made = json.loads("".join(render_json(timeline, DrawingOptions(lambda: iter(())))))
+    found: list[dict[str, Any]] = made["connections"][0]["sessions"][0]["rings"]
+    return found
+
+
 def test_the_page_and_json_have_the_series() -> None:
     timeline = timeline_of(sampled())
     lane = timeline.connections[0].sessions[0].rings[1]
     assert [used for _, used in ring_data(lane, {})["samples"]] == [0, 1000, 3000, 0, 0]
-    told = timeline_json(timeline)["connections"][0]["sessions"][0]["rings"][1]["samples"]
+    told = ring_objects(timeline)[1]["samples"]
     assert [(each["used_per_second"], each["in_flight"], each["calls"]) for each in told][:2] == [
         (0, 3, None),
         (1000, 3, None),
