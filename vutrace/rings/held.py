@@ -55,15 +55,15 @@ class Holdings:
         if not isinstance(info, HeldFd) or info.eventfd_id is None:
             return None
         try:
-            told = os.pread(self._info_of(info.number), 512, 0)
-            return int(told.partition(COUNT)[2].split(b"\n", 1)[0], 16)
+            told = os.pread(self._fdinfo.get(info.number) or self._open_info(info.number), 512, 0)
+            begin = told.index(COUNT) + len(COUNT)
+            return int(told[begin : told.index(b"\n", begin)], 16)
         except (OSError, ValueError):
             return None
 
-    def _info_of(self, number: int) -> int:
-        if number not in self._fdinfo:
-            path = f"/proc/self/fdinfo/{number}"
-            self._fdinfo[number] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def _open_info(self, number: int) -> int:
+        path = f"/proc/self/fdinfo/{number}"
+        self._fdinfo[number] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         return self._fdinfo[number]
 
     def _close(self, numbers: Iterable[int]) -> None:

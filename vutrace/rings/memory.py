@@ -18,6 +18,8 @@ from vutrace.session.memory import Region
 
 GPA_ADDRESSES = bit("GPA_ADDRESSES", PROTOCOL_FEATURES)
 ACCESS_PLATFORM = bit("VIRTIO_F_ACCESS_PLATFORM", VIRTIO_FEATURES)
+Place = tuple[int, int]
+"""A descriptor of ours, and the offset in its file."""
 MOST_BYTES = 1 << 20  # of one read: more than any ring has
 
 
@@ -47,15 +49,21 @@ class SampledMemory:
             self._extents = [extent(region, region.user_address, fd) for region, fd in known]
         self._iotlb = iotlb if context.has_feature(ACCESS_PLATFORM) else None
 
-    def ring(self, address: int, size: int) -> bytes:
-        """So many bytes of a ring. Raises UnreadError."""
+    def place(self, address: int, size: int) -> Place:
+        """Where so many bytes of a ring are. Raises UnreadError."""
         if self._iotlb is not None:
             address = self._iotlb.translate(address, size)
-        return read(self._extents, address, size)
+        return place(self._extents, address, size)
+
+    def ring(self, address: int, size: int) -> bytes:
+        """So many bytes of a ring. Raises UnreadError."""
+        return read(self.place(address, size), size)
 
     def guest(self, address: int, size: int) -> bytes:
         """So many bytes where a descriptor of a ring says. Raises as `ring`."""
-        return self.ring(address, size) if self._iotlb is not None else read(self._physical, address, size)
+        if self._iotlb is not None:
+            return self.ring(address, size)
+        return read(place(self._physical, address, size), size)
 
 
 def extent(region: Region, start: int, fd: HeldFd) -> Extent:
@@ -63,15 +71,20 @@ def extent(region: Region, start: int, fd: HeldFd) -> Extent:
     return Extent(start, start + region.size, region.mmap_offset, fd.number)
 
 
-def read(extents: Iterable[Extent], address: int, size: int) -> bytes:
-    """So many bytes out of one of the extents."""
+def place(extents: Iterable[Extent], address: int, size: int) -> Place:
+    """Where so many bytes are that one of the extents has."""
     for each in extents:
         if each.start <= address and address + size <= each.end and size <= MOST_BYTES:
-            try:
-                data = os.pread(each.number, size, each.offset + address - each.start)
-            except (OSError, OverflowError):  # a hostile offset is beyond any file
-                raise UnreadError(SampleFlag.UNREADABLE) from None
-            if len(data) < size:
-                raise UnreadError(SampleFlag.UNREADABLE)
-            return data
+            return each.number, each.offset + address - each.start
     raise UnreadError(SampleFlag.OUTSIDE)
+
+
+def read(where: Place, size: int) -> bytes:
+    """So many bytes of a file. Raises UnreadError."""
+    try:
+        data = os.pread(where[0], size, where[1])
+    except (OSError, OverflowError):  # a hostile offset is beyond any file
+        raise UnreadError(SampleFlag.UNREADABLE) from None
+    if len(data) < size:
+        raise UnreadError(SampleFlag.UNREADABLE)
+    return data

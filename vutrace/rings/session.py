@@ -34,9 +34,9 @@ class SampledSession:
     def feed(self, row: Row) -> None:
         """Take a row whose descriptors are held already; those that it made useless are closed."""
         self._state = row.state
+        self._stale = True
         if not self.iotlb.feed(row.what):  # type: ignore[arg-type]  # a message: events end it
             self.holdings.keep(row.state)
-            self._stale = True
 
     def close(self) -> None:
         """Let go of everything."""
@@ -55,7 +55,9 @@ class SampledSession:
         return [watch.sample(now_ns) for watch in self._watches.values()]
 
     def fast(self) -> Sequence[RingWatch]:
-        """The rings that want to be looked at in between."""
+        """The rings that want to be looked at in between; none while it is not known where they are now."""
+        if self._stale:
+            return ()
         return [watch for watch in self._watches.values() if watch.fast][:MOST_FAST]
 
     def _refresh(self) -> None:

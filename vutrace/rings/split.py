@@ -1,11 +1,13 @@
 """A split ring in memory (virtio, "Split Virtqueues")."""
 
+import os
 import struct
 from collections.abc import Callable
 
+from vutrace.records import SampleFlag
 from vutrace.rings.chain import INDIRECT, MOST, NEXT, SIZE, Chain, Descriptor
 from vutrace.rings.indexes import Indexes
-from vutrace.rings.memory import SampledMemory
+from vutrace.rings.memory import Place, SampledMemory
 from vutrace.rings.unread import UnreadError
 from vutrace.session.ring import Addresses
 
@@ -13,6 +15,8 @@ HEAD, AVAILABLE_ITEM, USED_ITEM, EVENT = 4, 2, 8, 2
 TRIES = 3  # to read both indexes while the device moves nothing
 ROUND = 1 << 16  # the indexes' numbers
 
+Places = tuple[Place, Place, tuple[Place, Place] | None]
+"""Of the available and the used index, and of both event fields."""
 Fetch = Callable[[int], bytes]
 """The bytes of a table's descriptor by its number. Raises UnreadError."""
 
@@ -30,8 +34,8 @@ class SplitForm:
         self._head = struct.Struct(order + "HH").unpack
         self._word = struct.Struct(order + "H").unpack
         self._descriptor = struct.Struct(order + "QIHH").unpack
-        self._used_event = where.available + HEAD + AVAILABLE_ITEM * size if event_idx else None
-        self._available_event = where.used + HEAD + USED_ITEM * size
+        self._event_idx = event_idx
+        self._places: Places | None = None
 
     def beginning(self, base: int) -> Indexes:
         """Where a ring is that was told to begin at `base`."""
@@ -43,22 +47,37 @@ class SplitForm:
 
     def indexes(self) -> Indexes:
         """Where both sides are. Raises UnreadError."""
-        read, where = self._memory.ring, self._where
+        places = self._places or self._find_places()
+        try:
+            return self._read(*places)
+        except (OSError, OverflowError, struct.error):  # a short read, or an offset beyond any file
+            raise UnreadError(SampleFlag.UNREADABLE) from None
+
+    def _read(self, avail: Place, used_at: Place, events: tuple[Place, Place] | None) -> Indexes:
+        # Written out: with 256 rings ten times a second a call of Python's for each read would show.
+        head = self._head
         for _ in range(TRIES):
-            _, before = self._head(read(where.used, HEAD))
-            driver_flags, available = self._head(read(where.available, HEAD))
-            device_flags, used = self._head(read(where.used, HEAD))
+            _, before = head(os.pread(used_at[0], HEAD, used_at[1]))
+            driver_flags, available = head(os.pread(avail[0], HEAD, avail[1]))
+            device_flags, used = head(os.pread(used_at[0], HEAD, used_at[1]))
             if before == used:
                 break
         # what the device did meanwhile must not look as if it were ahead of the driver
-        found = Indexes(
-            available, before, (available - before) % ROUND, driver_flags, device_flags, steady=before == used
-        )
-        if self._used_event is None:
-            return found
-        (used_event,) = self._word(read(self._used_event, EVENT))
-        (available_event,) = self._word(read(self._available_event, EVENT))
-        return found._replace(events=True, driver_event=used_event, device_event=available_event)
+        known = available, before, (available - before) % ROUND, driver_flags, device_flags
+        if events is None:
+            return Indexes(*known, False, 0, 0, before == used)
+        (driver_event,), (device_event,) = (self._word(os.pread(fd, EVENT, at)) for fd, at in events)
+        return Indexes(*known, True, driver_event, device_event, before == used)
+
+    def _find_places(self) -> Places:
+        where, find = self._where, self._memory.place
+        avail, used = find(where.available, HEAD), find(where.used, HEAD)
+        events = None
+        if self._event_idx:
+            used_event = where.available + HEAD + AVAILABLE_ITEM * self.size
+            events = find(used_event, EVENT), find(where.used + HEAD + USED_ITEM * self.size, EVENT)
+        self._places = avail, used, events
+        return self._places
 
     def heads(self, first: int, count: int) -> list[int]:
         """The chains that were made available from index `first` on. Raises UnreadError."""

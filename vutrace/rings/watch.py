@@ -1,5 +1,6 @@
 """One started ring, look after look: how far it moved, what is in flight, what is worth a record."""
 
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -58,17 +59,19 @@ class RingWatch:
         self._told: RingSample | None = None
         self._told_ns = 0
         self._wait_ns = 0
+        self._rest: tuple[object, ...] | None = None  # how it stood when it came to rest
 
-    def glance(self, now_ns: int) -> Indexes:
+    def glance(self, now_ns: int) -> None:
         """Read the indexes and count what moved. Raises UnreadError."""
-        now = self.form.indexes()
+        self._take(self.form.indexes(), now_ns)
+
+    def _take(self, now: Indexes, now_ns: int) -> None:
         last, self._last = self._last, now
         self._still_ns = self._still_ns or now_ns
         if last is not None:
             self._count(last, now, now_ns)
         if isinstance(self.form, SplitForm):
             self._outstanding.feed(self.form, now, now_ns)
-        return now
 
     def _count(self, last: Indexes, now: Indexes, now_ns: int) -> None:
         back = self.form.steps(last.used, now.used)
@@ -82,20 +85,36 @@ class RingWatch:
 
     def look(self, now_ns: int) -> RingSample | None:
         """A sample, where there is something to tell."""
-        sample = self.sample(now_ns)
-        return sample if self._is_news(sample, now_ns) else None
+        state = self.kicks(), self.calls(), self._indexes()
+        if state == self._rest:
+            return None
+        sample = self._sample(now_ns, *state)
+        news = self._is_news(sample, now_ns)
+        self._rest = None if news or sample.flags & WORTH_REPEATING else state
+        return sample if news else None
 
     def sample(self, now_ns: int) -> RingSample:
         """The ring as it stands."""
-        kicks, calls = self.kicks(), self.calls()
+        return self._sample(now_ns, self.kicks(), self.calls(), self._indexes())
+
+    def _indexes(self) -> Indexes | SampleFlag:
+        """How the ring stands, or why that cannot be read."""
+        try:
+            return self.form.indexes()
+        except UnreadError as error:
+            return error.flag
+
+    def _sample(
+        self, now_ns: int, kicks: int | None, calls: int | None, now: Indexes | SampleFlag
+    ) -> RingSample:
         flags = PACKED if self.form.packed else 0
         flags |= (KICKS if kicks is not None else 0) | (CALLS if calls is not None else 0)
         counts = {"kicks": kicks or 0, "calls": calls or 0}
         totals = {"available_total": self._made, "used_total": self._back}
-        try:
-            now = self.glance(now_ns)
-        except UnreadError as error:
-            return RingSample(self.ring, flags | error.flag.value, self.form.size, **counts, **totals)
+        if isinstance(now, SampleFlag):
+            return RingSample(self.ring, flags | now.value, self.form.size, **counts, **totals)
+        with contextlib.suppress(UnreadError):  # memory that goes away at this moment is told next time
+            self._take(now, now_ns)
         flags |= INDEXES | (EVENTS if now.events else 0) | wrong(now, self.form)
         flags |= AT_LEAST if self.form.packed and self._made else 0
         chain = self._oldest(now, now_ns) if 0 < now.in_flight <= self.form.size else NO_CHAIN
@@ -150,7 +169,7 @@ class RingWatch:
             self._wait_ns = 0
         elif self._wait_ns == 0:
             self._wait_ns = SECOND_NS  # once more, so that it is known when it came to rest
-        elif sample.flags & WORTH_REPEATING or sample.kicks:
+        elif sample.flags & WORTH_REPEATING:
             if now_ns - self._told_ns < self._wait_ns:
                 return False
             self._wait_ns = min(2 * self._wait_ns, LONGEST_NS)
