@@ -1,6 +1,7 @@
 """Descriptors that were passed to us, each with what it is; they are closed as soon as nothing names them."""
 
 import os
+import select
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -33,11 +34,16 @@ class Holdings:
     def __init__(self) -> None:
         self._held: dict[int, HeldFd] = {}
         self._fdinfo: dict[int, int] = {}
+        self._poll = select.poll()
+        self._counting: set[int] = set()  # eventfds whose count is above 0
 
     def add(self, infos: Sequence[FdInfo], numbers: Sequence[int]) -> tuple[HeldFd, ...]:
         """Take over descriptors, which a message brought."""
         new = tuple(map(held, infos, numbers))
         self._held |= {info.number: info for info in new}
+        for info in new:
+            if info.eventfd_id is not None:
+                self._poll.register(info.number, select.POLLIN)
         return new
 
     def keep(self, state: SessionState) -> None:
@@ -50,10 +56,16 @@ class Holdings:
         """Close all."""
         self._close(list(self._held))
 
+    def look(self) -> None:
+        """Find out which eventfds count anything, all at once: the others need not be asked."""
+        self._counting = {fd for fd, _ in self._poll.poll(0)}
+
     def count(self, info: FdInfo | None) -> int | None:
         """What stands in an eventfd, unread; None where it is none of ours, or cannot be asked."""
         if not isinstance(info, HeldFd) or info.eventfd_id is None:
             return None
+        if info.number not in self._counting:
+            return 0
         try:
             told = os.pread(self._fdinfo.get(info.number) or self._open_info(info.number), 512, 0)
             begin = told.index(COUNT) + len(COUNT)
@@ -68,7 +80,8 @@ class Holdings:
 
     def _close(self, numbers: Iterable[int]) -> None:
         for number in numbers:
-            del self._held[number]
+            if self._held.pop(number).eventfd_id is not None:
+                self._poll.unregister(number)
             if number in self._fdinfo:
                 os.close(self._fdinfo.pop(number))
             os.close(number)

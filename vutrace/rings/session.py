@@ -46,12 +46,14 @@ class SampledSession:
     def looks(self, now_ns: int) -> list[RingSample]:
         """What is worth a record of its rings."""
         self._refresh()
+        self.holdings.look()
         found = (watch.look(now_ns) for watch in self._watches.values())
         return [sample for sample in found if sample]
 
     def samples(self, now_ns: int) -> list[RingSample]:
         """Every ring as it stands."""
         self._refresh()
+        self.holdings.look()
         return [watch.sample(now_ns) for watch in self._watches.values()]
 
     def fast(self) -> Sequence[RingWatch]:

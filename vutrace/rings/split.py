@@ -81,15 +81,23 @@ class SplitForm:
 
     def heads(self, first: int, count: int) -> list[int]:
         """The chains that were made available from index `first` on. Raises UnreadError."""
-        data = self._memory.ring(self._where.available + HEAD, AVAILABLE_ITEM * self.size)
-        items = struct.unpack(f"{self._order}{self.size}H", data)
-        return [items[(first + i) % self.size] for i in range(min(count, self.size))]
+        return self._items(self._where.available + HEAD, first, count, "H")
 
     def used_heads(self, first: int, count: int) -> list[int]:
         """The chains that came back from index `first` on. Raises UnreadError."""
-        data = self._memory.ring(self._where.used + HEAD, USED_ITEM * self.size)
-        items = struct.unpack(f"{self._order}{2 * self.size}I", data)
-        return [items[2 * ((first + i) % self.size)] for i in range(min(count, self.size))]
+        return self._items(self._where.used + HEAD, first, count, "II")[::2]
+
+    def _items(self, start: int, first: int, count: int, form: str) -> list[int]:
+        """The items of one of the two rings, from an index on; they may go round its end."""
+        size, at = struct.calcsize(self._order + form), first % self.size
+        until = min(count, self.size - at)
+        pieces = (at, until), (0, min(count, self.size) - until)
+        found: list[int] = []
+        for begin, length in pieces:
+            if length:
+                data = self._memory.ring(start + size * begin, size * length)
+                found += struct.unpack(self._order + form * length, data)
+        return found
 
     def oldest(self, found: Indexes) -> Chain:
         """The chain that the device would take next if it takes them in order. Raises UnreadError."""
