@@ -30,6 +30,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "cpio": "cpio",
         "strace": "strace",
         "chromium": "chromium",
+        "zsh": "zsh",
+        "fish": "fish",
     },
 }
 

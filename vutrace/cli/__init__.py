@@ -15,6 +15,7 @@ from vutrace.cli import (
     demo,
     diff,
     export,
+    help_,
     import_,
     inserting,
     interrupts,
@@ -103,6 +104,7 @@ app.command("coverage", short_help="What of the spec captures exercised, and wha
 app.command("import", short_help="A capture of what strace, QEMU, DPDK and others recorded.")(import_.import_)
 app.command("export", short_help="Write a capture for stock Wireshark, as JSON or CSV.")(export.export)
 app.add_typer(list_.app, name="list", short_help="Messages, features, devices, dissectors, fields, rules.")
+app.command("help", short_help="What a verb does, as its --help.")(help_.help_)
 app.add_typer(wireshark.app, name="wireshark", short_help="The Wireshark plug-in, and live capture from it.")
 
 

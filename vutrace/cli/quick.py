@@ -57,7 +57,7 @@ ELSEWHERE = {
     "messages": "list messages",
     "version": "--version",
 }
-OWN_OPTIONS = ("--version", "-h", "--help")
+OWN_OPTIONS = ("--version", "--install-completion", "--show-completion", "-h", "--help")
 
 
 def hint(args: list[str]) -> None:

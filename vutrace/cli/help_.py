@@ -1,0 +1,29 @@
+"""`vutrace help VERB`: what `vutrace VERB --help` prints."""
+
+from typing import Annotated, Any
+
+import typer
+
+from vutrace.cli.errors import UsageError
+
+
+def help_(
+    context: typer.Context,
+    verb: Annotated[
+        list[str] | None, typer.Argument(help="The verb; several words for one within another.")
+    ] = None,
+) -> None:
+    """Show what a verb does, as its --help does.
+
+    \b
+    vutrace help
+    vutrace help show
+    vutrace help list messages
+    """
+    found: Any = context.find_root()
+    for word in verb or ():
+        commands = getattr(found.command, "commands", {})
+        if word not in commands:
+            raise UsageError(f"there is no verb '{' '.join(verb or ())}'; vutrace --help lists them all")
+        found = type(found)(commands[word], info_name=word, parent=found)
+    typer.echo(found.get_help())
