@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from sessions import QEMU_2_10, QEMU_7_2, Script, qemu_blk, qemu_net, rows, timeline_of
+from transcript import START_NS, Line, back, closed, connection, front, opened, script
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load
-from vutrace.records import Event, Side
+from vutrace.records import Event, Record, Side
+from vutrace.rules.judge import Judge
 from vutrace.session.row import Row
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
@@ -180,3 +182,56 @@ def test_hostile_bytes_make_a_page() -> None:
             script.frame(Side.BACKEND if size % 2 else Side.FRONTEND, number, 0xFFFFFFFF, bytes(range(size)))
     _, session = only_session(page_of(script))
     assert len(rows_in(session)) == len(script.records)
+
+
+def conversation(*lines: Line) -> tuple[dict, dict]:
+    """The data of one judged session, and that session."""
+
+    def judged() -> Iterable[Row]:
+        return Judge().rows(Tracker(load()).rows([connection(), *script(*lines)]))
+
+    drawn = timeline(judged(), {0: connection()})
+    data = data_of("".join(render(drawn, DrawingOptions(judged))))
+    return data, data["connections"][0]["sessions"][0]
+
+
+def test_a_failure_is_told_in_words_with_the_row_where_it_broke() -> None:
+    _, session = conversation(opened("qemu", "testpmd"), front("GET_FEATURES"), closed(Side.BACKEND))
+    assert session["failed"]
+    assert session["broke"] == 3
+    assert "GET_FEATURES" in session["verdict"]
+    assert session["ended"] == "closed by the back-end"
+
+
+def test_a_session_that_ended_in_order_has_no_banner() -> None:
+    _, session = only_session(page_of(qemu_net(QEMU_7_2, 1).boot().script))
+    assert not session["failed"]
+    assert session["broke"] is None
+    assert session["verdict"].startswith("Still open")
+
+
+def test_what_was_accepted_has_names() -> None:
+    _, session = only_session(page_of(qemu_net(QEMU_7_2, 1).boot().script))
+    agreed = [text for about, text in session["agreed"] if about == "accepted"]
+    assert "VERSION_1" in agreed[0].split()
+    assert "MQ" in agreed[1].split()
+
+
+def test_sessions_that_came_to_the_same_have_one_likeness() -> None:
+    def records(number: int, *lines: Line) -> list[Record]:
+        return script(*lines, session=number, start_ns=START_NS + number * 10**9)
+
+    short = (opened("qemu"), front("GET_FEATURES"), back("GET_FEATURES", features=0), closed())
+    items = [
+        connection(),
+        *records(1, *short),
+        *records(2, *short),
+        *records(3, opened(), front("SET_OWNER")),
+    ]
+
+    def judged() -> Iterable[Row]:
+        return Judge().rows(Tracker(load()).rows(items))
+
+    page = "".join(render(timeline(judged(), {0: connection()}), DrawingOptions(judged)))
+    first, second, third = (each["likeness"] for each in data_of(page)["connections"][0]["sessions"])
+    assert first == second != third

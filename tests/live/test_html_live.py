@@ -9,10 +9,12 @@ import pytest
 from lab.needs import needs
 from lab.process import until
 from sessions import QEMU_7_2, qemu_net
+from transcript import START_NS, back, closed, front, script
+from transcript import opened as begun
 from typer.testing import CliRunner
 
 from vutrace.cli import app
-from vutrace.records import Record
+from vutrace.records import Record, Side
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.live, needs("chromium")]
@@ -287,3 +289,61 @@ FRAMES = """async () => {
   }
   return (performance.now() - started) / 20;
 }"""
+
+
+FAILURES = {
+    "killed while rings run": [*qemu_net(QEMU_7_2, 2).boot().script.records],
+    "left in the handshake": script(begun("qemu"), front("GET_FEATURES"), closed()),
+    "never answered": script(begun("qemu"), front("GET_FEATURES"), closed(Side.BACKEND, after_ms=3000)),
+}
+FAILURES["killed while rings run"] += script(
+    closed(Side.BACKEND, backend_process="killed 9"),
+    start_ns=FAILURES["killed while rings run"][-1].time_ns + 10**9,
+)
+
+
+@pytest.mark.parametrize("records", FAILURES.values(), ids=FAILURES)
+def test_a_failure_is_unmistakable_without_any_colour(
+    browser: "sync_api.Browser", tmp_path: Path, records: list[Record]
+) -> None:
+    with browser.new_context(viewport={"width": 1200, "height": 700}) as context:
+        opened_page = Opened(context, page_file(tmp_path, records))
+        banner = opened_page.page.locator("#banner")
+        assert "Something went wrong" in banner.inner_text()
+        assert banner.get_attribute("role") == "alert"
+        banner.locator("button").click()
+        opened_page.drawn()
+        assert opened_page.title == "close"
+        assert "✖" in str(opened_page.page.locator("#session").inner_text())
+        assert not opened_page.wrong
+
+
+def test_what_is_well_has_no_banner_and_a_legend(browser: "sync_api.Browser", tmp_path: Path) -> None:
+    with browser.new_context(viewport={"width": 1200, "height": 700}) as context:
+        shown = Opened(context, page_file(tmp_path, qemu_net(QEMU_7_2, 1).boot().script.records))
+        assert not shown.page.locator("#banner").is_visible()
+        assert "started, not enabled" in shown.page.locator("#legend").inner_text()
+        in_order = shown.picture()
+        shown.page.locator("#folded").click()
+        cut = shown.picture()
+        shown.page.locator("#time").click()
+        assert len({in_order, cut, shown.picture()}) == 3
+        assert not shown.wrong
+
+
+def test_thousands_of_sessions_that_are_alike_are_one(browser: "sync_api.Browser", tmp_path: Path) -> None:
+    short = (begun("qemu"), front("GET_FEATURES"), back("GET_FEATURES", features=0), closed())
+    records = [
+        record
+        for number in range(1, 4001)
+        for record in script(*short, session=number, start_ns=START_NS + number * 5_000_000)
+    ]
+    with browser.new_context(viewport={"width": 1200, "height": 700}) as context:
+        shown = Opened(context, page_file(tmp_path, records))
+        assert shown.page.locator("#session option").count() == 1
+        assert "sessions that came to the same" in shown.page.locator("#session").inner_text()
+        strip = shown.page.locator("#overview").bounding_box()
+        assert strip
+        assert strip["height"] >= 20
+        assert shown.seconds < 5
+        assert not shown.wrong

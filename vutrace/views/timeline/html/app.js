@@ -30,6 +30,7 @@ function redraw() {
     canvas.style.height = `${now.height}px`;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     draw(pen, now);
+    drawOverview();
   });
 }
 
@@ -49,15 +50,19 @@ function openSession(n) {
   Object.assign(state, { selected: -1, hover: -1, ring: null });
   fillChips();
   setScale(state.scale);
+  showBanner();
+  byId("session").value = String(groupOf(n).first);
   refilter();
   showPanel();
   scroller.scrollTop = 0;
 }
 
+const AXES = { order: orderAxis, folded: foldedAxis, time: timeAxis }, SCALES = Object.keys(AXES);
+
 function setScale(name) {
   state.scale = name;
-  state.axis = name === "time" ? timeAxis(state.session) : orderAxis(state.session);
-  for (const id of ["order", "time"]) {
+  state.axis = AXES[name](state.session);
+  for (const id of SCALES) {
     byId(id).setAttribute("aria-checked", String(id === name));
     byId(id).tabIndex = id === name ? 0 : -1;
   }

@@ -64,6 +64,37 @@ function timeAxis(session) {
   };
 }
 
+/** True time in which a gap between two rows takes no more room than the longer ones of the others do. */
+function foldedAxis(session) {
+  const { time, number } = session.rows, steps = Array.from(time, (at, i) => (i ? at - time[i - 1] : 0));
+  const sorted = steps.filter((step) => step > 0).sort((one, other) => one - other);
+  const usual = sorted[Math.floor(sorted.length * 0.8)] || 1000, most = Math.max(usual * 4, 1000);
+  const gaps = [], unit = new Float64Array(time.length);
+  let at = 0;
+  steps.forEach((step, i) => {
+    const shown = Math.min(Math.max(step, 0), most) / 1000;
+    if (step > most) gaps.push([at, at + shown, step]);
+    unit[i] = at += shown;
+  });
+  const end = Math.max(1, at);
+  const place = (ns) => {
+    const i = atLeast(time, ns);
+    if (i >= time.length) return end;
+    if (!i || time[i] === time[i - 1]) return unit[i];
+    return unit[i - 1] + ((ns - time[i - 1]) / (time[i] - time[i - 1])) * (unit[i] - unit[i - 1]);
+  };
+  return {
+    name: "folded", unit, end, closest: 2, gaps, at: place,
+    bands: session.phases.map((phase) => [place(phase.start), place(phase.end)]),
+    row: (wanted) => {
+      const i = atLeast(number, wanted);
+      return i < unit.length ? unit[i] : end;
+    },
+    span: (span, next) => [place(span[1]), next ? place(next[1]) : end],
+    tick: (value, step) => `+${clock((time[Math.min(time.length - 1, atLeast(unit, value))] - session.start) / 1000, step)}`,
+  };
+}
+
 /** A time with as many places as its step needs. */
 function clock(microseconds, step) {
   if (step >= 1e5) return `${(microseconds / 1e6).toFixed(step >= 1e6 ? 0 : 1)} s`;

@@ -5,7 +5,7 @@ Times are nanoseconds since the first record, rows are numbers as in `vutrace sh
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -22,13 +22,16 @@ from vutrace.session.model import (
 )
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow, Annotator
+from vutrace.views.masks import protocol_names, virtio_names
 from vutrace.views.queues import HEADERS, MOVING, Fds, cells_of
 from vutrace.views.samples import in_flight, moves
+from vutrace.views.text import joined
 from vutrace.views.timeline.facts import facts, owing_words
 from vutrace.views.timeline.glyphs import glyph_names
 from vutrace.views.timeline.html.columns import KINDS, Columns, Texts
+from vutrace.views.timeline.html.fates import NOTHING_KNOWN, Fate, Fates
 from vutrace.views.timeline.loops import part_lines
-from vutrace.views.timeline.words import name_of
+from vutrace.views.timeline.words import end_words, name_of
 
 Json = dict[str, Any]
 Place = tuple[int, int]  # connection and session
@@ -43,14 +46,23 @@ def page_data(timeline: Timeline, rows: Iterable[Row]) -> Json:
         for connection in timeline.connections
         for session in connection.sessions
     }
-    omitted = fill(columns, rows, timeline.rows)
+    fates = Fates()
+    omitted = fill(columns, watched(rows, fates), timeline.rows)
+    became = fates.all()
     return {
         "kinds": KINDS,
         "glyphs": glyph_names(),
         "first_ns": str(timeline.first_ns),  # too large for a number of JavaScript
-        "connections": [connection_data(each, columns, omitted) for each in timeline.connections],
+        "connections": [connection_data(each, columns, omitted, became) for each in timeline.connections],
         "texts": texts.all,
     }
+
+
+def watched(rows: Iterable[Row], fates: Fates) -> Iterator[Row]:
+    """The rows, each while its state is as it stands there."""
+    for row in rows:
+        fates.feed(row)
+        yield row
 
 
 def fill(columns: dict[Place, Columns], rows: Iterable[Row], total: int) -> dict[Place, int]:
@@ -72,7 +84,10 @@ def place_of(shown: AnnotatedRow) -> Place:
 
 
 def connection_data(
-    connection: ConnectionTimeline, columns: dict[Place, Columns], omitted: dict[Place, int]
+    connection: ConnectionTimeline,
+    columns: dict[Place, Columns],
+    omitted: dict[Place, int],
+    fates: Mapping[Place, Fate],
 ) -> Json:
     number = connection.number
     return {
@@ -83,12 +98,38 @@ def connection_data(
         "sessions": [
             {
                 **session_data(session),
+                **fate_data(fates.get((number, session.number), NOTHING_KNOWN)),
                 "rows": columns[number, session.number].data(),
                 "omitted": omitted.get((number, session.number), 0),
             }
             for session in connection.sessions
         ],
     }
+
+
+def fate_data(fate: Fate) -> Json:
+    """What became of a session."""
+    return {
+        "verdict": fate.text,
+        "failed": fate.failed,
+        "broke": fate.broke,
+        "wrong": [list(each) for each in fate.wrong],
+        "likeness": fate.likeness,
+    }
+
+
+def accepted(session: SessionTimeline) -> list[list[str]]:
+    """What was accepted in the end, by name."""
+    spaces = (
+        ("features", [each.acknowledged for each in session.rounds], virtio_names(session.kind)),
+        ("protocol features", [each.protocol_acknowledged for each in session.rounds], protocol_names),
+    )
+    found = [(what, [mask for mask in masks if mask is not None], names) for what, masks, names in spaces]
+    return [
+        ["accepted", f"{what} {masks[-1]:#x}\n{joined(names(masks[-1]))}"]
+        for what, masks, names in found
+        if masks
+    ]
 
 
 def session_data(session: SessionTimeline) -> Json:
@@ -108,7 +149,11 @@ def session_data(session: SessionTimeline) -> Json:
         "phases_omitted": session.phases_omitted,
         "rings": [ring_data(each, fds) for each in session.rings],
         "owing": [owing_words(each) for each in session.owing],
-        "agreed": [[each.about, "\n".join((each.summary, *each.lines))] for each in facts(session)],
+        "ended": end_words(session),
+        "agreed": [
+            *accepted(session),
+            *([each.about, "\n".join(filter(None, (each.summary, *each.lines)))] for each in facts(session)),
+        ],
     }
 
 

@@ -75,6 +75,8 @@ function drawRings(pen, scene) {
     for (const i of shown) drawSpans(pen, scene, rings[i], layout.tops[i] - scroll);
     for (const i of shown) drawMoves(pen, scene, rings[i], layout.tops[i] - scroll);
     for (const i of shown) drawMarks(pen, scene, rings[i], layout.tops[i] - scroll, layout.height);
+    drawBreak(pen, scene, shown);
+    drawGaps(pen, scene);
   });
   drawLabels(pen, scene, shown);
 }
@@ -102,6 +104,44 @@ function drawMoves(pen, scene, lane, top) {
     pen.lineTo(toX(scene, scene.axis.at(time)), top + height - 2 - (height - 4) * used / most);
   }
   pen.stroke();
+}
+
+/** Where the session broke off: a torn line through all lanes, and a cross on each ring that ran. */
+function drawBreak(pen, scene, shown) {
+  const { session, layout, colours, rings, scroll } = scene;
+  if (session.broke === null) return;
+  const x = toX(scene, scene.axis.row(session.broke)), bottom = layout.bottom - scroll;
+  pen.strokeStyle = colours.wrong;
+  pen.lineWidth = 2;
+  pen.beginPath();
+  pen.moveTo(x, layout.top - 4);
+  for (let y = layout.top, side = 1; y < bottom; y += 5, side = -side) pen.lineTo(x + 3 * side, y);
+  pen.stroke();
+  for (const i of shown) {
+    const last = rings[i].ring.spans.filter((span) => span[3] < session.broke).pop(), y = layout.tops[i] - scroll;
+    if (!last || last[0] === "stopped") continue;
+    fillBar(pen, colours.back, x + 4, scene.width - RIGHT, y, layout.height);
+    within(pen, x + 4, y, scene.width, layout.height, () => hatch(pen, colours.wrong, x + 4, scene.width - RIGHT, y + 1, layout.height - 2));
+    if (layout.height >= 8) write(pen, "✖", x, y + layout.height / 2, colours.wrong, BOLD, "center");
+  }
+}
+
+/** Time that was cut short, and how much. */
+function drawGaps(pen, scene) {
+  const { axis, layout, colours } = scene;
+  for (const [from, to, ns] of axis.gaps || []) {
+    const left = toX(scene, from), right = toX(scene, to);
+    if (right < GUTTER || left > scene.width) continue;
+    pen.globalAlpha = 0.5;
+    const y = Math.min(layout.bottom - scene.scroll, scene.height - 18);
+    within(pen, left, y, right - left, 14, () => hatch(pen, colours.dim, left, right, y, 14));
+    pen.globalAlpha = 1;
+    pen.font = FONT;
+    const words = duration(ns), wide = pen.measureText(words).width + 6;
+    if (wide > right - left) continue;
+    fillBar(pen, colours.back, (left + right - wide) / 2, (left + right + wide) / 2, y, 14);
+    write(pen, words, (left + right) / 2, y + 7, colours.dim, FONT, "center");
+  }
 }
 
 function fillBar(pen, colour, left, right, top, height) {

@@ -44,7 +44,7 @@ const ANYWHERE = {
   r: () => { if (state.selected >= 0) go(state.session.partner[state.selected]); },
   a: () => pan(-span() * 0.25), s: () => pan(span() * 0.25),
   "+": () => zoom(0.6), "=": () => zoom(0.6), "-": () => zoom(1 / 0.6), 0: () => look(0, state.axis.end),
-  t: () => setScale(state.scale === "order" ? "time" : "order"), f: () => toggleDensity(),
+  t: () => setScale(SCALES[(SCALES.indexOf(state.scale) + 1) % SCALES.length]), f: () => toggleDensity(),
   d: () => setDark(!state.dark),
   "/": () => byId("messages").focus(), "?": () => byId("help").showModal(), Escape: () => deselect(),
 };

@@ -74,8 +74,7 @@ function drawReply(pen, scene, i, x, top, height, room) {
 function drawProblem(pen, scene, x, top) {
   pen.fillStyle = scene.colours.wrong;
   pen.beginPath();
-  pen.moveTo(x - 4, top - 1);
-  pen.lineTo(x + 4, top - 1);
-  pen.lineTo(x, top + 5);
+  pen.arc(x, top + 4, 6, 0, 7);
   pen.fill();
+  write(pen, "!", x, top + 4.5, scene.colours.letter, LETTERS, "center");
 }

@@ -14,8 +14,8 @@ from vutrace.views.timeline.html.data import page_data
 
 # In this order: a script uses only what stands above it, but for what it calls later.
 SCRIPTS = (
-    "model", "axis", "filter", "lanes", "draw", "marks", "head", "panel", "paper", "app", "mouse", "keys",
-    "begin",
+    "model", "axis", "filter", "lanes", "draw", "marks", "head", "panel", "paper", "app", "overview",
+    "mouse", "keys", "begin",
 )  # fmt: skip
 
 

@@ -118,6 +118,10 @@ function sessionPanel(session, show) {
     make("h2", {}, `Session ${session.number}, ${session.device}`),
     session.reason ? make("p", { class: "dim" }, session.reason) : null,
     facts(sessionFacts(session)),
+    session.verdict ? make("h3", {}, session.failed ? "✖ What became of it" : "What became of it") : null,
+    session.verdict ? make("p", { class: session.failed ? "wrong" : "" }, session.verdict) : null,
+    ...session.wrong.map(([row, words]) => make("p", { class: "wrong" },
+      make("button", { onclick: () => select(session.position.get(row) ?? -1) }, `! row ${row}`), ` ${words}`)),
     ...session.owing.map((words) => make("p", { class: "wrong" }, words)),
     make("h3", {}, "Agreed and shared"),
     facts(session.agreed),
@@ -135,16 +139,16 @@ function sessionFacts(session) {
     ["rows", `${session.first}–${session.last}`],
     ["time", `${seconds(session.start)} – ${seconds(session.end)}`],
     ["rings", String(session.rings.length)],
-    ["ended", session.closed ? "closed" : "open at the end of the capture"],
+    ["ended", session.ended],
   ];
-  if (session.problems) found.push(["problems", `${session.problems} rows`]);
-  if (session.omitted) found.push(["not in this page", `${session.omitted} rows`]);
+  if (session.problems) found.push(["problems", session.problems === 1 ? "in 1 row" : `in ${session.problems} rows`]);
+  if (session.omitted) found.push(["not in this page", session.omitted === 1 ? "1 row" : `${session.omitted} rows`]);
   return found;
 }
 
 const phaseVariable = (name) => `var(--${PHASE_COLOURS[name] || name})`;
 
-const phaseWords = (phase) => (phase.first === null ? "no messages, " : `rows ${phase.first}–${phase.last}, `) + duration(phase.end - phase.start);
+const phaseWords = (phase) => (phase.first === null ? "no messages, " : (phase.first === phase.last ? `row ${phase.first}, ` : `rows ${phase.first}–${phase.last}, `)) + duration(phase.end - phase.start);
 
 /** Loops in words; what goes out once per device, {IN BRACES}, is red. */
 function loopLine(line) {

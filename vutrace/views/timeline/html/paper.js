@@ -8,7 +8,8 @@ function fillPaper(scene) {
   document.getElementById("paper").replaceChildren(
     make("h1", {}, `vutrace: connection ${session.connection.letter}, session ${session.number}, ${session.device}`),
     make("p", {}, `${session.connection.frontend} ⇄ ${session.connection.backend}, rows ${session.first}–${session.last}, ` +
-      `${seconds(session.start)} – ${seconds(session.end)}, ${session.closed ? "closed" : "open at the end of the capture"}`),
+      `${seconds(session.start)} – ${seconds(session.end)}, ${session.ended}`),
+    ...(session.failed ? [make("p", {}, make("b", {}, "✖ Something went wrong: "), session.verdict)] : []),
     ...slices(scene.rings).map((rings) => paperCanvas({ ...scene, rings })),
     ...session.phases.flatMap((phase) => [
       make("h2", {}, `${phase.name}: ${phaseWords(phase)}`),
