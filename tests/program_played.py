@@ -33,11 +33,15 @@ def ask(told: ProgramSocket, arguments: Sequence[str]) -> None:
     if "--monitor" in arguments:
         monitor = socket.socket(fileno=int(arguments[arguments.index("--monitor") + 1]))
         monitor.send(str(os.getpid()).encode())
-    with socket.socket(socket.AF_UNIX) as front:
-        front.connect(told.path)
-        send(front, message(1))
-        assert receive_message(front)[0] == ANSWER
-    print("answered", flush=True)
+    for _ in range(2 if "--twice" in arguments else 1):
+        with socket.socket(socket.AF_UNIX) as front:
+            front.connect(told.path)
+            send(front, message(1))
+            assert receive_message(front)[0] == ANSWER
+            print("answered", flush=True)
+            if "--twice" in arguments:
+                receive_message(front)  # until it ends
+                time.sleep(0.2)
     sys.exit(0)
 
 

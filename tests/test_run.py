@@ -16,6 +16,7 @@ from proxy_lab import SECONDS, events, frames, message, receive_message, send, w
 
 from vutrace.capture import read
 from vutrace.records import Connection, EventKind, Side
+from vutrace.sockets.process import credentials
 
 RUN = [sys.executable, "-m", "vutrace", "run"]
 PROGRAM = """#!{python}
@@ -302,6 +303,29 @@ def test_libvirts_machine_is_the_process_that_libvirt_started(stage: Stage, wrap
     (capture,) = stage.place.glob("vm-*.pcapng")
     assert capture.name == f"vm-{child.pid}.pcapng"
     wait_for(lambda: len(frames(list(read(capture)))) == 2)  # type: ignore[arg-type]
+    listener.close()
+
+
+def test_where_vutrace_is_killed_the_machine_reconnects_directly(stage: Stage, wrapper: str) -> None:
+    listener = stage.listen("back.sock")
+    words = [
+        "-chardev",
+        f"socket,id=c0,path={stage.place}/back.sock",
+        "-netdev",
+        "vhost-user,id=n,chardev=c0",
+    ]
+    child = subprocess.Popen(
+        [wrapper, *words, "--play", "ask", "--twice"], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(stage.private)},
+    )  # fmt: skip
+    exchange_as_backend(listener.accept()[0])
+    (vutrace,) = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+    os.kill(int(vutrace), signal.SIGKILL)
+    back = listener.accept()[0]
+    assert credentials(back)[0] == child.pid
+    exchange_as_backend(back)
+    back.close()
+    assert child.communicate(timeout=20)[0] == "answered\nanswered\n"
     listener.close()
 
 

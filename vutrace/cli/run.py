@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -114,13 +115,20 @@ def fail(command: "Sequence[str]", error: OSError) -> NoReturn:
     raise typer.Exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_STARTED)
 
 
-def relay_of(between: "Between", settings: "dict[str, str]") -> "Relay":
+def relay_of(between: "Between", settings: "dict[str, str]", orphaned: "Callable[[], None]") -> "Relay":
     from vutrace.proxy.relay import LiveView, Options, Relay
     from vutrace.sockets.process import raise_descriptor_limit
 
     raise_descriptor_limit()
     show = LiveView.ROWS if settings["rows"] else LiveView.NOTHING
-    options = Options(between.pairs, settings["write"], show, show_on=2, device=settings["device"])
+    options = Options(
+        between.pairs,
+        write=settings["write"],
+        show=show,
+        show_on=2,
+        device=settings["device"],
+        orphaned=[orphaned],
+    )
     return Relay(options, between.sources)
 
 
@@ -136,7 +144,7 @@ def run_between(
     private = PrivateDirectory(sockets)
     try:
         between = go_between(sockets, private.names)
-        relay = relay_of(between, settings)
+        relay = relay_of(between, settings, private.remove)
         changed = changed_command(command, list(zip(sockets, private.names, strict=True)))
         try:
             program = StartedProgram(changed, between.instead, surroundings)
@@ -156,11 +164,12 @@ def run_beside(
     command: "Sequence[str]", sockets: "Sequence[ProgramSocket]", settings: "dict[str, str]"
 ) -> NoReturn:
     """Be the program; a child is between until that has ended."""
-    from vutrace.launch.between import PrivateDirectory, go_between
+    from vutrace.launch.between import PrivateDirectory, go_between, rejoin
     from vutrace.launch.sockets import changed_command
     from vutrace.launch.start import become
 
     private = PrivateDirectory(sockets)
+    rejoined = partial(rejoin, sockets, private.names)
     ended = os.pidfd_open(os.getpid())
     ready, told = os.pipe2(os.O_CLOEXEC)
     try:
@@ -171,7 +180,7 @@ def run_beside(
     if os.fork() == 0:
         os.close(ready)
         between.let_go()
-        stay(between, settings, private.remove, ended, told)
+        stay(between, settings, (private.remove, rejoined), ended, told)
     os.close(told)
     if not os.read(ready, 1):
         raise typer.Exit(os.waitstatus_to_exitcode(os.wait()[1]))
@@ -182,14 +191,22 @@ def run_beside(
 
 
 def stay(
-    between: "Between", settings: "dict[str, str]", remove: "Callable[[], None]", ended: int, told: int
+    between: "Between",
+    settings: "dict[str, str]",
+    afterwards: "tuple[Callable[[], None], Callable[[], None]]",
+    ended: int,
+    told: int,
 ) -> NoReturn:
-    """Relay in a session of its own until the program has ended; no terminal's key reaches this."""
+    """Relay in a session of its own until the program has ended; no terminal's key reaches this.
+
+    `afterwards`: what is done then, and what is done should this process be killed.
+    """
     os.setsid()
+    remove, orphaned = afterwards
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
     try:
-        relay = relay_of(between, settings)
+        relay = relay_of(between, settings, orphaned)
         relay.own_process()
         relay.stop_after(ended, AFTER_SECONDS)
         os.write(told, b"+")

@@ -127,3 +127,23 @@ def add_inherited(between: Between, each: ProgramSocket, path: str) -> None:
     else:
         ours, between.instead[each.fd] = socket.socketpair()
         between.add(each.side, (Endpoint(How.FD, fd=each.fd), Given(ours)), others)
+
+
+def rejoin(sockets: Sequence[ProgramSocket], paths: Sequence[str]) -> None:
+    """Without vutrace, have either end find the other by a link when it connects again; OSError if not."""
+    for each, path in zip(sockets, paths, strict=True):
+        if each.fd >= 0 or is_abstract(each.path):
+            continue
+        outer = os.path.abspath(each.path)
+        for ending in each.endings:
+            if not each.listens:
+                put_link(path, outer)
+            elif os.path.lexists(path + ending):
+                put_link(outer + ending, path + ending)
+
+
+def put_link(path: str, target: str) -> None:
+    """A symbolic link over what is there."""
+    spare = f"{path}.vutrace-new"
+    os.symlink(target, spare)
+    os.replace(spare, path)

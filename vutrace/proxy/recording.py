@@ -10,7 +10,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -32,7 +32,6 @@ from vutrace.proxy.sampling import Sampling
 from vutrace.proxy.spool import Spool
 from vutrace.proxy.writer import BlockWriter
 from vutrace.records import Channel, Sample, Side
-from vutrace.sockets.insertion import give_back_for
 from vutrace.sockets.passed import descriptors
 
 CHUNKS = 1 << 16, 1 << 20  # bytes that are read at once: mostly, and while there is more
@@ -67,13 +66,15 @@ class Plan:
 class Recording:
     """One run of the process; without a `plan` it only closes descriptors.
 
-    `places`: sockets whose place the relay took, to be given back should it be killed.
+    `orphaned` are called should the relay be killed, and may raise an OSError.
     """
 
-    def __init__(self, ends: PipeEnds, plan: Plan | None, places: Sequence[str] = ()) -> None:
+    def __init__(
+        self, ends: PipeEnds, plan: Plan | None, orphaned: Sequence[Callable[[], None]] = ()
+    ) -> None:
         step_back()  # before there is a thread
         self._ends = ends
-        self._places = places
+        self._orphaned = orphaned
         self._values = ends.counters.values
         self._lock = threading.Lock()
         self._mounts = Mounts(self._freed)
@@ -195,9 +196,9 @@ class Recording:
             chunk = os.read(self._ends.batches, CHUNKS[len(chunk) >= CHUNKS[0]])
             yield chunk
         # It was killed. Its peers have to see that, and our table of descriptors keeps its sockets open.
-        for path in self._places:
+        for call in self._orphaned:
             with contextlib.suppress(OSError):
-                give_back_for(path)
+                call()
         close_sockets()
         os.set_blocking(self._ends.batches, False)
         with contextlib.suppress(BlockingIOError):

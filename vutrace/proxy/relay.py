@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import chain, count
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from vutrace.proxy.recorder import Bounds, Recorder
 from vutrace.proxy.recording import Plan, Recording
 from vutrace.records import Side
 from vutrace.sockets.endpoints import Endpoint, Source, open_pairs
+from vutrace.sockets.insertion import give_back_for
 
 if TYPE_CHECKING:
     from vutrace.proxy.tap import Taps
@@ -57,7 +59,8 @@ class Options:
     it is full, messages are counted instead of recorded, or (`full_waits`) their senders wait. A reply that
     takes `stall` seconds makes a note (0: none).
     `view` are options for who shows the rows, `taps` the rules that act, if there are any.
-    Rings are looked at every `rings` seconds (0: never).
+    Rings are looked at every `rings` seconds (0: never). `orphaned` are called by a process that
+    outlives it, should the relay be killed.
     """
 
     pairs: Sequence[tuple[Endpoint, Endpoint]]
@@ -77,6 +80,7 @@ class Options:
     view: Sequence[str] = ()
     taps: "Taps | None" = None
     rings: float = 0.0
+    orphaned: Sequence[Callable[[], None]] = ()
 
 
 class Relay:
@@ -98,7 +102,11 @@ class Relay:
 
     def _open(self, sources: Sequence[tuple[Source, Source]]) -> None:
         options = self._options
-        self._places = [source.place.path for source in chain(*sources) if isinstance(source, InsertedSource)]
+        places = [source.place.path for source in chain(*sources) if isinstance(source, InsertedSource)]
+        self._orphaned: list[Callable[[], None]] = [
+            *(partial(give_back_for, path) for path in places),
+            *options.orphaned,
+        ]
         self._loop = EventLoop(self._tell)
         bounds = Bounds(options.buffer // TO_RECORD, options.full_waits, options.messages, self._loop.stop)
         # First of all: there should be no thread yet when a process is made.
@@ -215,7 +223,7 @@ class Relay:
             plan = Plan(
                 self._fd, options.write, options.device, *bounds, options.stall, int(options.rings * 1e9)
             )
-        Recording(ends, plan, self._places).run()
+        Recording(ends, plan, self._orphaned).run()
 
     def _pair_spent(self) -> None:
         self._spent += 1
