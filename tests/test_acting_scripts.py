@@ -2,6 +2,8 @@
 
 import os
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from proxy_lab import close_all, events, frames, message, receive_message, send
 
 from vutrace.errors import VutraceError
 from vutrace.records import EventKind
-from vutrace.tap.launch import launch
+from vutrace.tap.work import prepare
 
 EXAMPLES = Path(__file__).parent.parent / "docs/examples/scripts"
 SET_OWNER, SET_MEM_TABLE, NUM, KICK, ENABLE, REPLY = 3, 5, 8, 12, 18, 5
@@ -134,7 +136,7 @@ def test_a_script_that_cannot_be_used_is_told_before_anything_starts(
     path = tmp_path / "bad.py"
     path.write_text(text)
     with pytest.raises(VutraceError) as told:
-        launch({"scripts": [str(path)]})
+        prepare({"scripts": [str(path)]})
     assert f"-s {path}: " in str(told.value)
     assert wanted in str(told.value)
 
@@ -154,6 +156,16 @@ def test_a_script_that_cannot_be_used_is_told_before_anything_starts(
 )
 def test_a_rule_that_cannot_be_used_is_told_before_anything_starts(rule: str, wanted: str) -> None:
     with pytest.raises(VutraceError) as told:
-        launch({"rule": [rule]})
+        prepare({"rule": [rule]})
     assert wanted in str(told.value)
     assert told.value.status == 2
+
+
+def test_the_verb_says_what_is_wrong_in_a_line_and_leaves_no_socket(tmp_path: Path) -> None:
+    paths = [str(tmp_path / name) for name in ("front", "back")]
+    words = [sys.executable, "-m", "vutrace", "proxy", *paths, "--rule", "SET_VRING_KICK : explode"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("vutrace: rule 'SET_VRING_KICK : explode': no action is called 'explode'")
+    assert ran.stderr.count("\n") == 1
+    assert not any(tmp_path.iterdir())

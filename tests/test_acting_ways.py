@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 from acting_lab import ActingLab
-from proxy_lab import close_all, events, frames, message, receive, receive_message, send, wait_for
+from proxy_lab import (
+    close_all,
+    events,
+    frames,
+    message,
+    receive,
+    receive_message,
+    send,
+    settled_fds,
+    wait_for,
+)
 
 from vutrace.dissection.registry import Registry
 from vutrace.records import Deed, Event, EventKind
@@ -317,3 +327,37 @@ def test_a_burst_keeps_its_order_around_what_is_watched(tmp_path: Path) -> None:
     wanted = [enable(5, 0) if data == enable(5) else data for data in sent]
     assert [ends.got(ends.back) for _ in sent] == wanted
     assert [frame.data for frame in frames(ends.lab.stop())] == wanted
+
+
+def test_no_descriptor_stays_open(tmp_path: Path, event: int) -> None:
+    ends = Ends(
+        tmp_path,
+        "SET_VRING_KICK : duplicate",
+        "SET_VRING_CALL : drop",
+        "SET_VRING_ERR : fds 0=null",
+        "SET_LOG_FD : close backend after 14",
+    )
+    owner = message(SET_OWNER)
+    before = settled_fds()
+    for _ in range(30):
+        for request in (KICK, CALL, ERR):
+            send(ends.front, message(request, u64(0)), [event, event])
+        send(ends.front, owner)
+        while (got := receive_message(ends.back))[0] != owner:
+            close_all(got[1])
+    assert settled_fds() == before
+    send(ends.front, message(7, u64(0)), [event])
+    assert len(receive(ends.back, 100)[0]) == 14
+    assert ends.got(ends.front) == b""
+    ends.lab.stop()
+
+
+def test_a_message_that_comes_in_pieces_counts_as_said(tmp_path: Path) -> None:
+    ends = Ends(tmp_path, "SET_VRING_ENABLE after=SET_OWNER : set num=0")
+    owner = message(SET_OWNER)
+    send(ends.front, owner[:5])
+    time.sleep(0.02)
+    send(ends.front, owner[5:])
+    assert ends.got(ends.back) == owner
+    assert ends.to_back(enable(1)) == [enable(1, 0)]
+    ends.lab.stop()

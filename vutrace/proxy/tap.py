@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vutrace.framing import MAX_FDS, FramedMessage
 from vutrace.proxy.loop import READ, WRITE, EventLoop
-from vutrace.proxy.pending import Origin, ends_of, unpack_origin
+from vutrace.proxy.pending import Origin, unpack_origin
 from vutrace.proxy.recorder import Recorder
 from vutrace.proxy.tapped import Fresh, Held, TappedFlow, discard
 from vutrace.records import Channel, Side
@@ -120,10 +120,7 @@ class Tee:
     def burst(self, time_ns: int, origin: bytes, data: bytes, count: int) -> None:
         """See `Recorder`."""
         self._recorder.burst(time_ns, origin, data, count)
-        begin = 0
-        for end in ends_of(data):
-            self._tap.seen(time_ns, origin, data[begin:end], 0)
-            begin = end
+        self._tap.seen(time_ns, origin, data, 0)
 
     def single(self, time_ns: int, origin: bytes, message: FramedMessage[Passed]) -> None:
         """See `Recorder`."""
@@ -168,6 +165,7 @@ class SessionTap:
         kept = recorder if told == NONE else Tee(recorder, self, told)
         asked = self._interest.asked.get(way, NONE) if self.alive else NONE
         flow = TappedFlow(self, asked, source, outlet, origin, kept, *more)
+        flow.told = told != NONE
         self._flows.append(flow)
         return flow
 
@@ -201,7 +199,7 @@ class SessionTap:
         return held
 
     def seen(self, time_ns: int, origin: bytes, data: bytes, fds: int) -> None:
-        """A message was forwarded."""
+        """Messages were forwarded, back to back; the descriptors are of the first."""
         if not self.alive:
             return
         place = unpack_origin(origin)

@@ -81,6 +81,7 @@ class TappedFlow(Flow):
         self._late_end: str | None = None
         self.other: TappedFlow = self
         self.side = self.place.sender
+        self.told = False  # whether the tap hears of messages that it is not asked about
 
     def _glance_unwatched(self, buffer: Any, size: int, flags: int) -> int:
         """As the plain look; 0 where a message is watched, so that it is read by itself."""
@@ -110,6 +111,8 @@ class TappedFlow(Flow):
                 self._ask(message)
             else:
                 super()._forward([part])
+                if message and self.told and message.flags in WHOLE:
+                    self._tap.seen(self._began_ns, self._origin, message.data, len(message.fds))
 
     def _is_asked(self, data: bytes, message: FramedMessage[Passed]) -> bool:
         # Only what is here as a whole and in one piece, as with those that are replaced.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vutrace.framing import MAX_FDS
+from vutrace.proxy.pending import ends_of
 from vutrace.records import Channel, FdInfo, FdKind, Frame, FrameFlag, Side
 from vutrace.session.row import Row
 from vutrace.session.tracker import Tracker
@@ -152,7 +153,10 @@ class SessionLoop:
         match what:
             case "seen":
                 for time_ns, channel, sender, data, count in words[0]:
-                    self._row(time_ns, channel, sender, data, (UNSEEN,) * count)
+                    begin = 0
+                    for end in ends_of(data):
+                        self._row(time_ns, channel, sender, data[begin:end], (UNSEEN,) * count)
+                        begin = end
             case "ask":
                 self._ask(list(descriptors(ancillary)), *words)
             case "last":
