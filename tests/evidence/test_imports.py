@@ -3,11 +3,12 @@
 import gzip
 import io
 import json
+import re
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from vutrace.capture import Writer, read
 from vutrace.cli import app
+from vutrace.dissection.registry import load
 from vutrace.evidence.errors import EvidenceError
 from vutrace.evidence.sources import SOURCES
 from vutrace.protocol.wire import LITTLE, REPLY
@@ -30,8 +32,11 @@ from vutrace.records import (
     Record,
     Side,
 )
+from vutrace.rules.judge import Judge
+from vutrace.session.tracker import Tracker
 
 HERE = Path(__file__).parent
+REGISTRY = load()
 CAPTURES = HERE.parent.parent / "captures"
 PROXY = HERE / "proxy.pcapng"
 VUTRACE = [sys.executable, "-m", "vutrace"]
@@ -421,3 +426,96 @@ def test_it_goes_through_pipes(tmp_path: Path) -> None:
 def test_reply_flags_are_known_in_any_case() -> None:
     for frame in messages(imported("dpdk", (HERE / "dpdk.log").read_bytes())):
         assert bool(LITTLE.unpack_from(frame.data)[1] & REPLY) is (frame.sender is Side.BACKEND)
+
+
+def imported_file(source: str, log: Path, tmp_path: Path) -> Path:
+    made = tmp_path / "made.pcapng"
+    assert run("import", "--from", source, log, "-w", made).returncode == 0
+    return made
+
+
+def test_no_view_shows_what_is_not_known_as_a_value(tmp_path: Path) -> None:
+    made = imported_file("dpdk", HERE / "dpdk.log", tmp_path)
+    rows = [line for line in run("show", made).stdout.splitlines() if " SET_VRING_NUM " in line]
+    assert all(re.fullmatch(r" +\d+ > +\? A +\? +SET_VRING_NUM +\? +\? +\?", line) for line in rows)
+    tree = run("show", "-V", "-x", made, "--message", "SET_VRING_NUM", "-c", "1").stdout
+    assert "flags unknown, size unknown" in tree
+    assert "not known: flags, payload, descriptors, reply, time" in tree
+    assert "0000  08 00 00 00 ?? ?? ?? ??  ?? ?? ?? ??" in tree
+    objects = [json.loads(line) for line in run("show", "--json", made).stdout.splitlines()]
+    assert {each["time"] for each in objects} == {None}
+    assert all(
+        each["size"] is None and not each["fields"] for each in objects if each["name"] == "SET_VRING_NUM"
+    )
+    assert all(
+        each["need_reply"] is None for each in objects if each["kind"] == "message" and not each["reply"]
+    )
+    rings = run("queues", made).stdout.splitlines()[3:7]
+    assert [line.split()[:5] for line in rings] == [
+        [str(index), f"q{index}", "?", base, "?"]
+        for index, base in enumerate(("20992", "20992", "20960", "21024"))
+    ]
+    assert all(" no " in line and " at " not in line for line in rings)
+    assert " s, closed" not in run("timeline", made).stdout
+    assert "not all known, no" in run("timeline", made).stdout
+
+
+def test_qemus_trace_starts_no_ring_and_acknowledges_no_feature(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("\n".join(qemu_log(CAPTURES / "qemu-7.2-testpmd.pcapng", FORMS[1])))
+    made = imported_file("qemu", log, tmp_path)
+    assert "no message named a ring" in run("queues", made).stdout
+    timeline = run("timeline", made).stdout
+    assert "acknowledged" not in timeline
+    assert "SET_VRING_ENABLE=" not in timeline
+
+
+@pytest.mark.parametrize(("source", "file"), [("dpdk", "dpdk.log"), ("strace", "backend.strace")])
+def test_rules_that_cannot_know_are_silent(source: str, file: str, tmp_path: Path) -> None:
+    made = imported_file(source, HERE / file, tmp_path)
+    told = [found_in(capture) for capture in (PROXY, made)]
+    assert told[1] <= told[0]
+    notes = run("check", made).stderr
+    assert ("rules that cannot know are silent" in notes) is (source == "dpdk")
+
+
+@pytest.mark.parametrize("path", sorted(CAPTURES.glob("*.pcapng")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("limit", ["flags", "payload", "descriptors", "replies", "all"])
+def test_no_finding_comes_of_knowing_less(path: Path, limit: str, tmp_path: Path) -> None:
+    made = tmp_path / "less.pcapng"
+    with Writer(made) as writer:
+        for item in read(path):
+            if (less := with_less(item, limit)) is not None:
+                writer.write(less)
+    assert found_in(made) <= found_in(path)
+
+
+def with_less(item: Item, limit: str) -> Item | None:
+    """A record as a source without something would have it."""
+    if isinstance(item, Connection):
+        return item
+    everything = limit == "all"
+    if isinstance(item, Event):
+        lacks = {"attributes": {**item.attributes, LACKS: "replies"}} if limit in ("replies", "all") else {}
+        return replace(item, **lacks) if lacks else item  # type: ignore[arg-type]
+    flags, data, fds, size = item.flags, item.data, item.fds, item.wire_size
+    request, word, length = LITTLE.unpack_from(data) if len(data) >= 12 else (0, 0, 0)
+    if limit in ("replies", "all") and item.channel is Channel.MAIN:
+        if item.sender is Side.BACKEND:
+            return None
+        flags |= FrameFlag.REPLY_UNKNOWN
+    if limit in ("flags", "all"):
+        flags |= FrameFlag.FLAGS_UNKNOWN
+        data = LITTLE.pack(request, word & ~8, length) + data[12:]
+    if limit in ("payload", "all"):
+        flags, data, size = flags | FrameFlag.PAYLOAD_UNKNOWN, data[:12], 0
+    if limit == "descriptors" or everything:
+        flags, fds = flags | FrameFlag.FDS_UNKNOWN, ()
+    return replace(item, flags=flags, data=data, fds=fds, wire_size=size)
+
+
+def found_in(capture: Path) -> set[str]:
+    """The rules that are broken in a capture."""
+    judge = Judge()
+    rows = [*judge.rows(Tracker(REGISTRY).rows(read(capture))), *judge.end()]
+    return {problem.name for row in rows for problem in row.problems}

@@ -10,8 +10,9 @@ import typer
 
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import Color, Device, Dissectors
-from vutrace.cli.output import columns, say
+from vutrace.cli.output import columns, note, say
 from vutrace.problems import Rule, Severity
+from vutrace.records import Frame
 from vutrace.views.colour import When, painter
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from vutrace.rules.findings import Choice
     from vutrace.rules.profiles import DeviationProfile
     from vutrace.rules.report import SessionReport
+    from vutrace.session.row import Row
 
     Reports = Iterator[tuple[str, SessionReport]]
 
@@ -115,8 +117,19 @@ def checked(
 
     for file in files:
         rows = rows_of(file, open_capture(file, False, None), registry, device)
-        for report in Reporter(Judge(profile), choice).reports(rows):
+        for report in Reporter(Judge(profile), choice).reports(noting_unknown(file, rows)):
             yield file, report
+
+
+def noting_unknown(file: str, rows: "Iterable[Row]") -> "Iterator[Row]":
+    """The rows; a note where the source of an import did not know all: no finding is no proof then."""
+    told = False
+    for row in rows:
+        record = row.record
+        if not told and isinstance(record, Frame) and record.flags and record.flags.unknown:
+            told = True
+            note(f"{file} was made from what others recorded: rules that cannot know are silent")
+        yield row
 
 
 def chosen(rules: list[Rule], severity: Severity, select: list[str], ignore: list[str]) -> "Choice":

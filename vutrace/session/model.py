@@ -248,7 +248,8 @@ class SessionTimeline:
     `rows` counts its records, `problems` the rows with something wrong. `phases_omitted` phases were
     left out between `phases[phases_cut - 1]` and `phases[phases_cut]`, `omitted` of the
     other sequences. `kind` has the names of the device's features. `acted` are the messages that rules of
-    vutrace's acted on, the first and the last of them.
+    vutrace's acted on, the first and the last of them. `partial`: the source of an import did not know all of
+    it; `timed`: times are known, and not only the order.
     """
 
     number: int
@@ -275,6 +276,8 @@ class SessionTimeline:
     phases_cut: int = 0
     kind: Device = UNKNOWN_DEVICE
     closed_by: Side | None = None
+    partial: bool = False
+    timed: bool = True
     side_channels: tuple[SideMessages, ...] = ()
     omitted: Omitted = Omitted()
     acted: tuple[ActedRow, ...] = ()

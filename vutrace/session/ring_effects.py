@@ -6,6 +6,7 @@ from typing import Any
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.effects import RingEffect
+from vutrace.records import FrameFlag
 from vutrace.session.ring import Addresses, Ring
 from vutrace.session.ring_states import EFFECTS, TRANSITIONS, Trigger, rule_of
 
@@ -55,6 +56,8 @@ def value_in(message: Message) -> Value:
     """What a message about a ring sets: addresses (those that are missing are 0), or the number."""
     if message.spec.effect is not ADDRESSES:
         return message.number_in("num")
+    if message.frame.flags & FrameFlag.PAYLOAD_UNKNOWN and not message.fields.keys() >= {*Addresses._fields}:
+        return None
     return Addresses._make([message.number_in(field) or 0 for field in Addresses._fields])
 
 

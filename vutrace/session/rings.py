@@ -8,6 +8,7 @@ from vutrace.dissection.message import Message
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit
 from vutrace.protocol.effects import OF_ALL_RINGS, RingEffect
 from vutrace.quick import quick_tuple
+from vutrace.records import FrameFlag
 from vutrace.session.ring import Changes, Ring, RingChange
 from vutrace.session.ring_effects import STAMPS, changed_setup, moved, refused, value_in
 from vutrace.session.ring_states import TRANSITIONS, TRIGGERS, RingState, Trigger
@@ -15,6 +16,9 @@ from vutrace.session.ring_states import TRANSITIONS, TRIGGERS, RingState, Trigge
 PROTOCOL_BIT = bit("VHOST_USER_F_PROTOCOL_FEATURES", VIRTIO_FEATURES)
 STOP, RUNNING = RingEffect.STOP, RingState.RUNNING
 quick_ring, quick_change = quick_tuple(Ring), quick_tuple(RingChange)
+SETTING = frozenset(
+    {RingEffect.SIZE, RingEffect.BASE, RingEffect.ADDRESSES, RingEffect.ENDIAN, RingEffect.ENABLE}
+)
 RINGS_KEPT = 1024  # 256 can be started; a hostile index makes no more
 
 
@@ -48,7 +52,10 @@ class Rings:
             self.omitted += 1
             return ()
         ring = before or self._new(index, number)
-        setup = changed_setup(ring[:STAMPS], name or ring.name, effect, value_in(message), message.name)
+        value = value_in(message)
+        if value is None and effect in SETTING and message.frame.flags & FrameFlag.PAYLOAD_UNKNOWN:
+            effect = RingEffect.NOTHING  # what it said nobody knows
+        setup = changed_setup(ring[:STAMPS], name or ring.name, effect, value, message.name)
         after = quick_ring((*setup, ring.first, number, time_ns, message.name))
         return (self._put(before, after),)
 
@@ -84,6 +91,8 @@ class Rings:
 
     def _all(self, trigger: Trigger, message: Message, number: int, time_ns: int) -> Changes:
         if trigger is Trigger.DEFAULT_ENABLE:
+            if "features" not in message.fields and message.frame.flags & FrameFlag.PAYLOAD_UNKNOWN:
+                return ()
             plain = not (message.number_in("features") or 0) & PROTOCOL_BIT
             self._default = trigger if plain else None
             if not plain:

@@ -39,6 +39,7 @@ class SessionBuilder:
         self.side_channels = SideChannels()
         self.acted = Ends[ActedRow](ACTED_KEPT)
         self.closed_by: Side | None = None
+        self.partial, self.timed = False, True
         self._running = False  # whether some ring ran before the row at hand
 
     def feed(self, row: Row) -> None:
@@ -46,6 +47,9 @@ class SessionBuilder:
         self.last = row
         self.rows += 1
         self.problems += bool(row.problems)
+        if not isinstance(row.what, Event) and row.what.frame.flags:
+            self.partial |= bool(row.what.frame.flags.unknown)
+            self.timed &= row.timed
         self.series.feed(row.changes.moved)
         if self._drawn:
             self._draw(row)
@@ -106,6 +110,8 @@ class SessionBuilder:
             phases_cut=phases.cut,
             kind=context.device,
             closed_by=self.closed_by,
+            partial=self.partial,
+            timed=self.timed,
             side_channels=self.side_channels.value(),
             acted=tuple(self.acted),
             omitted=Omitted(

@@ -1,6 +1,7 @@
 """Every ring of a session as a table: what was sent of it, what that makes of it, and by which rule."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 
 from tabulate import tabulate
 
@@ -25,6 +26,7 @@ MOVING = ("moved", "in flight")  # at the last look
 FOLDED = ("ring", "desc, avail, used", "descriptors", "state", "last change")
 FOLDED_TWICE = ("ring", "addresses, descriptors", "state, last change")
 ROLES = ("kick", "call", "err")
+DASH, TIME = re.compile(r"(?<!\S)-(?!\S)"), re.compile(r" at \d+\.\d{6}")
 SENT = {None: "-", True: "1", False: "0"}
 
 Fds = dict[tuple[int | None, str], Holding]
@@ -54,7 +56,8 @@ def text(
     for connection in timeline.connections:
         for each in sessions_of(connection, session):
             letter = connection_letter(connection.number)
-            end = f"closed at {each.end_ns / 1e9:.6f} s, as it stood then" if each.closed else still_open
+            when = f" at {each.end_ns / 1e9:.6f} s" if each.timed else ""
+            end = f"closed{when}, as it stood then" if each.closed else still_open
             head = f"connection {letter}, session {each.number}, {printable(each.device)}: {end}"
             yield paint(head, "heading")
             yield from table(each, width).splitlines()
@@ -72,9 +75,12 @@ def table(session: SessionTimeline, width: int | None = None) -> str:
     def cells(lane: RingLane, fds: Fds) -> list[str]:
         return [*cells_of(lane, fds), *([moves(lane.moved), in_flight(lane.moved)] if sampled else [])]
 
-    rows = [cells(lane, fds) for lane in session.rings]
+    def told(form: Callable[[RingLane, Fds], list[str]]) -> list[list[str]]:
+        return [[as_known(cell, session) for cell in form(lane, fds)] for lane in session.rings]
+
+    rows = told(cells)
     for form, headers in ((cells, wide), (three_line_row, FOLDED), (six_line_row, FOLDED_TWICE)):
-        drawn = [form(lane, fds) for lane in session.rings]
+        drawn = told(form)
         lines = tabulate(drawn, headers, "simple", disable_numparse=True)
         if width is None or len(lines.split("\n", 1)[0]) <= width:
             return lines
@@ -106,6 +112,13 @@ def six_line_row(lane: RingLane, fds: Fds) -> list[str]:
 def three_lines(ring: Ring) -> str:
     """Which ring, and what it was set to."""
     return f"{ring.index} {printable(ring.name)}\nsize {number_or_dash(ring.size)}\nbase {base(ring)}"
+
+
+def as_known(cell: str, session: SessionTimeline) -> str:
+    """A cell of an import: what was not told is not known, and times may only give the order."""
+    if session.partial:
+        cell = DASH.sub("?", cell)
+    return cell if session.timed else TIME.sub("", cell)
 
 
 def fd_lines(ring: Ring, fds: Fds) -> str:

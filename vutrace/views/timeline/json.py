@@ -104,6 +104,8 @@ def session_json(session: SessionTimeline) -> Json:
         "end": session.end_ns / SECOND,
         "closed": session.closed,
         "closed_by": session.closed_by or ("vutrace" if session.closed else None),
+        "partial": session.partial,
+        "timed": session.timed,
         "rows": session.rows,
         "problems": session.problems,
         "status": session.status,

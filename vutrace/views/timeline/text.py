@@ -53,7 +53,7 @@ def session_lines(session: SessionTimeline, options: DrawingOptions) -> Iterator
     for i, phase in enumerate(session.phases):
         if session.phases_omitted and i == session.phases_cut:
             yield f"  … {session.phases_omitted} phases between are not drawn"
-        yield from phase_lines(phase, options)
+        yield from phase_lines(phase, options, session.timed)
     if any(phase.once for phase in session.phases):
         name = options.paint("{braces}", ONCE)
         yield from wrap_text(f"{name}: sent once per device, not once per queue pair", options, 2)
@@ -67,11 +67,12 @@ def session_lines(session: SessionTimeline, options: DrawingOptions) -> Iterator
         yield from move_lines(session, options.width)
 
 
-def phase_lines(phase: PhaseSpan, options: DrawingOptions) -> Iterator[str]:
+def phase_lines(phase: PhaseSpan, options: DrawingOptions, timed: bool = True) -> Iterator[str]:
     """A phase: its rows and how long it took; then its loops and what stood between them."""
     paint = options.paint
     rows = "no messages" if phase.first is None else rows_words(phase.first, phase.last)
-    yield f"  {paint(f'{phase.phase:9}', 'heading')} {rows}, {duration(phase.end_ns - phase.start_ns)}"
+    took = f", {duration(phase.end_ns - phase.start_ns)}" if timed else ""
+    yield f"  {paint(f'{phase.phase:9}', 'heading')} {rows}{took}"
     for part in phase.parts:
         for words in part_lines(part, paint):
             yield from wrap_words(words, options.width, INDENT)

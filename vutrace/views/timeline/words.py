@@ -13,9 +13,11 @@ def headline(session: SessionTimeline) -> str:
         f"session {session.number}",
         session.device if session.device_reason else "device unknown",
         rows_words(session.first, session.last),
-        f"{session.start_ns / SECOND:.6f}–{session.end_ns / SECOND:.6f} s",
+        *([f"{session.start_ns / SECOND:.6f}–{session.end_ns / SECOND:.6f} s"] if session.timed else []),
         end_words(session),
     ]
+    if session.partial:
+        parts.append("not all known" if session.timed else "not all known, no times")
     if session.problems:
         parts.append(f"{count(session.problems, 'row')} with problems")
     return ", ".join(parts)

@@ -60,10 +60,11 @@ function check(message, record, payload)
   end
   if not message.known then return complain(message, PROBLEMS.UNKNOWN_REQUEST, message.request) end
   local follow = message.stop - message.at
-  if message.size ~= follow and record.flags == 0 then
+  local sound = record.flags % 16 == 0 and not message.payload_unknown
+  if message.size ~= follow and sound then
     complain(message, PROBLEMS.SIZES_DIFFER, message.size, follow)
   end
-  if not message.fits and record.flags == 0 then
+  if not message.fits and sound then
     local unit = message.size == 1 and "byte" or "bytes"
     local whole = payload.sizes == "0" and "none" or format("%s (%s)", payload.sizes, message.layer.title)
     complain(message, PROBLEMS.NO_LAYOUT, message.size, unit, whole)

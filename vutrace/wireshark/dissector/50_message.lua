@@ -118,7 +118,13 @@ local function choose(message, payload, raw, little)
   message.layer, message.fits = layer, payload.sized[stop - at] ~= nil
 end
 
-local RAW = 3
+local RAW, FLAGS_UNKNOWN, PAYLOAD_UNKNOWN = 3, 4, 5
+
+-- The source of an import knew no more of the payload than a part: none of it is shown.
+local function leave(message, payload)
+  message.values, message.rest, message.count = {}, message.stop, 0
+  message.layer, message.fits, message.payload_unknown = LAYERS[payload.first], true, true
+end
 
 -- A record without a header to go by.
 local function headless(record, raw)
@@ -148,7 +154,7 @@ local function parse(record, raw)
   if #raw - at < HEADER or has_bit(record.flags, RAW) then return headless(record, raw) end
   local message = {
     channel = record.channel, problems = NONE, little = little,
-    at = at + HEADER, stop = #raw, on_wire = record.wire_size - HEADER,
+    at = at + HEADER, stop = #raw, on_wire = math.max(record.wire_size - HEADER, 0),
   }
   message.request, message.flags, message.size = Struct.unpack(little and "<I4I4I4" or ">I4I4I4", raw, at + 1)
   local wire = WIRES[record.channel]
@@ -160,7 +166,13 @@ local function parse(record, raw)
   message.spec = message.known or UNKNOWN
   message.name = message.known and message.spec.name or format("UNKNOWN(%d)", message.request)
   local payload = message.reply and message.spec.reply or message.spec.request
-  choose(message, payload, raw, little)
+  message.flags_unknown = has_bit(record.flags, FLAGS_UNKNOWN)
+  if has_bit(record.flags, PAYLOAD_UNKNOWN) then
+    leave(message, payload)
+    message.size_unknown = record.wire_size == 0
+  else
+    choose(message, payload, raw, little)
+  end
   message.ring = ring_of(message)
   check(message, record, payload)
   return message

@@ -152,16 +152,28 @@ function add_header(tree, packet)
   local add, at = message.little and add_le or add, message.at
   append_text(add(tree, F.request, tvb(at - 12, 4)), " (" .. message.name .. ")")
   local range = tvb(at - 8, 4)
-  local flags = add(tree, F.flags, range)
-  if message.reply then append_text(flags, " reply") end
-  if message.need_reply then append_text(flags, " need-reply") end
-  for _, field in ipairs(FLAG_FIELDS) do add(flags, field, range) end
-  add(tree, F.size, tvb(at - 4, 4))
+  if message.flags_unknown then
+    tree:add(range, "Flags: not known" .. (message.reply and ", a reply" or ""))
+  else
+    local flags = add(tree, F.flags, range)
+    if message.reply then append_text(flags, " reply") end
+    if message.need_reply then append_text(flags, " need-reply") end
+    for _, field in ipairs(FLAG_FIELDS) do add(flags, field, range) end
+  end
+  if message.size_unknown then
+    tree:add(tvb(at - 4, 4), "Size: not known")
+  else
+    add(tree, F.size, tvb(at - 4, 4))
+  end
 end
 
 function add_payload(tree, packet, context)
   local message, tvb = packet.message, packet.tvb
   if message.stop <= message.at then return end
+  if message.payload_unknown then
+    tree:add(tvb(message.at, message.stop - message.at), "Payload: not known, or only in part")
+    return
+  end
   local range = tvb(message.at, message.stop - message.at)
   local hidden = message.layer.secrets and not vhost_user.prefs.secrets
   local item = hidden and add(tree, range, "Payload") or add(tree, F.payload, range)
