@@ -42,6 +42,7 @@ from vutrace.views.fields import shows_of
 from vutrace.views.json_lines import JsonLines
 from vutrace.views.rows import Rows
 from vutrace.wireshark.names import word
+from vutrace.wireshark.tables import escapes
 
 CAPTURES = sorted((Path(__file__).parents[1] / "captures").glob("*.pcapng"))
 REGISTRY = load()
@@ -142,6 +143,18 @@ def test_problems_are_in_the_info_column_all_of_them(tmp_path: Path, lua: Path) 
         assert info.split() == row_of_show(shown)
     assert infos[1].count(";") >= 2
     assert infos[2].endswith("GET_FEATURES [1] was never answered")
+
+
+@needs_tshark
+def test_text_of_peers_moves_nothing_in_a_column(tmp_path: Path, lua: Path) -> None:
+    capture, moving = tmp_path / "moving.pcapng", [character for character in escapes() if character != "\0"]
+    parts = [moving[at : at + 50] for at in range(0, len(moving), 50)]
+    write(capture, [Event(0, 0, 1, EventKind.NOTE, f"note ä€𐍈{'.'.join(part)}") for part in parts])
+    infos = tshark(capture, lua, "-o", 'gui.column.format:"I","%i"').split("\n")
+    assert len(moving) > 200
+    for shown, info in zip(sights_of(capture), infos, strict=False):
+        assert info.isprintable()
+        assert info.split() == row_of_show(shown)
 
 
 def row_of_show(shown: AnnotatedRow) -> list[str]:

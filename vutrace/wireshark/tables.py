@@ -2,6 +2,8 @@
 
 import errno
 import re
+from itertools import chain
+from unicodedata import category
 
 from vutrace.capture import fd_info, findings, pseudo_header
 from vutrace.dissection import checks
@@ -10,6 +12,7 @@ from vutrace.dissection.device import Device
 from vutrace.dissection.dissector import CANNOT_COUNT
 from vutrace.dissection.layouts import layouts_of
 from vutrace.dissection.registry import Registry
+from vutrace.outgoing import escape
 from vutrace.problems import ProblemText, Rule
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names, bit_numbers
 from vutrace.protocol.effects import OF_ALL_RINGS, Learns, RingEffect
@@ -29,6 +32,9 @@ from vutrace.wireshark.lua import Value
 from vutrace.wireshark.phrases import function
 from vutrace.wireshark.ring_names import names_of
 
+# Controls, formats, and blanks and breaks of other kinds; and the planes of Unicode that have such.
+MOVING = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
+PLANES = (range(0x20000), range(0xE0000, 0xE0100))
 # str.format's places as Lua's string.format has them.
 FORMATS = {"{}": "%s", "{:d}": "%d", "{:#x}": "0x%x"}
 PLACES = re.compile("|".join(map(re.escape, FORMATS)))
@@ -66,10 +72,17 @@ def tables(registry: Registry) -> dict[str, Value]:
         },
         "PROBLEMS": problem_texts(),
         "CANNOT_COUNT": int(CANNOT_COUNT),
+        "ESCAPES": escapes(),
         "SEALS": bits(SEALS),
         "ERRNO": dict(errno.errorcode),
         "EXPORTED": {"table": export.TABLE, "place": export.PLACE},
     }
+
+
+def escapes() -> Entry:
+    """What stands for each character that is no letter, sign or blank, as far as such have a meaning."""
+    characters = map(chr, chain(*PLANES))
+    return {each: escape(each) for each in characters if category(each) in MOVING and each != " "}
 
 
 def problem_texts() -> Entry:

@@ -6,29 +6,11 @@ local BYTES_SHOWN = 16
 local LONG = 100000 -- a size of so many units is told in larger ones, too
 local PARTS_SHOWN = 2
 
-local SHORT = { ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r" }
-
-local function escape_byte(byte)
-  return SHORT[byte] or format("\\x%02x", byte:byte())
-end
-
-local function escape_latin(byte)
-  return format("\\x%02x", byte:byte())
-end
-
--- Three bytes of UTF-8 from U+2000, of which the last two are captured.
-local function escape_mark(second, third)
-  return format("\\u%04x", 8192 + (second:byte() - 128) * 64 + third:byte() - 128)
-end
-
--- Text on one line: controls, blanks of other widths, and marks that turn a line round are escaped, as
--- vutrace/outgoing.py does it. The columns of tshark are not escaped by anybody else.
+-- Text on one line: what moves a cursor or turns a line round is escaped. The columns of tshark are not
+-- escaped by anybody else.
 function printable(text)
   if not text:find("[%c\127-\255]") then return text end
-  text = text:gsub("%c", escape_byte):gsub("\194([\128-\160\173])", escape_latin)
-  text = text:gsub("\226(\128)([\128-\143\168-\175])", escape_mark):gsub("\226(\129)([\159-\175])", escape_mark)
-  text = text:gsub("\227\128\128", "\\u3000"):gsub("\239\187\191", "\\ufeff")
-  return text
+  return (text:gsub("[\0-\127\194-\244][\128-\191]*", ESCAPES))
 end
 
 function decimal(value)
@@ -108,15 +90,6 @@ end
 function count_text(number, word)
   local digits = decimal(number)
   return digits .. " " .. word .. (digits == "1" and "" or "s")
-end
-
-local ESCAPES = { ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r" }
-
--- Text on one line.
-local function line_of_text(text)
-  return (text:gsub("%c", function(c)
-    return ESCAPES[c] or format("\\x%02x", c:byte())
-  end))
 end
 
 function uuid_text(bytes)
@@ -208,7 +181,7 @@ local WORDS = {
   vring_base = function(value, _, context) return vring_base_text(value, context.packed) end,
   ack = status_text,
   mac = colons,
-  text = line_of_text,
+  text = printable,
   uuid = uuid_text,
   bytes = hex_bytes,
   config = hex_bytes,
