@@ -65,7 +65,7 @@ class PackedRing(GuestRing):
         used = []
         while self.is_used():
             _, written, chain, flags = PACKED.unpack(self.region.read(self.slot(self.taken), PACKED.size))
-            used.append(UsedBuffer(chain, written if flags & WRITE or written else 0))
+            used.append(UsedBuffer(chain, written if flags & WRITE else 0))
             steps = self.lengths.pop(chain, 1)
             self.taken, self.used_lap = self.following(self.taken, self.used_lap, steps)
         return used
