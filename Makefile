@@ -1,12 +1,12 @@
-# make test: everything that must hold; make demo: see vutrace at work.
-# Both need python3 (3.11 or later) and make, and set up the rest. As root on Debian they install
+# make test: everything that must hold; make check: the quick part of it; make demo: see vutrace at work.
+# All need python3 (3.11 or later) and make, and set up the rest. As root on Debian they install
 # with apt-get what is missing; elsewhere they say what is missing and do without.
 
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find vutrace dissectors -name __pycache__ -prune -o -print)
 
-.PHONY: test demo captures format clean
+.PHONY: test check demo captures format clean
 
 # pytest comes last, and nothing may print after its closing line.
 test: .venv/installed
@@ -15,6 +15,13 @@ test: .venv/installed
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy vutrace dissectors
 	@$(BIN)/pytest
+
+# What needs no live program and little time: before each commit.
+check: .venv/installed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy vutrace dissectors
+	@$(BIN)/pytest -m "not live and not slow" -n auto
 
 demo: .venv/installed
 	@$(BIN)/vutrace demo
