@@ -19,6 +19,7 @@ from vutrace.scapy import (
     SetVringCall,
     VhostUser,
 )
+from vutrace.wireshark.install import EXTCAP_NAME
 from vutrace.wireshark.tshark import command
 
 pytestmark = [pytest.mark.live, needs("tshark")]
@@ -75,16 +76,25 @@ def test_tshark_reads_the_proxys_pipe(lab: Lab, listener: socket.socket, script:
     check_live(lab, listener, lab.start("tshark", "sh", "-c", f"{proxy} | {tshark}"))
 
 
-def test_tshark_starts_the_proxy_through_extcap(lab: Lab, listener: socket.socket, script: Path) -> None:
-    folders = {
-        "HOME": lab.directory,
-        "XDG_CONFIG_HOME": lab.directory,
-        "WIRESHARK_EXTCAP_DIR": lab.path("extcap"),
-    }
-    own = {name: str(folder) for name, folder in folders.items()}
+@pytest.fixture
+def offering(lab: Lab) -> Iterator[dict[str, str]]:
+    """The environment of a Wireshark that offers the proxy; root's looks where everybody's does."""
+    home, folder = str(lab.directory), str(lab.path("extcap"))
+    own = {"HOME": home, "XDG_CONFIG_HOME": home, "WIRESHARK_EXTCAP_DIR": folder}
     installed = lab.start("install", VUTRACE, "wireshark", "install", env=own)
     assert installed.wait_exit(30) == 0
-    interfaces = lab.start("interfaces", "tshark", "-D", env=own)
+    try:
+        yield own
+    finally:
+        if f"extcap/{EXTCAP_NAME}: installed" in installed.output:  # it was not there before
+            removed = lab.start("uninstall", VUTRACE, "wireshark", "install", "--uninstall", env=own)
+            assert removed.wait_exit(30) == 0
+
+
+def test_tshark_starts_the_proxy_through_extcap(
+    lab: Lab, listener: socket.socket, script: Path, offering: dict[str, str]
+) -> None:
+    interfaces = lab.start("interfaces", "tshark", "-D", env=offering)
     assert interfaces.wait_exit(30) == 0
     assert "vhost-user proxy" in interfaces.output
     options = [
@@ -95,7 +105,7 @@ def test_tshark_starts_the_proxy_through_extcap(lab: Lab, listener: socket.socke
     # What captures may be root, and what dissects may not.
     reader = shlex.join([*command(), *["-r", "-", "-n", "-l", "-X"], f"lua_script:{script}", *COLUMNS])
     capturing = shlex.join(["tshark", "-i", "vhost-user", *preferences, "-w", "-"])
-    tshark = lab.start("tshark", "bash", "-c", f"exec {capturing} > >({reader})", env=own)
+    tshark = lab.start("tshark", "bash", "-c", f"exec {capturing} > >({reader})", env=offering)
     check_live(lab, listener, tshark)
     tshark.stop()
     until(lambda: not lab.path("front.sock").exists(), 20, "the proxy ends with tshark")
