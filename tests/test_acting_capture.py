@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from proxy_lab import message
 from wireshark_json import needs_tshark, tshark, write_plugin
@@ -34,6 +34,7 @@ def written(path: Path, *records: Frame | Event) -> list[Frame | Event]:
     return [item for item in read(path) if not isinstance(item, Connection)]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(Deed),
     st.text(max_size=40),
@@ -53,6 +54,7 @@ def test_a_frame_keeps_what_was_done_to_it(tmp_path: Path) -> None:
     assert written(tmp_path / "x.pcapng", FRAME) == [FRAME]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_damage_is_refused_or_read(data: bytes) -> None:
     with contextlib.suppress(MalformedError):

@@ -11,6 +11,7 @@ from typing import Any
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.dissection.message import Message
+from vutrace.framing import MAX_FDS
 from vutrace.matching.values import MatchError
 from vutrace.protocol.wire import HEADER_SIZE
 from vutrace.records import Channel, FdInfo, Side
@@ -205,6 +206,8 @@ class PassingMessage:
 
     def add_descriptor(self, kind: str) -> None:
         """One more, of a kind that `vutrace.tap.descriptors` makes."""
+        if len(self.descriptors) >= MAX_FDS:
+            raise MatchError(f"{MAX_FDS} descriptors are the most that one message can carry")
         self.descriptors.append(kind)
 
     def replace_descriptor(self, place: int, kind: str) -> None:
