@@ -3,18 +3,21 @@
 import gzip
 import io
 import json
+import os
 import re
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import pytest
 from typer.testing import CliRunner
 
-from vutrace.capture import Writer, read
+from vutrace.capture import Reader, Writer, read
 from vutrace.cli import app
 from vutrace.dissection.registry import load
 from vutrace.evidence.errors import EvidenceError
@@ -340,7 +343,8 @@ def test_libvhost_users_debug_output_tells_much_of_what_is_in_a_message() -> Non
     assert found[5].data[12:] == struct.pack("<II", 1, 256)
     assert found[4].fds[0].kind is FdKind.UNKNOWN
     unknown = [bool(frame.flags & FrameFlag.PAYLOAD_UNKNOWN) for frame in found]
-    assert unknown == [False, False, False, True, False, False]
+    assert unknown == [False] * 6
+    assert found[3].data[20:] == struct.pack("<QQQQ", 1 << 33, 1 << 30, 0x7FB73BFFE000, 1 << 31)
 
 
 def sockdump(capture: Path) -> Iterator[bytes]:
@@ -468,6 +472,45 @@ def test_qemus_trace_starts_no_ring_and_acknowledges_no_feature(tmp_path: Path) 
     timeline = run("timeline", made).stdout
     assert "acknowledged" not in timeline
     assert "SET_VRING_ENABLE=" not in timeline
+    assert re.findall(r"^  (init|features|start|stop) +rows", timeline, re.MULTILINE) == [
+        "init", "features", "start", "stop",
+    ]  # fmt: skip
+    assert "How far it got is not known" in run("check", made).stdout
+
+
+def test_stats_count_no_bytes_that_nobody_knows(tmp_path: Path) -> None:
+    made = imported_file("dpdk", HERE / "dpdk.log", tmp_path)
+    lines = run("stats", made).stdout.splitlines()
+    assert lines[0].endswith("672 bytes and what is not known")
+    assert [line.split()[-1] for line in lines if line.startswith("SET_VRING_NUM")] == ["?"]
+
+
+def test_what_a_log_lacks_cannot_be_acted_out(tmp_path: Path) -> None:
+    made = imported_file("dpdk", HERE / "dpdk.log", tmp_path)
+    ran = process("replay", made, "--as", "frontend", "--to", tmp_path / "sock")
+    assert ran.returncode == 2
+    assert "made from a log, which has not all that messages said" in ran.stderr
+
+
+def test_rows_come_while_strace_goes_on() -> None:
+    lines = (HERE / "backend.strace").read_bytes().splitlines(keepends=True)
+    command = [*VUTRACE, "import", "--from", "strace", "-"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as running:
+        assert running.stdin
+        assert running.stdout
+        running.stdin.writelines(lines[:20])
+        running.stdin.flush()
+        came = list(islice(Reader(iter(lambda: read_some(running.stdout), b"")), 5))
+        assert len(messages(came)) >= 2
+        running.stdin.close()
+        running.stdout.read()
+
+
+def read_some(stream: "IO[bytes] | None") -> bytes:
+    """What a pipe holds now."""
+    assert stream
+    return os.read(stream.fileno(), 4096)
 
 
 @pytest.mark.parametrize(("source", "file"), [("dpdk", "dpdk.log"), ("strace", "backend.strace")])

@@ -11,7 +11,7 @@ from typing import Any
 
 from vutrace.evidence.errors import EvidenceError
 from vutrace.evidence.stamps import stamp
-from vutrace.evidence.told import Item, LogSession, ToldMessage, row_named
+from vutrace.evidence.told import Item, LogSession, ToldMessage, row_named, with_regions
 from vutrace.protocol.effects import RingEffect
 from vutrace.protocol.spec import MessageSpec
 from vutrace.protocol.wire import NOFD
@@ -185,9 +185,8 @@ def finished(device: LoggedDevice) -> Iterator[Item]:
         return
     values, fds = dict(pending.values), pending.fds
     if regions := values.get("regions"):
-        values["nregions"] = len(regions)
-        if any(set(each) != REGION for each in regions):
-            values, regions = {}, []
+        known = all(set(each) == REGION for each in regions)
+        values, regions = (with_regions(pending.row, regions), regions) if known else ({}, [])
         fds = (FdInfo(FdKind.UNKNOWN),) * len(regions) if regions else None
     answered = pending.answer is not None
     yield device.session.frame(

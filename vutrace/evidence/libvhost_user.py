@@ -7,7 +7,7 @@ from typing import Any
 
 from vutrace.evidence.errors import EvidenceError
 from vutrace.evidence.stamps import stamp
-from vutrace.evidence.told import Item, LogSession, ToldMessage
+from vutrace.evidence.told import Item, LogSession, ToldMessage, with_regions
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.protocol.layers import Empty
 from vutrace.protocol.messages import layers_of
@@ -125,7 +125,7 @@ def values_of(printed: Printed) -> Mapping[str, Any]:
     """The fields of a request, as far as they were printed."""
     regions = [each for each in printed.regions if set(each) == set(REGION)]
     if regions and len(regions) == len(printed.regions):
-        return {"nregions": len(regions), "regions": regions}
+        return with_regions(FRONTEND_MESSAGES.get(printed.number or 0), regions)
     return word_of(printed, reply=False) if printed.u64 is not None else printed.words
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
-from vutrace.protocol.layers import Empty, Layer, Listed, in_order, minimum, size_of
+from vutrace.protocol.layers import Empty, Layer, Listed, Nested, in_order, minimum, size_of
 from vutrace.protocol.messages import layers_of
 from vutrace.protocol.shows import DEC, Kind
 from vutrace.protocol.spec import MessageSpec
@@ -151,18 +151,29 @@ def whole(layer: type[Layer], values: Values) -> bool:
 
 def scapy_values(layer: type[Layer], values: Values) -> dict[str, Any]:
     """Values with structures where the layer has such."""
-    lists = {field.name: field.layer for field in layer.fields_desc if isinstance(field, Listed)}
-    return {
-        name: [lists[name](**item) for item in value] if name in lists else value
-        for name, value in values.items()
-    }
+    inner = {field.name: field.layer for field in layer.fields_desc if isinstance(field, Listed | Nested)}
+
+    def made(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [inner[name](**item) for item in value]
+        return inner[name](**value) if isinstance(value, dict) else value
+
+    return {name: made(name, value) for name, value in values.items()}
+
+
+def with_regions(row: MessageSpec | None, regions: list[dict[str, int]]) -> dict[str, Any]:
+    """The fields of a message about memory: a table, or the one region that comes or goes."""
+    table = {"nregions": len(regions), "regions": regions}
+    if row is None or any(has(layer, table) for layer in layers_of(row, reply=False)):
+        return table
+    return {"region": regions[0]}
 
 
 def known_parts(layer: type[Layer], values: Values) -> Iterator[tuple[int, int]]:
     """Where the named fields stand."""
     start = 0
     for field in layer.fields_desc:
-        size = minimum(field)
+        size = size_of(field.layer) if isinstance(field, Nested) else minimum(field)
         if isinstance(field, Listed):
             size = size_of(field.layer) * len(values.get(field.name, ()))
         if field.name in values:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vutrace.dissection.registry import Registry
 from vutrace.errors import PEER
-from vutrace.records import Connection, Record, Side
+from vutrace.records import Connection, FrameFlag, Record, Side
 from vutrace.replay.backend import BackendPlay
 from vutrace.replay.channel import LiveSession
 from vutrace.replay.descriptors import Descriptors
@@ -22,6 +22,9 @@ from vutrace.session.tracker import Tracker
 from vutrace.sockets.endpoints import Endpoint, open_source
 from vutrace.sockets.framed import PeerError
 from vutrace.sockets.process import raise_descriptor_limit
+
+# What a message cannot be sent again without.
+NEEDED = FrameFlag.FLAGS_UNKNOWN | FrameFlag.PAYLOAD_UNKNOWN | FrameFlag.FDS_UNKNOWN
 
 Sink = Callable[[Connection | Record], None]
 Show = Callable[[Row], None]
@@ -135,3 +138,5 @@ def foreign(recorded: Iterable[Script]) -> Iterator[str]:
     for script in recorded:
         if script.main[0].message.frame.big_endian != (sys.byteorder == "big"):
             yield f"session {script.session} was recorded on a host of the other byte order"
+        if any(each.message.frame.flags.unknown & NEEDED for each in script.main):
+            yield f"session {script.session} was made from a log, which has not all that messages said"

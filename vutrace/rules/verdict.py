@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from vutrace.dissection.message import Message
 from vutrace.problems import Severity
-from vutrace.records import Channel, Event, EventKind, Side
+from vutrace.protocol.effects import RingEffect
+from vutrace.records import Channel, Event, EventKind, FrameFlag, Lack, Side, lacking
 from vutrace.rules.implementations import Implementation
 from vutrace.rules.progress import Progress, further, step
 from vutrace.rules.recognised import Recogniser
@@ -60,6 +61,17 @@ class Wrong:
     advice: str = ""
 
 
+SWITCHES = {RingEffect.KICK, RingEffect.NOTIFY, RingEffect.STOP, RingEffect.ENABLE}
+
+
+def is_untold(message: Message) -> bool:
+    """Whether a message starts, stops or enables a ring, and nobody knows which, or what of these it does."""
+    spec = message.spec
+    if spec.effect not in SWITCHES or not message.frame.flags & FrameFlag.PAYLOAD_UNKNOWN:
+        return False
+    return message.ring is None or (spec.effect is RingEffect.ENABLE and "num" not in message.fields)
+
+
 @dataclass(slots=True)
 class VerdictBuilder:
     """What is remembered of a session for its verdict: fed with its rows, of which it keeps four at most."""
@@ -85,6 +97,8 @@ class VerdictBuilder:
     stall: Event | None = None
     lost_ns: int = 0
     lost_session: int = 0
+    untold: bool = False  # the source of an import did not tell which rings run
+    no_end: bool = False  # nor how the session ended
     acted: Counter[str] = field(default_factory=Counter)
     acted_rows: dict[int, str] = field(default_factory=dict)
 
@@ -102,6 +116,8 @@ class VerdictBuilder:
             self._note(wrong)
 
     def _message(self, row: Row, message: Message) -> None:
+        if message.frame.flags:
+            self.untold |= is_untold(message)
         if message.channel is Channel.MAIN:
             self.sent[message.frame.sender] = row
             if not message.reply:
@@ -114,6 +130,7 @@ class VerdictBuilder:
     def _event(self, row: Row, event: Event) -> None:
         if event.channel is not Channel.MAIN:
             return
+        self.no_end |= Lack.END in lacking(event)
         if event.kind is EventKind.OPEN:
             self.opened = event
         elif event.kind is EventKind.CLOSE:

@@ -51,8 +51,10 @@ def ending(history: VerdictBuilder) -> str:
     """What ended it, and how far it had got."""
     if history.unreached:
         return never_opened(history)
+    if history.untold:
+        return "how far it got is not known: the source does not tell which rings were started and enabled"
     if history.close is None:
-        return f"still open: {standing(history)}"
+        return f"{'how it ended is not known' if history.no_end else 'still open'}: {standing(history)}"
     if cut := rule_that_cut(history):
         return f"{cut}: {standing(history)}"
     if history.ended_by == "vutrace":

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import DEVICE_STATUS, VIRTIO_FEATURES, bit
 from vutrace.protocol.effects import MemoryEffect, Purpose
+from vutrace.records import FrameFlag
 from vutrace.session.context import Context
 from vutrace.session.phases import Act, Phase
 from vutrace.session.ring import Ring
@@ -140,6 +141,8 @@ def watch(message: Message, known: Known) -> Act:
 def enable(message: Message, known: Known) -> Act:
     """Switches a ring on, or off."""
     ring = known.ring(message)
+    if "num" not in message.fields and message.frame.flags & FrameFlag.PAYLOAD_UNKNOWN:
+        return SWITCH if known.phase is None or known.phase is INIT else ASK
     if not message.number_in("num"):
         return disable(ring, known)
     if known.phase is None or known.phase is INIT:

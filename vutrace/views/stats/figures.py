@@ -64,6 +64,8 @@ class Figures:
         self.bytes, self.smallest, self.largest = 0, 0, 0
         self.first_ns = self.last_ns = 0
         self.latencies = array("q")
+        self.unsized = 0  # messages of an import whose size nobody knows
+        self.timed = True
         self.ring_name = ""
         self._by_second: Counter[int] = Counter()
 
@@ -73,6 +75,8 @@ class Figures:
         self.smallest = min(self.smallest, size) if self.messages else size
         self.first_ns = self.first_ns if self.messages else row.since_first_ns
         self.last_ns = max(self.last_ns, row.since_first_ns)
+        self.unsized += message.size_unknown
+        self.timed &= row.timed
         self.largest, self.bytes = max(self.largest, size), self.bytes + size
         self.requests += not message.reply
         self.replies += message.reply

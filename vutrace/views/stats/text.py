@@ -34,8 +34,9 @@ def lines(
 def summary(figures: Figures) -> str:
     """All messages of a capture."""
     parts = [count(figures.messages, "message"), count(figures.replies, "reply").replace("replys", "replies")]
-    parts += [count(figures.descriptors, "descriptor"), size(figures.bytes)]
-    if figures.messages > 1:
+    more = " and what is not known" if figures.unsized else ""
+    parts += [count(figures.descriptors, "descriptor"), size(figures.bytes) + more]
+    if figures.messages > 1 and figures.timed:
         parts.append(f"in {duration(figures.last_ns - figures.first_ns)}")
     if told := figures.percentiles():
         parts.append("answered in " + ", ".join(f"{name} {duration(told[name])}" for name in LATENCIES))
@@ -66,13 +67,15 @@ def cells(figures: Figures) -> list[str]:
         str(figures.refused),
         *(duration(told[name]) if told else "-" for name in LATENCIES),
         f"{figures.rate:.3g}" if figures.rate is not None else "-",
-        str(figures.busiest),
+        str(figures.busiest) if figures.timed else "-",
         sizes(figures),
     ]
 
 
 def sizes(figures: Figures) -> str:
     """How many bytes in all, and how large one is."""
+    if figures.unsized:
+        return "?" if figures.unsized == figures.messages else f"{figures.bytes} + ?"
     each = str(figures.smallest)
     if figures.largest != figures.smallest:
         each += f"–{figures.largest}"
