@@ -44,6 +44,8 @@ Examples:
 
 
 UNITS = {"ms": 1e-3, "s": 1.0}
+USUAL_INTERVAL = "100ms"
+LEAST_SNAPLEN, MOST_SNAPLEN = 14, 65535
 LEAST_INTERVAL, MOST_INTERVAL = 0.01, 60.0
 LEAST_BUFFER, LEAST_SPOOL = 64 << 20, 1 << 20
 
@@ -122,6 +124,17 @@ def proxy(
         str,
         typer.Option(metavar="S", help="Seconds that a reply may take without a note; 0 for no notes."),
     ] = "1",
+    payload: Annotated[
+        str,
+        typer.Option(
+            metavar="net",
+            help="Keep what goes through the rings of a network device, too: the first bytes of frames, as "
+            "packets of the capture. It samples; and it is what the guest sends and receives.",
+        ),
+    ] = "",
+    snaplen: Annotated[
+        str, typer.Option(metavar="N", help="Bytes of each frame that --payload keeps.")
+    ] = "96",
     rings: Annotated[
         str,
         typer.Option(
@@ -176,6 +189,8 @@ def proxy(
     paths, side = sockets_of(insert or ()), parse_listener(listener)
     messages, seconds = parse_count(count), parse_duration(autostop)
     patience, late = parse_seconds("--wait", wait, wait), parse_seconds("--stall", stall, stall)
+    snap = parse_payload(payload, snaplen, write)
+    rings = rings or (USUAL_INTERVAL if payload else "")
     interval = parse_interval("--rings", rings) if rings else 0.0
     memory, disk = parse_size("--buffer", buffer, LEAST_BUFFER), parse_size("--spool", spool, LEAST_SPOOL)
     refuse_output(write, quiet, board)
@@ -231,6 +246,7 @@ def proxy(
                 view=tuple(view.words()),
                 taps=taps,
                 rings=interval,
+                snaplen=snap,
             )
             relay = Relay(options, sources)
             relay.own_process()
@@ -377,6 +393,20 @@ def parse_duration(text: str) -> float | None:
     elif word != "duration":
         raise UsageError(f"-a {text}: a number of seconds is needed, as in -a 10 or -a duration:10")
     return parse_seconds("-a", number, text)
+
+
+def parse_payload(payload: str, snaplen: str, write: str) -> int:
+    """Bytes of each frame that are wanted; 0 for no frames."""
+    if not payload:
+        return 0
+    if payload != "net":
+        raise UsageError(f"--payload {payload}: net is what it can be")
+    if not write:
+        raise UsageError("--payload is for a capture that is kept: add -w FILE")
+    if not snaplen.isdecimal() or not LEAST_SNAPLEN <= int(snaplen) <= MOST_SNAPLEN:
+        raise UsageError(f"--snaplen {snaplen}: a number of bytes from 14 to 65535 is needed")
+    note("--payload: the capture holds what the guest sends and receives; share it with that in mind")
+    return int(snaplen)
 
 
 def parse_interval(option: str, text: str) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from vutrace.capture import connection_block, message_blocks, record_block, section_block
+from vutrace.capture.ethernet import ethernet_frame, ethernet_interface
 from vutrace.capture.pseudo_header import new_frame
 from vutrace.proxy.gaps import gap_event
 from vutrace.proxy.pending import Item, Origin, What, ends_of, event_of, unpack_origin
@@ -21,7 +22,9 @@ from vutrace.records import (
     FrameFlag,
     Record,
     Side,
+    connection_letter,
 )
+from vutrace.rings.wire import RingFrames
 
 BIG_ENDIAN = sys.byteorder == "big"
 
@@ -41,6 +44,9 @@ class Encoder:
         self._records = 0
         self._interfaces: dict[int, int] = {}
         self._connections: dict[int, Connection] = {}
+        # By connection, session and ring: interfaces, and frames that were missed since the last one.
+        self._ring_interfaces: dict[tuple[int, int, int], int] = {}
+        self._missed: dict[tuple[int, int, int], int] = {}
         self._started_ns = time.time_ns()
         self.lost = 0
         writer.put(section_block(), 0)
@@ -87,10 +93,28 @@ class Encoder:
         )
 
     def _connection(self, connection: Connection) -> None:
-        self._interfaces[connection.number] = len(self._interfaces)
+        self._interfaces[connection.number] = len(self._interfaces) + len(self._ring_interfaces)
         self._connections[connection.number] = connection
         self.flush()
         self._writer.put(connection_block(connection, self._started_ns), 0)
+
+    def ring_frames(self, frames: RingFrames) -> None:
+        """Make the blocks of frames of a ring, on an interface of its own; each tells what it missed."""
+        place = frames.connection, frames.session, frames.ring
+        if place not in self._ring_interfaces:
+            self._ring_interfaces[place] = len(self._interfaces) + len(self._ring_interfaces)
+            self.flush()
+            letter = connection_letter(frames.connection)
+            name = f"{letter} session {frames.session} ring {frames.ring}: frames"
+            self._writer.put(ethernet_interface(name), 0)
+        missed = self._missed.pop(place, 0) + frames.missed
+        for data, size in frames.frames:
+            block = ethernet_frame(frames.time_ns, data, size, self._ring_interfaces[place], missed)
+            self._blocks.append(block)
+            self._records += 1
+            missed = 0
+        if missed:
+            self._missed[place] = missed
 
     def _put_burst(self, time_ns: int, origin: bytes, data: bytes) -> None:
         ends = list(ends_of(data))

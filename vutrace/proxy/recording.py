@@ -32,6 +32,7 @@ from vutrace.proxy.sampling import Sampling
 from vutrace.proxy.spool import Spool
 from vutrace.proxy.writer import BlockWriter
 from vutrace.records import Channel, Sample, Side
+from vutrace.rings.wire import RingFrames
 from vutrace.sockets.passed import descriptors
 
 CHUNKS = 1 << 16, 1 << 20  # bytes that are read at once: mostly, and while there is more
@@ -50,7 +51,8 @@ class Plan:
 
     `queue`: bytes that may wait for its disk, `spool` those that may wait for the readers of a nameless one;
     beyond it the relay waits (`waits`) or messages are counted only. `stall`: seconds that a reply may take
-    until there is a note of it. `rings_ns`: nanoseconds between looks at the rings, 0 for none.
+    until there is a note of it. `rings_ns`: nanoseconds between looks at the rings, 0 for none; `snaplen`:
+    bytes of frames in them that are kept, 0 for none.
     """
 
     fd: int
@@ -61,6 +63,7 @@ class Plan:
     waits: bool
     stall: float
     rings_ns: int = 0
+    snaplen: int = 0
 
 
 class Recording:
@@ -97,11 +100,11 @@ class Recording:
             grown = self._spool.grown if self._spool else lambda size: None
             self._writer = BlockWriter(plan.fd, self._failed, self._target(plan), self._late, grown)
             self._encoder = Encoder(self._writer, self._say, plan.device)
-        self._sampling = self._start_sampling(plan.rings_ns) if plan and plan.rings_ns else None
+        self._sampling = self._start_sampling(plan) if plan and plan.rings_ns else None
 
-    def _start_sampling(self, interval_ns: int) -> Sampling | None:
+    def _start_sampling(self, plan: Plan) -> Sampling | None:
         try:
-            return Sampling(interval_ns)
+            return Sampling(plan.rings_ns, plan.snaplen)
         except OSError as error:
             self._say(f"rings are not sampled: {error.strerror or error}")
             return None
@@ -141,7 +144,7 @@ class Recording:
             if items and items[-1][0] == What.END:
                 break
         if self._sampling:
-            self._sampling.close()
+            self._close_sampling(self._sampling)
         whole = self._finish() and self._close_capture()
         self._values[Count.DONE] = WHOLE if whole else NOT_WHOLE
 
@@ -205,16 +208,26 @@ class Recording:
             while True:
                 yield os.read(self._ends.batches, CHUNKS[0])
 
+    def _close_sampling(self, sampling: Sampling) -> None:
+        self._take_samples(sampling)
+        sampling.close()
+        if sampling.kept or sampling.missed:
+            self._say(f"payload: {sampling.kept} frames kept, {sampling.missed} came and went between looks")
+
     def _wait_ms(self) -> int | None:
         waits = self._watch.wait_ms(), self._sampling.wait_ms if self._sampling else None
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _take_samples(self, sampling: Sampling) -> None:
-        for event in sampling.attend():
-            if not isinstance(event, Sample):
-                self._say(event.text)
+        for told in sampling.attend():
+            if isinstance(told, RingFrames):
+                if self._encoder and not self._is_full():
+                    self._encoder.ring_frames(told)
+                continue
+            if not isinstance(told, Sample):
+                self._say(told.text)
             if self._encoder and not self._is_full():
-                self._encoder.record(event)
+                self._encoder.record(told)
         if self._encoder:
             self._encoder.flush()
 

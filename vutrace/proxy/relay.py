@@ -59,8 +59,8 @@ class Options:
     it is full, messages are counted instead of recorded, or (`full_waits`) their senders wait. A reply that
     takes `stall` seconds makes a note (0: none).
     `view` are options for who shows the rows, `taps` the rules that act, if there are any.
-    Rings are looked at every `rings` seconds (0: never). `orphaned` are called by a process that
-    outlives it, should the relay be killed.
+    Every `rings` seconds (0: never) rings are looked at, and `snaplen` bytes of frames kept (0: none).
+    `orphaned` are called by a process that outlives it, should the relay be killed.
     """
 
     pairs: Sequence[tuple[Endpoint, Endpoint]]
@@ -80,6 +80,7 @@ class Options:
     view: Sequence[str] = ()
     taps: "Taps | None" = None
     rings: float = 0.0
+    snaplen: int = 0
     orphaned: Sequence[Callable[[], None]] = ()
 
 
@@ -220,9 +221,8 @@ class Relay:
         if keeps and self._fd is not None:
             options = self._options
             bounds = options.buffer // TO_DISK, options.spool, options.full_waits
-            plan = Plan(
-                self._fd, options.write, options.device, *bounds, options.stall, int(options.rings * 1e9)
-            )
+            rings = int(options.rings * 1e9), options.snaplen
+            plan = Plan(self._fd, options.write, options.device, *bounds, options.stall, *rings)
         Recording(ends, plan, self._orphaned).run()
 
     def _pair_spent(self) -> None:

@@ -9,15 +9,20 @@ from vutrace.proxy.peer_watch import messages_in
 from vutrace.proxy.pending import Item, What, event_of, unpack_origin
 from vutrace.records import Event, FrameFlag
 from vutrace.rings.child import SamplerChild
+from vutrace.rings.wire import RingFrames
 
 LOOK_MS = 1000  # between looks whether it is alive
 
 
 class Sampling:
-    """A sampler that looks every `interval_ns`. Raises OSError where there can be none."""
+    """A sampler that looks every `interval_ns`, and keeps `snaplen` bytes of frames.
 
-    def __init__(self, interval_ns: int) -> None:
-        self._child = SamplerChild(interval_ns)
+    Raises OSError where there can be none.
+    """
+
+    def __init__(self, interval_ns: int, snaplen: int = 0) -> None:
+        self._child = SamplerChild(interval_ns, snaplen)
+        self.kept = self.missed = 0  # frames
         self._watched = -1
 
     @property
@@ -53,10 +58,14 @@ class Sampling:
         frame = frame_of(time_ns, unpack_origin(origin), data, infos, FrameFlag.NONE, len(data))
         self._child.send(frame, fds)
 
-    def attend(self) -> Iterator[Event]:
+    def attend(self) -> Iterator[Event | RingFrames]:
         """What it told; and that it is gone, once."""
         self._child.drain()
-        yield from self._child.take()
+        for told in self._child.take():
+            if isinstance(told, RingFrames):
+                self.kept += len(told.frames)
+                self.missed += told.missed
+            yield told
         self._child.look()
         yield from self._child.ended()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from vutrace.capture.errors import MalformedError
 from vutrace.records import Event, EventKind, Frame, Record, Sample
-from vutrace.rings.wire import MOST_BYTES, is_needed, pack, rights, unpack
+from vutrace.rings.wire import MOST_BYTES, RingFrames, is_needed, pack, rights, unpack, unpack_frames
 
 MODULE = "vutrace.rings.sampler"
 QUEUED = 8192  # records that may wait for it
@@ -24,13 +24,14 @@ class SamplerChild:
     It gets copies of descriptors: what is given to `send` may be closed afterwards.
     """
 
-    def __init__(self, interval_ns: int) -> None:
+    def __init__(self, interval_ns: int, snaplen: int = 0) -> None:
         self._sessions: set[tuple[int, int]] = set()
         self._queue: deque[tuple[bytes, list[int]]] = deque()
         self._ended = ""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            words = [sys.executable, "-m", MODULE, str(theirs.fileno()), str(interval_ns), str(os.getpid())]
+            numbers = theirs.fileno(), interval_ns, os.getpid(), snaplen
+            words = [sys.executable, "-m", MODULE, *map(str, numbers)]
             self._process = subprocess.Popen(
                 words, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
             )
@@ -80,7 +81,7 @@ class SamplerChild:
             return False
         return True
 
-    def take(self) -> Iterator[Sample]:
+    def take(self) -> Iterator[Sample | RingFrames]:
         """What it said."""
         with contextlib.suppress(BlockingIOError):
             while self.fd >= 0:
@@ -92,6 +93,9 @@ class SamplerChild:
                     self._give_up("")
                     return
                 self._heard = max(self._heard, time.monotonic() + PATIENCE_SECONDS)
+                if frames := unpack_frames(data):
+                    yield frames
+                    continue
                 with contextlib.suppress(MalformedError):
                     if isinstance(sample := unpack(data), Sample):
                         yield sample

@@ -17,7 +17,7 @@ from vutrace.dissection.registry import Registry
 from vutrace.records import Event, Record
 from vutrace.rings.session import SampledSession
 from vutrace.rings.unread import UnreadError
-from vutrace.rings.wire import ALIVE, MOST_BYTES, RIGHTS_ROOM, pack, unpack
+from vutrace.rings.wire import ALIVE, MOST_BYTES, RIGHTS_ROOM, RingFrames, pack, pack_frames, unpack
 from vutrace.session.tracker import Tracker
 from vutrace.sockets.passed import descriptors
 
@@ -31,10 +31,13 @@ Place = tuple[int, int]
 
 
 class Sampler:
-    """Looks at all sessions every `interval_ns`; `peer` is the socket of who wants to know."""
+    """Looks at all sessions every `interval_ns`; `peer` is the socket of who wants to know.
 
-    def __init__(self, peer: socket.socket, interval_ns: int) -> None:
-        self._peer, self._interval_ns = peer, interval_ns
+    `snaplen`: bytes of each frame that are wanted, 0 for none.
+    """
+
+    def __init__(self, peer: socket.socket, interval_ns: int, snaplen: int = 0) -> None:
+        self._peer, self._interval_ns, self._snaplen = peer, interval_ns, snaplen
         self._tracker = Tracker(Registry({}))
         self._sessions: dict[Place, SampledSession] = {}
         self._looked_ns = time.monotonic_ns()
@@ -79,6 +82,15 @@ class Sampler:
             for first in range(0, len(rings), RINGS_AT_ONCE):
                 part = tuple(rings[first : first + RINGS_AT_ONCE])
                 self._say(pack(sample_of(time.time_ns(), connection, number, part, interval_ns)))
+            for ring, frames, missed in session.frames():
+                if frames or missed:
+                    self._say_frames(RingFrames(time.time_ns(), connection, number, ring, frames, missed))
+
+    def _say_frames(self, told: RingFrames) -> None:
+        room = max(1, MOST_BYTES // 2 // max(1, self._snaplen))
+        for first in range(0, max(1, len(told.frames)), room):
+            part = told.frames[first : first + room]
+            self._say(pack_frames(told._replace(frames=part, missed=0 if first else told.missed)))
 
     def _say(self, data: bytes) -> None:
         self._peer.send(data)
@@ -105,20 +117,22 @@ class Sampler:
             if session := self._sessions.pop(place, None):
                 session.close()
             return
-        session = self._sessions.setdefault(place, SampledSession())
+        session = self._sessions.get(place)
+        if session is None:
+            session = self._sessions[place] = SampledSession(self._snaplen)
         if fds:
             record = replace(record, fds=session.holdings.add(record.fds, fds))
         session.feed(self._tracker.feed(record))
 
 
-def main(peer: int, interval_ns: int, parent: int) -> None:
+def main(peer: int, interval_ns: int, parent: int, snaplen: int) -> None:
     """Run as the process that `vutrace.rings.child` starts."""
     os.nice(NICE)
     parent_ended = os.pidfd_open(parent)
     if os.getppid() != parent:
         return
     with socket.socket(fileno=peer) as sock, contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        Sampler(sock, interval_ns).run(parent_ended)
+        Sampler(sock, interval_ns, snaplen).run(parent_ended)
 
 
 if __name__ == "__main__":

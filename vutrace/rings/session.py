@@ -8,23 +8,28 @@ from vutrace.rings.chain import MOST
 from vutrace.rings.held import Holdings
 from vutrace.rings.memory import SampledMemory
 from vutrace.rings.packed import PackedForm
+from vutrace.rings.payload import HEADER, LEGACY_HEADER, EthernetFrame, PayloadReader
 from vutrace.rings.split import SplitForm
 from vutrace.rings.translations import Translations
 from vutrace.rings.watch import RingWatch
+from vutrace.session.context import Context
 from vutrace.session.ring import Ring
 from vutrace.session.row import Row
 from vutrace.session.state import SessionState
 
 RING_PACKED = bit("VIRTIO_F_RING_PACKED", VIRTIO_FEATURES)
 EVENT_IDX = bit("VIRTIO_F_EVENT_IDX", VIRTIO_FEATURES)
+VERSION_1 = bit("VIRTIO_F_VERSION_1", VIRTIO_FEATURES)
+MRG_RXBUF = 1 << 15  # VIRTIO_NET_F_MRG_RXBUF
 ORDERS = {True: ">", False: "<", None: "<"}  # of a ring's fields, by SET_VRING_ENDIAN
 MOST_FAST = 32  # rings that are looked at more often than asked for
 
 
 class SampledSession:
-    """Follows the messages of a session, and looks at its rings."""
+    """Follows the messages of a session, looks at its rings, and reads `snaplen` bytes of frames in them."""
 
-    def __init__(self) -> None:
+    def __init__(self, snaplen: int = 0) -> None:
+        self._snaplen = snaplen
         self.holdings = Holdings()
         self.iotlb = Translations()
         self._state: SessionState | None = None
@@ -50,6 +55,12 @@ class SampledSession:
         found = (watch.look(now_ns) for watch in self._watches.values())
         return [sample for sample in found if sample]
 
+    def frames(self) -> Iterator[tuple[int, list[EthernetFrame], int]]:
+        """What was read of each ring since the last time: its index, the frames, and how many were missed."""
+        for ring, watch in self._watches.items():
+            if watch.payload:
+                yield ring, *watch.payload.drain()
+
     def samples(self, now_ns: int) -> list[RingSample]:
         """Every ring as it stands."""
         self._refresh()
@@ -73,6 +84,8 @@ class SampledSession:
             form = form_of(ring, state, memory)
             watch = before.get(ring.index) or self._watch(ring, form)
             watch.form = form
+            if watch.payload:
+                watch.payload.header = header_size(state.context)
             self._watches[ring.index] = watch
 
     def _watch(self, ring: Ring, form: SplitForm | PackedForm) -> RingWatch:
@@ -81,7 +94,15 @@ class SampledSession:
             holding = self._state.fds.of_ring(ring.index, role)
             return self.holdings.count(holding.fd) if holding else None
 
-        return RingWatch(ring, form, lambda: count("kick"), lambda: count("call"))
+        watch = RingWatch(ring, form, lambda: count("kick"), lambda: count("call"))
+        if self._snaplen:
+            watch.payload = PayloadReader(receives=ring.index % 2 == 0, snaplen=self._snaplen)
+        return watch
+
+
+def header_size(context: Context) -> int:
+    """What stands before each frame of virtio-net."""
+    return HEADER if context.has_feature(VERSION_1) or context.has_feature(MRG_RXBUF) else LEGACY_HEADER
 
 
 def started(state: SessionState) -> Iterator[Ring]:

@@ -85,7 +85,16 @@ class SplitForm:
 
     def used_heads(self, first: int, count: int) -> list[int]:
         """The chains that came back from index `first` on. Raises UnreadError."""
-        return self._items(self._where.used + HEAD, first, count, "II")[::2]
+        return [head for head, _ in self.used_items(first, count)]
+
+    def used_items(self, first: int, count: int) -> list[tuple[int, int]]:
+        """The same, each with the bytes that the device has written."""
+        items = self._items(self._where.used + HEAD, first, count, "II")
+        return list(zip(items[::2], items[1::2], strict=True))
+
+    def guest(self, address: int, size: int) -> bytes:
+        """So many bytes of a buffer. Raises UnreadError."""
+        return self._memory.guest(address, size)
 
     def _items(self, start: int, first: int, count: int, form: str) -> list[int]:
         """The items of one of the two rings, from an index on; they may go round its end."""

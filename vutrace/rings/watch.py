@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vutrace.records import RingSample, SampleFlag
 from vutrace.rings.chain import Chain
@@ -12,6 +12,9 @@ from vutrace.rings.packed import PackedForm
 from vutrace.rings.split import SplitForm
 from vutrace.rings.unread import UnreadError
 from vutrace.session.ring import Ring
+
+if TYPE_CHECKING:
+    from vutrace.rings.payload import PayloadReader
 
 SECOND_NS = 1_000_000_000
 MOST = 0xFFFFFFFF  # of a number in a sample
@@ -51,6 +54,7 @@ class RingWatch:
         self.ring, self.form, self.kicks, self.calls = ring.index, form, kicks, calls
         self.fast = False  # so much moves that an index may go round between two looks
         # What moved before the first look counts from where the ring was told to begin.
+        self.payload: PayloadReader | None = None
         self._last = None if ring.base is None else form.beginning(ring.base)
         self._made = self._back = 0
         self._outstanding = Outstanding()
@@ -69,7 +73,10 @@ class RingWatch:
         last, self._last = self._last, now
         self._still_ns = self._still_ns or now_ns
         if last is not None:
+            back = self._back
             self._count(last, now, now_ns)
+            if self.payload and isinstance(self.form, SplitForm) and self._back > back:
+                self.payload.take(self.form, last.used, self._back - back)
         if isinstance(self.form, SplitForm):
             self._outstanding.feed(self.form, now, now_ns)
 

@@ -1,9 +1,11 @@
 """What the recording process and the sampler tell each other: one record at a time."""
 
 import array
+import marshal
 import socket
 import struct
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from vutrace.capture.pseudo_header import decode, encode
 from vutrace.framing import MAX_FDS
@@ -12,6 +14,7 @@ from vutrace.protocol.wire import HEADER
 from vutrace.records import Channel, Event, EventKind, Frame, Record
 
 TIME = struct.Struct("=Q")
+FRAMES = b"frames: "  # before what `pack_frames` makes; no time looks like it
 ALIVE = b"."  # what the sampler says when there is nothing to tell
 MOST_BYTES = 128 << 10
 RIGHTS_ROOM = socket.CMSG_SPACE(MAX_FDS * 4)
@@ -52,6 +55,29 @@ def unpack(data: bytes) -> Record | None:
     if len(data) < TIME.size:
         return None
     return decode(data, TIME.size, len(data), TIME.unpack_from(data)[0], SAME)
+
+
+class RingFrames(NamedTuple):
+    """Frames of one ring: (bytes, whole size) of each; and how many more came back that were not read."""
+
+    time_ns: int
+    connection: int
+    session: int
+    ring: int
+    frames: Sequence[tuple[Any, ...]]
+    missed: int
+
+
+def pack_frames(frames: RingFrames) -> bytes:
+    """Frames as they are sent."""
+    return FRAMES + marshal.dumps(
+        (*tuple(frames[:4]), [tuple(each) for each in frames.frames], frames.missed)
+    )
+
+
+def unpack_frames(data: bytes) -> RingFrames | None:
+    """What `pack_frames` made; None of anything else."""
+    return RingFrames._make(marshal.loads(data[len(FRAMES) :])) if data.startswith(FRAMES) else None
 
 
 def rights(fds: Sequence[int]) -> list[tuple[int, int, "array.array[int]"]]:
