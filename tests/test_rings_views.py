@@ -1,12 +1,17 @@
 """What the views make of samples of rings: rates, blocks, counters, JSON."""
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sessions import QEMU_7_2, Script, qemu_net, rows, timeline_of
+from sessions import QEMU_7_2, Script, endpoints, qemu_net, rows, timeline_of
+from wireshark_json import needs_tshark, write_plugin
 
+from vutrace.capture import Writer
 from vutrace.capture.pseudo_header import sample_of
+from vutrace.dissection.registry import load
 from vutrace.records import RingSample, SampleFlag
 from vutrace.session.model import Timeline
 from vutrace.session.series import Series
@@ -150,3 +155,17 @@ def test_many_samples_are_thinned_and_the_fastest_are_kept() -> None:
     kept = series.of(1)
     assert len(kept) <= 8
     assert max(moved.used for moved in kept) == 3000
+
+
+@needs_tshark
+def test_wireshark_has_fields_for_what_is_in_a_ring(tmp_path: Path) -> None:
+    capture, script = tmp_path / "sampled.pcapng", write_plugin(load(), tmp_path)
+    with Writer(capture) as writer:
+        for item in [endpoints(), *sampled().records]:
+            writer.write(item)
+    words = ["tshark", "-X", f"lua_script:{script}", "-r", str(capture), "-T", "fields", "-e", "_ws.col.Info"]
+    for field in ("ring", "used", "in_flight", "used_total", "kicks"):
+        words += ["-e", f"vhost_user.sample.{field}"]
+    ran = subprocess.run([*words, "-Y", "vhost_user.sample"], capture_output=True, text=True, check=True)
+    told = "= sample: ring 1: 3 of 256 in flight"
+    assert ran.stdout.splitlines() == [f"{told}\t1\t{total}\t3\t{total}\t2" for total in TOTALS]

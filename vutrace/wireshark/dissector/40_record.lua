@@ -1,9 +1,10 @@
 -- The pseudo-header before every message: docs/capture-format.md.
 
 local FIXED, FD_FIXED = 36, 56
-MESSAGE, EVENT = 1, 2
+MESSAGE, EVENT, SAMPLE = 1, 2, 4
 local SEAL_NAMES = bit_table(SEALS)
 local TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_ACTED, TLV_FINDINGS, TLV_FD_NAME = 1, 2, 3, 4, 8, 1
+local TLV_RING, RING_FIXED, RING_PACKED, RING_INDEXES = 16, 72, 0, 1
 local ACTED_FIXED, TLV_RULE, TLV_CAME = 16, 1, 2
 local DEEDS = { "held", "changed", "made" }
 
@@ -65,6 +66,15 @@ local function read_acted(tvb, raw, at, length)
   return acted
 end
 
+-- A ring as it stood in memory: docs/capture-format.md, "Samples".
+local function read_ring(raw, at)
+  local index, flags, size, available, used, in_flight = unpack("<I2I4I2I2I2I4", raw, at + 1)
+  return {
+    at = at, index = index, flags = flags, size = size, available = available, used = used, in_flight = in_flight,
+    packed = has_bit(flags, RING_PACKED), known = has_bit(flags, RING_INDEXES),
+  }
+end
+
 local function read_tlvs(record, tvb, raw)
   return walk_tlvs(raw, FIXED, record.body, function(kind, at, length)
     if kind == TLV_FD and length >= FD_FIXED then
@@ -78,6 +88,8 @@ local function read_tlvs(record, tvb, raw)
       if key + 2 > length then return end
       local name, value = string_at(tvb, raw, at + 2, key), string_at(tvb, raw, at + 2 + key, length - 2 - key)
       record.attributes[#record.attributes + 1] = { name = name, value = value, at = at, length = length }
+    elseif kind == TLV_RING and length >= RING_FIXED then
+      record.rings[#record.rings + 1] = read_ring(raw, at)
     elseif kind == TLV_FINDINGS then
       record.findings = read_findings(tvb, raw, at, at + length)
     end
@@ -95,7 +107,7 @@ local head_of = remember(function(bytes)
     kind = kind, channel = CODES.channels[channel], sender = CODES.sides[sender], body = body,
     connection = connection, session = session, nfds = nfds, big_endian = big_endian == 1,
     event = CODES.events[event] or "note", wire_size = high * 4294967296 + low, flags = flags,
-    attributes = NONE, fds = NONE, text = "",
+    attributes = NONE, fds = NONE, rings = NONE, text = "",
   }
   if not head.channel then head.reason = "an unknown channel" end
   if kind == MESSAGE and not head.sender then head.reason = "an unknown sender" end
@@ -110,7 +122,7 @@ function read_record(tvb, raw)
   if head.reason then return nil, head.reason end
   if head.body == FIXED then return head end
   if head.body > #raw then return nil, "a pseudo-header of a wrong length" end
-  local record = setmetatable({ fds = {}, attributes = {} }, { __index = head })
+  local record = setmetatable({ fds = {}, attributes = {}, rings = {} }, { __index = head })
   if not read_tlvs(record, tvb, raw) then return nil, "a damaged pseudo-header" end
   return record
 end

@@ -56,6 +56,38 @@ local function add_event(tree, tvb, record)
   append_text(tree, ", " .. record.event)
 end
 
+local RINGS_TOLD = 4
+
+-- A few words of each ring.
+local function sample_text(record)
+  local words = {}
+  for i, ring in ipairs(record.rings) do
+    if i > RINGS_TOLD then
+      words[#words + 1] = format("and %d more", #record.rings - RINGS_TOLD)
+      break
+    end
+    local state = ring.known and format("%d of %d in flight", ring.in_flight, ring.size) or "not readable"
+    words[#words + 1] = format("ring %d: %s", ring.index, state)
+  end
+  return "= sample: " .. concat(words, "; ")
+end
+
+-- (field, offset, length) of what every sample of a ring has.
+local SAMPLED = {
+  { F.sample_flags, 2, 4 }, { F.sample_size, 6, 2 }, { F.sample_available, 8, 2 }, { F.sample_used, 10, 2 },
+  { F.sample_in_flight, 12, 4 }, { F.sample_age, 28, 4 }, { F.sample_available_total, 40, 8 },
+  { F.sample_used_total, 48, 8 }, { F.sample_kicks, 56, 8 }, { F.sample_calls, 64, 8 },
+}
+
+local function add_sample(tree, tvb, record)
+  local item = add(tree, F.sample, tvb(0, 0), #record.rings)
+  for _, ring in ipairs(record.rings) do
+    local one = item:add_le(F.sample_ring, tvb(ring.at, 2))
+    for _, each in ipairs(SAMPLED) do one:add_le(each[1], tvb(ring.at + each[2], each[3])) end
+  end
+  append_text(tree, ", sample")
+end
+
 local HEADER = { F.message, F.request, F.flags, F.version, F.reply, F.need_reply, F.size }
 local ACTED = { F.deed, F.rule, F.came }
 
@@ -90,12 +122,14 @@ local function show(tree, packet, pinfo, record)
   if message then detail = detail_of(message, packet.raw, seen.context) end
   if not seen.info and record.kind == EVENT then seen.info = printable(event_text(record, seen)) end
   if not seen.info and message then seen.info = printable(info_text(message, record, seen, detail)) end
+  if not seen.info and record.kind == SAMPLE then seen.info = sample_text(record) .. problems_text(record, seen) end
   local letter = connection_letter(seen.connection)
   set_columns(pinfo, record, letter, seen.info)
   VISIBLE = wanted and tree.visible
   if wanted then
     add_record(tree, packet.tvb, record, letter)
     if message then add_message(tree, packet, record, seen, detail) end
+    if record.kind == SAMPLE then add_sample(tree, packet.tvb, record) end
     if record.kind == EVENT then
       add_event(tree, packet.tvb, record)
       add_changes(tree, seen.changes)
