@@ -82,11 +82,11 @@ def test_what_moved_is_what_testpmd_says_and_who_stands_still_is_told(lab: Lab) 
     for ring, packets in ((TX, sent), (RX, received)):
         known = [*moves(proxy, ring)]
         fastest = max(each.used for each in known)
-        counted = known[-1].sample.used_total
+        missing = packets - known[-1].sample.used_total
+        if known[-1].sample.has(SampleFlag.AT_LEAST):  # the sampler came late: the index may have gone round
+            missing = (missing + 256) % 65536 - 256
         # not counted: what came after the last look, and what testpmd left in the ring at its end
-        assert counted <= packets + known[-1].sample.size
-        assert counted >= packets - max(2 * 256, 0.5 * fastest), (counted, packets, fastest)
-        assert not any(each.sample.has(SampleFlag.AT_LEAST) for each in known)
+        assert -256 <= missing <= max(2 * 256, 0.5 * fastest), (missing, packets, fastest)
 
 
 def stuck(proxy: Proxy) -> bool:

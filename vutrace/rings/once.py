@@ -56,7 +56,7 @@ class RingLook:
 
     def __init__(self, session: OpenSession, tracker: Tracker) -> None:
         self.session = session
-        self._sampled = SampledSession()
+        self._sampled = SampledSession(since_start=False)
         self._activity = Activity()
         self._began_ns = time.monotonic_ns()
         self.row: Row | None = None

@@ -131,8 +131,13 @@ def main(peer: int, interval_ns: int, parent: int, snaplen: int) -> None:
     parent_ended = os.pidfd_open(parent)
     if os.getppid() != parent:
         return
-    with socket.socket(fileno=peer) as sock, contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        Sampler(sock, interval_ns, snaplen).run(parent_ended)
+    try:
+        with socket.socket(fileno=peer) as sock:
+            Sampler(sock, interval_ns, snaplen).run(parent_ended)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # nobody wants to know any more
+    except Exception as error:
+        sys.exit(f"vutrace: an error that should not happen, in the sampler: {error!r}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """One session as the sampler knows it: its state, descriptors of its own, and its started rings."""
 
+import time
 from collections.abc import Iterator, Sequence
 
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit
@@ -22,24 +23,29 @@ EVENT_IDX = bit("VIRTIO_F_EVENT_IDX", VIRTIO_FEATURES)
 VERSION_1 = bit("VIRTIO_F_VERSION_1", VIRTIO_FEATURES)
 MRG_RXBUF = 1 << 15  # VIRTIO_NET_F_MRG_RXBUF
 ORDERS = {True: ">", False: "<", None: "<"}  # of a ring's fields, by SET_VRING_ENDIAN
+LATE_NS = 250_000_000  # between a ring's start and the first look at it
 MOST_FAST = 32  # rings that are looked at more often than asked for
 
 
 class SampledSession:
-    """Follows the messages of a session, looks at its rings, and reads `snaplen` bytes of frames in them."""
+    """Follows the messages of a session, looks at its rings, and reads `snaplen` bytes of frames in them.
 
-    def __init__(self, snaplen: int = 0) -> None:
-        self._snaplen = snaplen
+    `since_start`: what moves is counted from the start of a ring, and not from the first look.
+    """
+
+    def __init__(self, snaplen: int = 0, since_start: bool = True) -> None:
+        self._snaplen, self._since_start = snaplen, since_start
         self.holdings = Holdings()
         self.iotlb = Translations()
         self._state: SessionState | None = None
         self._watches: dict[int, RingWatch] = {}
         self._stale = False
+        self._told_ns = 0  # when the last message came
 
     def feed(self, row: Row) -> None:
         """Take a row whose descriptors are held already; those that it made useless are closed."""
         self._state = row.state
-        self._stale = True
+        self._stale, self._told_ns = True, row.record.time_ns
         if not self.iotlb.feed(row.what):  # type: ignore[arg-type]  # a message: events end it
             self.holdings.keep(row.state)
 
@@ -94,7 +100,8 @@ class SampledSession:
             holding = self._state.fds.of_ring(ring.index, role)
             return self.holdings.count(holding.fd) if holding else None
 
-        watch = RingWatch(ring, form, lambda: count("kick"), lambda: count("call"))
+        late = self._since_start and time.time_ns() - self._told_ns > LATE_NS
+        watch = RingWatch(ring, form, lambda: count("kick"), lambda: count("call"), late)
         if self._snaplen:
             watch.payload = PayloadReader(receives=ring.index % 2 == 0, snaplen=self._snaplen)
         return watch

@@ -47,11 +47,15 @@ NO_CHAIN = OldChain()
 class RingWatch:
     """Looks at ring number `ring`; `kicks` and `calls` tell what stands in its eventfds.
 
-    `form` may be replaced when memory or the negotiation changes; what was counted stays.
+    `form` may be replaced when memory or the negotiation changes; what was counted stays. `late`: it was
+    started so long ago that it may have gone round already.
     """
 
-    def __init__(self, ring: Ring, form: SplitForm | PackedForm, kicks: COUNT, calls: COUNT) -> None:
+    def __init__(
+        self, ring: Ring, form: SplitForm | PackedForm, kicks: COUNT, calls: COUNT, late: bool = False
+    ) -> None:
         self.ring, self.form, self.kicks, self.calls = ring.index, form, kicks, calls
+        self._at_least = AT_LEAST if late else 0
         self.fast = False  # so much moves that an index may go round between two looks
         # What moved before the first look counts from where the ring was told to begin.
         self.payload: PayloadReader | None = None
@@ -86,6 +90,8 @@ class RingWatch:
         if made < 0:  # the device went round at least once
             made, back = made + self.form.round, back + self.form.round
         self._made, self._back = self._made + made, self._back + back
+        if (self.form.packed and made) or max(made, back) > self.form.round // 2:
+            self._at_least = AT_LEAST
         self.fast = max(made, back) > self.form.round // 8
         if back or not last.in_flight:
             self._still_ns = now_ns
@@ -123,7 +129,7 @@ class RingWatch:
         with contextlib.suppress(UnreadError):  # memory that goes away at this moment is told next time
             self._take(now, now_ns)
         flags |= INDEXES | (EVENTS if now.events else 0) | wrong(now, self.form)
-        flags |= AT_LEAST if self.form.packed and self._made else 0
+        flags |= self._at_least
         chain = self._oldest(now, now_ns) if 0 < now.in_flight <= self.form.size else NO_CHAIN
         return RingSample(
             self.ring,
