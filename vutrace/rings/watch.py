@@ -122,10 +122,9 @@ class RingWatch:
     ) -> RingSample:
         flags = PACKED if self.form.packed else 0
         flags |= (KICKS if kicks is not None else 0) | (CALLS if calls is not None else 0)
-        counts = {"kicks": kicks or 0, "calls": calls or 0}
-        totals = {"available_total": self._made, "used_total": self._back}
         if isinstance(now, SampleFlag):
-            return RingSample(self.ring, flags | now.value, self.form.size, **counts, **totals)
+            told = {"available_total": self._made, "used_total": self._back, "kicks": kicks or 0}
+            return RingSample(self.ring, flags | now.value, self.form.size, **told, calls=calls or 0)
         with contextlib.suppress(UnreadError):  # memory that goes away at this moment is told next time
             self._take(now, now_ns)
         flags |= INDEXES | (EVENTS if now.events else 0) | wrong(now, self.form)
@@ -178,7 +177,7 @@ class RingWatch:
 
     def _is_news(self, sample: RingSample, now_ns: int) -> bool:
         told = self._told
-        if told is None or told._replace(age_ms=sample.age_ms) != sample:
+        if told is None or differ(told, sample):
             self._wait_ns = 0
         elif self._wait_ns == 0:
             self._wait_ns = SECOND_NS  # once more, so that it is known when it came to rest
@@ -190,6 +189,13 @@ class RingWatch:
             return False
         self._told, self._told_ns = sample, now_ns
         return True
+
+
+def differ(one: RingSample, other: RingSample) -> bool:
+    """Whether more than a chain's age is not the same; what most often is, is asked first."""
+    if one.used_total != other.used_total or one.available_total != other.available_total:
+        return True
+    return one._replace(age_ms=other.age_ms) != other
 
 
 def wrong(now: Indexes, form: SplitForm | PackedForm) -> int:
