@@ -25,9 +25,7 @@ Examples:
 
 
 def restore(
-    sockets: Annotated[
-        list[str], typer.Argument(metavar="SOCKET…", help="A path, a directory or a pattern.")
-    ],
+    sockets: Annotated[list[str], typer.Argument(metavar="SOCKET", help="A path, a directory or a pattern.")],
 ) -> None:
     """Give sockets their place back, after a `vutrace proxy --insert` that was killed with -9."""
     from vutrace.sockets.insertion import restore as put_right

@@ -34,7 +34,7 @@ SOMEWHERE = "vutrace-…"
 
 def run(
     command: Annotated[
-        list[str], typer.Argument(metavar="-- PROGRAM…", help="The program and its arguments.")
+        list[str], typer.Argument(metavar="-- PROGRAM", help="The program and its arguments.")
     ],
     write: Annotated[str, typer.Option("-w", "--write", metavar="FILE", help="Record.")] = "",
     rows: Annotated[bool, typer.Option("--rows", help="Show rows on stderr, with -w too.")] = False,
@@ -152,6 +152,7 @@ def run_between(
             between.close()
             fail(command, error)
         between.let_go()
+        relay.own_process()  # now: what this does to signals is not for the program
         relay.stop_after(program.fd, AFTER_SECONDS, program.in_background)
         relay.run()
         status = program.status()

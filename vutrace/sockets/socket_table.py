@@ -49,9 +49,9 @@ class Neighbours(NamedTuple):
 
 def neighbours(path: str) -> Neighbours:
     """Who listens at the socket file, and who has connected by it; nothing where the kernel does not tell."""
-    status = os.lstat(path)
-    file = status.st_dev, status.st_ino & 0xFFFFFFFF
     try:
+        status = os.lstat(path)
+        file = status.st_dev, status.st_ino & 0xFFFFFFFF
         here = [each for each in all_sockets() if each.file == file]
     except OSError:
         return Neighbours()

@@ -54,7 +54,7 @@ class Before:
 
 
 def before(file: str, path: str) -> Before:
-    """How things stand at a socket file, which programs know as `path`; OSError where there is none."""
+    """How things stand at a socket file, which programs know as `path`."""
     found = neighbours(file)
     inodes = {*found.listening, *(inode for ends in found.connections for inode in ends)}
     programs = {inode: program(each, inode) for inode, each in holders(inodes).items()} if inodes else {}
