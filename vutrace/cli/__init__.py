@@ -22,6 +22,7 @@ from vutrace.cli import (
     list_,
     minimise,
     output,
+    peer,
     proxy,
     queues,
     replay,
@@ -74,6 +75,7 @@ def options(
 
 app.command("demo", short_help="See vutrace at work: model ends, real sockets.")(demo.demo)
 app.command("proxy", cls=QuickCommand, short_help="Between the two ends: forward, record, show.")(proxy.proxy)
+app.add_typer(peer.app, name="peer", short_help="One end played by a model, against a program of yours.")
 app.command("restore", short_help="Give a socket its place back, after a proxy that was killed.")(
     inserting.restore
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Self
 
 from vutrace.peers.backend import DPDK_22_11, BackEnd
+from vutrace.peers.backend_profiles import DPDK, BackEndProfile
 from vutrace.peers.connection import PeerConnection, ReceivedMessage
 from vutrace.peers.state import Offer, RefusedError
 from vutrace.records import Side
@@ -20,10 +21,14 @@ JOIN = 5.0
 
 
 class Journal:
-    """What a back-end logs and how many messages it has handled, for whoever waits for either."""
+    """What a back-end logs and how many messages it has handled, for whoever waits for either.
 
-    def __init__(self) -> None:
+    `tell` gets each line, too.
+    """
+
+    def __init__(self, tell: Callable[[str], None] = lambda line: None) -> None:
         self.lines: list[str] = []
+        self._tell = tell
         self.handled = 0
         self._grown = threading.Condition()
 
@@ -31,6 +36,7 @@ class Journal:
         """Log a line."""
         with self._grown:
             self.lines.append(line)
+            self._tell(line)
             self._grown.notify_all()
 
     def count(self) -> None:
@@ -54,9 +60,9 @@ class Journal:
                 raise PeerError(f"the back-end has not {what} within {timeout:g} s; {state}")
 
 
-def serve(connection: PeerConnection, offer: Offer, journal: Journal) -> None:
+def serve(connection: PeerConnection, offer: Offer, journal: Journal, habits: BackEndProfile = DPDK) -> None:
     """Be a device for one connection, until it ends."""
-    backend = BackEnd(offer, journal.add)
+    backend = BackEnd(offer, journal.add, habits)
     try:
         while received := connection.receive("a request"):
             answer(backend, connection, received)
@@ -85,8 +91,15 @@ class Server:
     end of a process would. OSError where it cannot listen.
     """
 
-    def __init__(self, path: str, offer: Offer = DPDK_22_11, client: bool = False) -> None:
-        self.journal = Journal()
+    def __init__(
+        self,
+        path: str,
+        offer: Offer = DPDK_22_11,
+        client: bool = False,
+        habits: BackEndProfile = DPDK,
+        journal: Journal | None = None,
+    ) -> None:
+        self.journal, self._habits = journal or Journal(), habits
         self._path = path
         self._offer = offer
         self._client = client
@@ -155,5 +168,5 @@ class Server:
         self._connections.append(connection)
         if self._stopping.is_set():
             connection.hang_up()
-        serve(connection, self._offer, self.journal)
+        serve(connection, self._offer, self.journal, self._habits)
         self._connections.remove(connection)

@@ -1,0 +1,168 @@
+"""`vutrace peer`: the model ends, each by itself, against a program of yours."""
+
+import contextlib
+import socket
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vutrace.cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vutrace.peers import FrontEnd
+    from vutrace.peers.backend_profiles import BackEndProfile
+    from vutrace.sockets.endpoints import Endpoint, How
+
+app = typer.Typer(
+    help="Play one end, against a program of yours: is it QEMU, or is it mine?",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+BACKEND_EXAMPLES = """Examples:
+
+\b
+  vutrace peer backend back.sock                         DPDK's way, a network device
+  vutrace peer backend back.sock --profile libvhost-user --device blk
+  vutrace peer backend back.sock --profile passt --queues 1
+  vutrace peer backend connect:qemu.sock                 QEMU has server=on
+  vutrace proxy front.sock back.sock                     beside it: every message
+"""
+FRONTEND_EXAMPLES = """Examples:
+
+\b
+  vutrace peer frontend back.sock                        a guest of QEMU 7.2 boots
+  vutrace peer frontend back.sock --profile qemu-10 --queues 4 --enabled 4
+  vutrace peer frontend back.sock --profile virtio-user --hold 5
+  vutrace peer frontend listen:qemu.sock                 the back-end is the client
+"""
+PATIENCE = 5.0  # seconds, of a reply
+Socket = Annotated[str, typer.Argument(metavar="SOCKET", help="PATH, listen:PATH or connect:PATH.")]
+
+
+@app.command(short_help="A back-end: it answers as DPDK, libvhost-user, rust-vmm or passt does.")
+def backend(
+    place: Socket,
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="dpdk, libvhost-user, rust-vmm or passt.")
+    ] = "dpdk",
+    device: Annotated[str, typer.Option(metavar="NAME", help="net, blk, or another device.")] = "net",
+    queues: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Queues; pairs, of a network device.", show_default=False),
+    ] = None,
+) -> None:
+    """Be a back-end until Ctrl-C, and say what becomes of the device."""
+    from vutrace.cli.reading import load_dissectors
+    from vutrace.peers.server import Journal, Server
+    from vutrace.sockets.endpoints import EndpointError, How
+
+    habits = habits_called(profile)
+    load_dissectors(None).device(device)
+    end = endpoint(place, How.LISTEN)
+    server = Server(end.path, habits.offer(device, queues), end.how is How.CONNECT, habits, Journal(say_line))
+    try:
+        server.start()
+    except OSError as error:
+        raise EndpointError(f"{end.path}: {error.strerror}") from None
+    say_line(
+        f"{profile}, {device}: {'listening on' if end.how is How.LISTEN else 'connecting to'} {end.path}"
+    )
+    try:
+        while True:
+            time.sleep(3600)
+    finally:
+        server.stop()
+
+
+@app.command(short_help="A front-end: a guest boots, as under QEMU or DPDK's virtio-user.")
+def frontend(
+    place: Socket,
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="qemu-2.10, qemu-7.2, qemu-10, qemu-11, virtio-user, ...")
+    ] = "qemu-7.2",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="net: front-ends of others are not played.")
+    ] = "net",
+    queues: Annotated[int, typer.Option(min=1, max=128, help="Queue pairs that are configured.")] = 1,
+    enabled: Annotated[int, typer.Option(min=1, help="Queue pairs that the guest turns on.")] = 1,
+    hold: Annotated[float, typer.Option(metavar="S", min=0, help="Seconds that the guest runs.")] = 1.0,
+) -> None:
+    """Boot a guest against a back-end, let it run, stop it; 4 where the back-end does not do its part."""
+    from vutrace.peers import PROFILES, FrontEnd
+    from vutrace.sockets.endpoints import How
+
+    if profile not in PROFILES:
+        raise UsageError(f"--profile {profile}: there are {', '.join(PROFILES)}")
+    if device != "net":
+        raise UsageError(f"--device {device}: only net has a front-end; replay acts out any capture")
+    if enabled > queues:
+        raise UsageError(f"--enabled {enabled}: there are only {queues} queue pairs")
+    end = endpoint(place, How.CONNECT)
+    with FrontEnd(PROFILES[profile], queues, timeout=PATIENCE) as guest:
+        reach(guest, end)
+        boot(guest, enabled)
+        time.sleep(hold)
+        guest.stop()
+        say_line("stopped")
+
+
+backend.__doc__ = f"{backend.__doc__}\n\n{BACKEND_EXAMPLES}"
+frontend.__doc__ = f"{frontend.__doc__}\n\n{FRONTEND_EXAMPLES}"
+
+
+def endpoint(text: str, default: "How") -> "Endpoint":
+    """Where the other end is."""
+    from vutrace.sockets.endpoints import How, parse_endpoint
+
+    try:
+        end = parse_endpoint(text, default)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if end.how is How.FD or end.path.startswith("@"):
+        raise UsageError(f"{text}: a path is needed")
+    return end
+
+
+def habits_called(name: str) -> "BackEndProfile":
+    """The back-end of that name."""
+    from vutrace.peers.backend_profiles import HABITS
+
+    if name not in HABITS:
+        raise UsageError(f"--profile {name}: there are {', '.join(HABITS)}")
+    return HABITS[name]
+
+
+def reach(guest: "FrontEnd", end: "Endpoint") -> None:
+    """Connect, or wait for the back-end that does."""
+    from vutrace.sockets.endpoints import EndpointError, How
+
+    if end.how is How.CONNECT:
+        guest.connect(end.path)
+        return say_line(f"connected to {end.path}, {guest.sent} messages")
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+        try:
+            listener.bind(end.path)
+        except OSError as error:
+            raise EndpointError(f"{end.path}: {error.strerror}") from None
+        listener.listen()
+        say_line(f"listening on {end.path}")
+        guest.accept(listener)
+    return say_line(f"a back-end is there, {guest.sent} messages")
+
+
+def boot(guest: "FrontEnd", enabled: int) -> None:
+    """A guest's driver chooses, starts, and turns on its pairs."""
+    guest.write_features()
+    guest.start()
+    if enabled > 1:
+        guest.change_pairs(enabled)
+    say_line(
+        f"started: features {guest.device.features:#x}, {guest.device.started} of {guest.device.pairs} pairs"
+    )
+
+
+def say_line(line: str) -> None:
+    """A line at once."""
+    typer.echo(line)
