@@ -79,8 +79,9 @@ def test_tshark_reads_the_proxys_pipe(lab: Lab, listener: socket.socket, script:
 @pytest.fixture
 def offering(lab: Lab) -> Iterator[dict[str, str]]:
     """The environment of a Wireshark that offers the proxy; root's looks where everybody's does."""
-    home, folder = str(lab.directory), str(lab.path("extcap"))
-    own = {"HOME": home, "XDG_CONFIG_HOME": home, "WIRESHARK_EXTCAP_DIR": folder}
+    home, folder = str(lab.directory), lab.path("extcap")
+    folder.mkdir()  # where it is missing, Wireshark 4.6 looks nowhere else either
+    own = {"HOME": home, "XDG_CONFIG_HOME": home, "WIRESHARK_EXTCAP_DIR": str(folder)}
     installed = lab.start("install", VUTRACE, "wireshark", "install", env=own)
     assert installed.wait_exit(30) == 0
     try:
