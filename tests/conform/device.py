@@ -118,6 +118,9 @@ class Queue:
     last: int = 0
     wrap: bool = True
     was_started: bool = False
+    echo: "Queue | None" = None
+    waits: bool = False
+    packet: bytes = b""
 
     def set_base(self, base: int) -> None:
         self.last = base & (0x7FFF if self.features & PACKED else 0xFFFF)
@@ -180,6 +183,8 @@ class Queue:
     def split(self) -> bool:
         table, avail, used = self.address
         index = int.from_bytes(self.memory.read(avail + 2, 2), "little")
+        if self.waits and not self.packet:
+            return False
         if index == self.last or ("no-wrap" in self.kinds and index < self.last):
             return False
         if "one-round" in self.kinds and self.last >= self.size:
@@ -226,6 +231,14 @@ class Queue:
         for address, length, flags in parts:
             if not flags & WRITE and not flags & INDIRECT:
                 self.memory.read(address, length, "guest")
+        if self.echo:
+            self.echo.packet = bytes(10) + b"\1\0" + bytes(60)
+        if self.packet:
+            packet, self.packet = self.packet, b""
+            packet = packet[:8] if "short-packet" in self.kinds else packet
+            packet = bytes(12) + packet[12:] if "no-count" in self.kinds else packet
+            self.memory.write(parts[0][0], packet, "guest")
+            return len(packet)
         room = [(address, length) for address, length, flags in parts if flags & WRITE]
         if not parts or (self.disk.net is False and not room):
             raise ValueError("a request without room")

@@ -73,6 +73,8 @@ class Reference:
         self.config = bytearray(CONFIG)
         self.memory = Memory(kinds)
         self.queues = [Queue(index, self.memory, Disk(net), kinds) for index in range(RINGS)]
+        if net:
+            self.queues[1].echo, self.queues[0].waits = self.queues[0], True
         self.kept: list[int] = []
 
     def handle(self, message: Message, fds: list[int]) -> Outcome:
@@ -174,10 +176,16 @@ class Reference:
     def set_log_fd(self, message: Message, fds: list[int]) -> None: ...
 
     def set_backend_req_fd(self, message: Message, fds: list[int]) -> None:
+        if self.kept and "keeps-channel" not in self.kinds:
+            os.close(self.kept.pop())
         self.kept.append(fds.pop())
+        if "talks" in self.kinds:
+            os.write(self.kept[-1], bytes(12))
 
     def iotlb_msg(self, message: Message, fds: list[int]) -> Layer:
-        return p.Ack(status=0)
+        place = message.number_in("user_address") or 0
+        outside = message.number_in("type") == 2 and self.memory.of_user(place) is None
+        return p.Ack(status=1 if outside else 0)
 
     def reset_device(self, message: Message, fds: list[int]) -> None:
         for queue in self.queues:
@@ -365,7 +373,7 @@ class InProcess(TestedPeer):
                     os.read(fd, 8)
         if end in ready and not self.message(device, end, connection):
             return False
-        for queue in device.queues:
+        for queue in reversed(device.queues):  # what is sent comes back
             queue.serve()
         return True
 

@@ -5,9 +5,9 @@ from fnmatch import fnmatchcase
 from functools import cache
 
 from vutrace.conform.case import Case
-from vutrace.conform.groups import behaviour, framing, frontends, memory, negotiation, rings, rows
+from vutrace.conform.groups import behaviour, channels, framing, frontends, memory, negotiation, rings, rows
 
-MODULES = (framing, negotiation, rows, memory, rings, behaviour)
+MODULES = (framing, negotiation, rows, memory, rings, behaviour, channels)
 
 
 @cache

@@ -119,6 +119,11 @@ KNOWN: tuple[KnownFailure, ...] = (
         "DPDK, lib/vhost/vhost_user.c, read_vhost_message: one read has to bring the header, one the payload",
     ),
     KnownFailure(
+        f"{DPDK}|{PASST}",
+        ("net/num-buffers",),
+        "DPDK, lib/vhost/virtio_net.c, and passt, vu_common.c: num_buffers is written with MRG_RXBUF only",
+    ),
+    KnownFailure(
         DPDK,
         ("packed/base-counts",),
         "DPDK, lib/vhost/vhost_user.c, vhost_user_get_vring_base: the available half of a packed ring's base",
