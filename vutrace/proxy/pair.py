@@ -19,7 +19,7 @@ from vutrace.sockets.endpoints import Connecting, Source
 from vutrace.sockets.insertion import InsertError
 
 if TYPE_CHECKING:
-    from vutrace.proxy.tap import Taps
+    from vutrace.proxy.taps import Taps
 
 RETRY_SECONDS = 0.05  # between attempts to reach the other side while somebody waits
 RECONNECT_SECONDS = 0.25  # the same while nobody does

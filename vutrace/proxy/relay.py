@@ -27,7 +27,7 @@ from vutrace.sockets.endpoints import Endpoint, Source, open_pairs
 from vutrace.sockets.insertion import give_back_for
 
 if TYPE_CHECKING:
-    from vutrace.proxy.tap import Taps
+    from vutrace.proxy.taps import Taps
     from vutrace.proxy.viewer import Viewer
 
 VIEW_SECONDS = 2.0  # that a slow viewer gets to show the rest

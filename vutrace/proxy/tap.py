@@ -1,36 +1,33 @@
 """The relay's end of the taps: a process for each session decides on the messages that rules watch.
 
 The relay sends it each such message with its descriptors, and does what it answers; meanwhile only the
-direction of that message stands still. `Taps` belongs to the whole proxy, a `SessionTap` to one session.
-Packets are tuples that `marshal` knows. From the relay: ("ask", number, time, channel, sender, data), with
-them; ("seen", [(time, channel, sender, data, number of descriptors)]);
-("last", number): nothing comes behind that one. From the tap: (op, number, ...), see `SessionTap._do`.
+direction of that message stands still. Packets are tuples that `marshal` knows. From the relay: ("ask",
+number, time, channel, sender, data), with its descriptors; ("seen", [(time, channel, sender, data, number of
+descriptors)]); ("last", number): nothing comes behind that one. From the tap: (op, number, ...), see
+`SessionTap._act`.
 """
 
-import contextlib
 import marshal
 import socket
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vutrace.framing import MAX_FDS, FramedMessage
+from vutrace.proxy.interest import NONE
 from vutrace.proxy.loop import READ, WRITE, EventLoop
 from vutrace.proxy.pending import Origin, unpack_origin
 from vutrace.proxy.recorder import Recorder
 from vutrace.proxy.tapped import Fresh, Held, TappedFlow, discard
-from vutrace.records import Channel, Side
+from vutrace.proxy.tee import Tee
+from vutrace.records import Side
 from vutrace.sockets.passed import FD_SIZE, Ancillary, Passed, descriptors, rights
 
 if TYPE_CHECKING:
     from vutrace.proxy.flow import Flow
     from vutrace.proxy.link import Link
+    from vutrace.proxy.taps import Taps
 
-Way = tuple[Channel, Side]
-Numbers = frozenset[int] | None
-"""Request numbers, None for all."""
-NONE: frozenset[int] = frozenset()
 PACKET = 1 << 20
 ROOM = socket.CMSG_SPACE(MAX_FDS * FD_SIZE)
 DECIDE_SECONDS = 2.0  # that rules or a script may take for one message, until it is told
@@ -38,101 +35,12 @@ SEEN_BYTES = 32 << 10  # of messages in one packet
 BEHIND = 512  # packets that may wait for a tap that does not read: what more comes is not told to it
 
 
-@dataclass(frozen=True, slots=True)
-class Interest:
-    """Which messages the taps decide on, and which they are only told of."""
-
-    asked: Mapping[Way, Numbers]
-    told: Mapping[Way, Numbers] = field(default_factory=dict)
-
-
-class Taps:
-    """The process that makes the taps, at the other end of `control`; `rules` are the names of its rules.
-
-    `matched` counts, by place in `rules`. `stop` waits for its end.
-    """
-
-    def __init__(
-        self,
-        control: socket.socket,
-        rules: Sequence[str],
-        interest: Interest,
-        stop: Callable[[], object] = lambda: None,
-    ) -> None:
-        self._control = control
-        control.setblocking(False)
-        self._rules = rules
-        self._stop = stop
-        self.interest = interest
-        self.matched: Counter[int] = Counter()
-
-    def session(
-        self, loop: EventLoop, recorder: Recorder, place: tuple[int, int], tell: Callable[[str], None]
-    ) -> "SessionTap | None":
-        """A tap for a session; None, which is told, where none can be had."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            packet = marshal.dumps(("session", *place))
-            socket.send_fds(self._control, [packet], [theirs.fileno()])
-        except OSError as error:
-            tell(f"NO RULES ACT on a session: {error.strerror or error}")
-            ours.close()
-            return None
-        finally:
-            theirs.close()
-        return SessionTap(self, loop, recorder, place, ours, tell)
-
-    def over(self, place: tuple[int, int]) -> None:
-        """A session ended: its tap should be gone soon."""
-        with contextlib.suppress(OSError):
-            self._control.send(marshal.dumps(("over", *place)))
-
-    def close(self) -> list[str]:
-        """End it; the rules that never matched."""
-        self._control.close()
-        self._stop()
-        matched = {self._rules[place] for place in self.matched}
-        return [name for name in dict.fromkeys(self._rules) if name not in matched]
-
-
-class Tee:
-    """A recorder that also tells the tap of what was forwarded."""
-
-    def __init__(self, recorder: Recorder, tap: "SessionTap", numbers: Numbers) -> None:
-        self._recorder, self._tap, self._numbers = recorder, tap, numbers
-        self.passed, self.when_room = recorder.passed, recorder.when_room
-        self.descriptors_lost, self.event, self.acted = (
-            recorder.descriptors_lost,
-            recorder.event,
-            recorder.acted,
-        )
-
-    @property
-    def blocked(self) -> bool:
-        """See `Recorder`."""
-        return self._recorder.blocked
-
-    def whole(self, time_ns: int, origin: bytes, data: bytes, ancillary: Ancillary) -> None:
-        """See `Recorder`."""
-        self._recorder.whole(time_ns, origin, data, ancillary)
-        self._tap.seen(time_ns, origin, data, len(descriptors(ancillary)) if ancillary else 0)
-
-    def burst(self, time_ns: int, origin: bytes, data: bytes, count: int) -> None:
-        """See `Recorder`."""
-        self._recorder.burst(time_ns, origin, data, count)
-        self._tap.seen(time_ns, origin, data, 0)
-
-    def single(self, time_ns: int, origin: bytes, message: FramedMessage[Passed]) -> None:
-        """See `Recorder`."""
-        self._recorder.single(time_ns, origin, message)
-
-
 class SessionTap:
     """The relay's end of one session's tap."""
 
     def __init__(
         self,
-        taps: Taps,
+        taps: "Taps",
         loop: EventLoop,
         recorder: Recorder,
         place: tuple[int, int],
@@ -162,7 +70,7 @@ class SessionTap:
         way = origin.channel, origin.sender
         source, outlet, _, recorder, *more = rest
         told = self._interest.told.get(way, NONE)
-        kept = recorder if told == NONE else Tee(recorder, self, told)
+        kept = recorder if told == NONE else Tee(recorder, self)
         asked = self._interest.asked.get(way, NONE) if self.alive else NONE
         flow = TappedFlow(self, asked, source, outlet, origin, kept, *more)
         flow.told = told != NONE

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from vutrace.errors import PEER, USAGE, VutraceError
-from vutrace.proxy.tap import Interest, Numbers, Taps, Way
+from vutrace.proxy.interest import Interest, Numbers, Way
+from vutrace.proxy.taps import Taps
 from vutrace.records import Channel, Side
 
 STOP_SECONDS = 3.0
