@@ -30,6 +30,7 @@ from vutrace.sockets.passed import PASSED_BY
 Item = Connection | Record
 UNKNOWN_END = "unknown"
 LONGEST = 64 * 1024
+LAST_TIME = 1 << 64  # what a capture has room for
 IN_THE_MIDDLE = "it begins in the middle, what came before is not known"
 
 
@@ -248,7 +249,8 @@ class Conversations:
 
     def _time(self, time_ns: int | None) -> int:
         """A time; where nobody noted it, the next microsecond, so that the order is kept."""
-        self._clock = self._clock + 1000 if time_ns is None else time_ns
+        known = time_ns is not None and 0 <= time_ns < LAST_TIME
+        self._clock = time_ns if known and time_ns is not None else self._clock + 1000
         return self._clock
 
 
@@ -278,6 +280,8 @@ def known_parts(start: int, size: int, unknown: list[tuple[int, int]]) -> tuple[
 
 def numbered(handed: Handed, side: Side) -> FdInfo:
     """A descriptor with its number in the process of `side`."""
+    if handed.number >= 1 << 31:
+        return handed.info
     if side is Side.FRONTEND:
         return replace(handed.info, frontend_fd=handed.number)
     return replace(handed.info, backend_fd=handed.number)

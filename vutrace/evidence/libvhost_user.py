@@ -86,7 +86,7 @@ def take(printed: Printed, line: str) -> None:
     elif found := STATE.search(line):
         printed.words["index" if found[1] == "index" else "num"] = int(found[2])
     elif (found := FIELD.search(line)) and (name := CALLED.get(found[1])):
-        take_field(printed, name, int(found[2], 0))
+        take_field(printed, name, int(found[2], 16 if found[2].startswith("0x") else 10))
 
 
 def take_field(printed: Printed, name: str, value: int) -> None:

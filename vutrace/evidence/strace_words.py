@@ -12,6 +12,7 @@ BUFFER = re.compile(rf"iov_base=({STRING}|NULL|0x[0-9a-f]+|\[[^\]]*\]), iov_len=
 RIGHTS = re.compile(r"cmsg_type=SCM_RIGHTS, cmsg_data=\[(.*?)\](?=\})", re.DOTALL)
 PATH = re.compile(rf"sun_path=@?({STRING})", re.DOTALL)
 ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
+OCTAL = [bytes([digit]) for digit in b"01234567"]
 LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\f", b"a": b"\a", b"b": b"\b"}
 SOCKET = re.compile(r"(?:UNIX[A-Z-]*:|socket:)\[(\d+)(?:->(\d+))?(?:,(.*))?\]", re.DOTALL)
 EVENTFD_ID = re.compile(r"eventfd-id[=:] *(\d+)")
@@ -26,6 +27,7 @@ KINDS = (
     ("socket:", FdKind.SOCKET),
     ("TCP", FdKind.SOCKET),
 )
+LONGEST_NUMBER = 20
 NAMED = {FdKind.FILE, FdKind.MEMFD}
 
 
@@ -47,6 +49,11 @@ class Handed:
     peer: str = ""
 
 
+def within(number: str, bits: int) -> int | None:
+    """A decimal number, None where it cannot be what it is said to be."""
+    return int(number) if len(number) <= LONGEST_NUMBER and int(number) < 1 << bits else None
+
+
 def string(text: str) -> bytes:
     """The bytes of a string with escapes of any kind; what strace left out at its end is not there."""
     body = text.removesuffix("...")[1:-1].encode("utf-8", "surrogateescape")
@@ -56,9 +63,9 @@ def string(text: str) -> bytes:
 def unescaped(found: re.Match[bytes]) -> bytes:
     """One escape."""
     code = found[1]
-    if code[:1] == b"x":
+    if code[:1] == b"x" and len(code) > 1:
         return bytes([int(code[1:], 16)])
-    if code[:1].isdigit():
+    if code[:1] in OCTAL:
         return bytes([int(code, 8) & 0xFF])
     return LETTERS.get(code, code)
 
@@ -107,8 +114,8 @@ def descriptor(found: re.Match[str]) -> Handed:
     told, inode = EVENTFD_ID.search(name), re.search(r"\[(\d+)(?:->(\d+))?", name)
     info = FdInfo(
         kind,
-        inode=int(inode[1]) if inode and kind in (FdKind.SOCKET, FdKind.PIPE) else 0,
+        inode=within(inode[1], 64) or 0 if inode and kind in (FdKind.SOCKET, FdKind.PIPE) else 0,
         name=name.removeprefix("/memfd:") if kind in NAMED or kind is FdKind.HUGETLBFS else "",
-        eventfd_id=int(told[1]) if told else None,
+        eventfd_id=within(told[1], 63) if told else None,
     )
     return Handed(number, info, inode[2] or "" if inode else "")

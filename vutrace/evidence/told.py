@@ -1,7 +1,8 @@
 """Messages of which a log tells some things: what it does not tell is marked as unknown."""
 
+import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
@@ -26,6 +27,7 @@ from vutrace.records import (
 
 Item = Connection | Record
 Values = Mapping[str, Any]
+LAST_TIME = 1 << 64  # what a capture has room for
 PADDING = {"padding"}
 PREFIX = "VHOST_USER_"
 NUMBERS = {name: row.number for row in FRONTEND_MESSAGES.values() for name in (row.name, *row.aliases)}
@@ -77,9 +79,10 @@ class LogSession:
         payload, known = payload_of(row, told)
         flags = unknown_flags(told, known, time_ns)
         word = VERSION | REPLY * told.reply if told.flags is None else told.flags
-        size = len(payload) if told.size is None else told.size
+        number = told.number & 0xFFFFFFFF
+        size = len(payload) if told.size is None else told.size & 0xFFFFFFFF
         whole = known is None or told.size is not None
-        data = LITTLE.pack(told.number, word & 0xFFFFFFFF, size & 0xFFFFFFFF) + payload
+        data = LITTLE.pack(number, word & 0xFFFFFFFF, size) + payload
         return Frame(
             self._time(time_ns),
             self.connection,
@@ -87,7 +90,7 @@ class LogSession:
             Channel.MAIN,
             Side.BACKEND if told.reply else Side.FRONTEND,
             data,
-            told.fds or (),
+            tuple(map(bounded, told.fds or ())),
             flags,
             12 + size if whole else 0,
             known=known or (),
@@ -101,7 +104,8 @@ class LogSession:
         )
 
     def _time(self, time_ns: int | None) -> int:
-        self._clock = self._clock + 1000 if time_ns is None else time_ns
+        known = time_ns is not None and 0 <= time_ns < LAST_TIME
+        self._clock = time_ns if known and time_ns is not None else self._clock + 1000
         return self._clock
 
 
@@ -133,9 +137,19 @@ def payload_of(
     layer = next((each for each in layers if has(each, values)), None) if values else None
     if layer is None:
         return b"", ()
-    payload = bytes(in_order(layer, False)(**scapy_values(layer, values)))
+    try:
+        payload = bytes(in_order(layer, False)(**scapy_values(layer, values)))
+    except (struct.error, OverflowError):  # a number that the field has no room for
+        return b"", ()
     parts = tuple(known_parts(layer, values))
     return (payload, None) if whole(layer, values) else (payload, parts)
+
+
+def bounded(info: FdInfo) -> FdInfo:
+    """A descriptor without a number that none can have."""
+    return (
+        info if info.backend_fd is None or abs(info.backend_fd) < 1 << 31 else replace(info, backend_fd=None)
+    )
 
 
 def has(layer: type[Layer], values: Values) -> bool:
