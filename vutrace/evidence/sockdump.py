@@ -58,4 +58,4 @@ def packets(stream: BinaryIO) -> Iterator[tuple[int, bytes, int]]:
         if captured > LONGEST:
             raise EvidenceError(f"damaged: a packet of {captured} bytes")
         data = stream.read(captured)
-        yield seconds * SECOND + fraction * unit, data, max(0, original - captured)
+        yield seconds * SECOND + fraction * unit, data, min(max(0, original - captured), LONGEST)

@@ -17,6 +17,7 @@ SENT = {"sendmsg", "write", "writev", "sendto"}
 RECEIVED = {"recvmsg", "read", "readv", "recvfrom"}
 FIRST_STRING = re.compile(rf"^\d+(?:<.*?>)?, ({STRING})", re.DOTALL)
 SOURCE = "strace"
+MOST = 64 << 20  # bytes of one call; no message is sent in larger pieces
 
 
 class StraceReader:
@@ -80,7 +81,7 @@ def items_of(call: Call, found: Conversations) -> Iterator[Item]:
 def transferred(call: Call, found: Conversations) -> Iterator[Item]:
     """Bytes that passed; a call that received none tells that the other end has closed."""
     socket = socket_of(call.arguments)
-    if socket is None or call.result < 0 or "MSG_PEEK" in call.arguments:
+    if socket is None or not 0 <= call.result <= MOST or "MSG_PEEK" in call.arguments:
         return
     if call.result == 0:
         if call.name in RECEIVED:
