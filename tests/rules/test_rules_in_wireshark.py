@@ -70,6 +70,7 @@ def judged(capture: Path, folder: Path) -> Path:
     """The capture with its findings in it."""
     path = folder / f"judged-{capture.name}"
     vutrace("wireshark", "findings", capture, "-o", path)
+    assert path.stat().st_mode & 0o777 == 0o600  # as any capture
     return path
 
 
@@ -162,6 +163,18 @@ def test_a_capture_opens_in_wireshark_with_one_command(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (7, "")
     assert ran.stdout == "-X -k\n-- Written by vutrace "[:29]
     assert [*read(tmp_path / "wireshark.capture")] == [*read(RESTART)]
+
+
+@pytest.mark.parametrize("words", [["wireshark", "findings"], ["show", "-Y", "vhost_user.finding"]])
+def test_a_damaged_capture_is_named(words: list[str], tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.pcapng"
+    data = RESTART.read_bytes()
+    damaged.write_bytes(data[:8000] + b"\xff" * 40 + data[8040:])
+    command = [sys.executable, "-m", "vutrace", *words, str(damaged)]
+    ran = subprocess.run(command, capture_output=True)
+    told = ran.stderr.decode()
+    assert (ran.returncode, told.count("\n")) == (3, 1)
+    assert told.startswith(f"vutrace: {damaged}: damaged at byte ")
 
 
 def test_opening_says_what_to_install(tmp_path: Path) -> None:

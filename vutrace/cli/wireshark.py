@@ -21,6 +21,7 @@ EXAMPLES = """Examples:
   vutrace proxy front.sock back.sock -w - | wireshark -k -i -
   vutrace proxy front.sock back.sock -w - | vutrace wireshark findings - | wireshark -k -i -
 """
+PRIVATE = 0o600  # of a file that is new: all that the capture has is in it
 CALLS = """Wireshark calls it so, once `vutrace wireshark install` was run:
 
 \b
@@ -77,7 +78,7 @@ def findings(
                 live.write(piece)
         return
     with seekable(source, again=True) as path:
-        put(output, with_findings(path, registry, device))
+        put(output, with_findings(path, registry, device), PRIVATE)
 
 
 @app.command("open", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

@@ -48,11 +48,17 @@ def found_in(capture: Path | str, registry: Registry, device: str = "") -> Found
 
 
 def with_findings(capture: Path | str, registry: Registry, device: str = "") -> Iterator[bytes]:
-    """The blocks of the same capture with what is found in it, a packet for each of its packets."""
+    """The blocks of the same capture with what is found in it, a packet for each of its packets.
+
+    CaptureError behind what stands before a damage.
+    """
     found, reader = found_in(capture, registry, device), read(capture)
     reader.ahead = 1
     numbered = ((item, found.get(reader.records, NOTHING)) for item in reader)
-    return blocks(numbered, lambda: reader.records + reader.skipped)
+    try:
+        yield from blocks(numbered, lambda: reader.records + reader.skipped)
+    except CaptureError as error:
+        raise CaptureError(f"{capture}: {error}") from None
 
 
 def judged_live(reader: Reader, registry: Registry, device: str = "") -> Iterator[bytes]:
