@@ -123,6 +123,7 @@ def test_a_closed_side_channel_takes_its_own_debts_along() -> None:
     assert text_of(script).count("owes the reply") == 2
     script.close()
     assert "owes the reply" not in text_of(script)
+    assert text_of(script).count("never gave the reply") == 2
 
 
 def test_a_hostile_name_moves_no_cursor() -> None:
@@ -247,6 +248,21 @@ def test_it_redraws_in_place_follows_the_size_and_leaves_the_terminal_as_it_was(
         screen.read_until("2–31  rx1–tx15")
         assert screen.process.wait(10) == 0
         assert screen.seen.count(ENTER) == screen.seen.count(LEAVE) == 1
+
+
+def test_keys_scroll_explain_themselves_and_end_it(tmp_path: Path) -> None:
+    with terminal(tmp_path / "x.pcapng") as screen:
+        screen.read_until("nothing is connected yet")
+        os.write(screen.end, b"?")
+        screen.read_until("q end")
+        screen.resize(8, 120)
+        screen.feed(qemu_net(QEMU_7_2, 16).boot().script)
+        screen.read_until("2 of 32 rings running")
+        os.write(screen.end, b"j")
+        screen.read_until("\x1b[H   features")
+        os.write(screen.end, b"q")
+        screen.read_until(LEAVE)
+        assert screen.process.wait(10) == 0
 
 
 def test_a_terminal_that_does_not_know_its_size_has_the_usual_one(tmp_path: Path) -> None:

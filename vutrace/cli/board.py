@@ -25,6 +25,8 @@ PICTURES = 0.1  # seconds between two pictures
 # xterm's control sequences: the other screen and no cursor; and back
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 HOME, END_OF_LINE, END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+KEYS = "q end   j k down, up   space b half a page   ? these keys"
+SCROLLS = {"j": 1, "k": -1, " ": 1, "b": -1}
 USUAL_SIZE = os.terminal_size((100, 24))
 ENDLESS = os.terminal_size((100_000, 100_000))  # where it is not a terminal that it goes to
 
@@ -92,12 +94,25 @@ def show_board(rows: "Iterable[Row]", board: "Board", live: bool, paint: Paint, 
 
 
 def redraw(done: threading.Event, lines: Callable[[os.terminal_size, bool], list[str]], out: TextIO) -> None:
-    """Draw in place until `done`, also when the terminal changes its size."""
-    with other_screen(out):
-        while not done.wait(PICTURES):
-            body = "\n".join(line + END_OF_LINE for line in lines(size_of(out), True))
+    """Draw in place until `done` or q, also when the terminal changes its size; ? tells the keys."""
+    from vutrace.replay.keyboard import keyboard
+
+    first, told = 0, False
+    with other_screen(out), keyboard(False) as keys:
+        while not done.is_set():
+            size = size_of(out)
+            whole = lines(size, False)
+            first = max(0, min(first, len(whole) - size.lines))
+            shown = whole[first : first + size.lines - 1] if first or told else lines(size, True)
+            footer = [KEYS[: size.columns]] if first or told else []
+            body = "\n".join(line + END_OF_LINE for line in [*shown[: size.lines - len(footer)], *footer])
             out.write(HOME + body + END_OF_SCREEN)
             out.flush()
+            key = keys.wait(PICTURES)
+            if key == "q":
+                return
+            told = told != (key == "?")
+            first += SCROLLS.get(key, 0) * (size.lines // 2 if key in " b" else 1)
 
 
 @contextmanager

@@ -52,6 +52,11 @@ class Standing:
         """The requests that are not answered; nobody owes anything on a socket that is closed."""
         return list(islice(self.state.owing(), WAITING_KEPT))
 
+    @property
+    def unpaid(self) -> list[Request]:
+        """Those that were never answered, of a session that is over."""
+        return list(islice(self.state.unpaid, WAITING_KEPT)) if self.state.closed else []
+
 
 class Board:
     """All connections; `endpoints` fills while the rows come, as `Tracker.connections` does."""

@@ -70,6 +70,9 @@ def session_lines(board: Board, standing: Standing, now_ns: int, fold: bool) -> 
     for each in standing.waiting:
         stalled = now_ns - each.time_ns >= STALLED_NS
         yield Line(f"{INDENT}{'waiting':<10}{waiting(each, now_ns)}", "problem" if stalled else "fds")
+    for each in standing.unpaid:
+        until_ns = standing.last.record.time_ns
+        yield Line(f"{INDENT}{'waited':<10}{waiting(each, until_ns, 'never gave')}", "problem")
     for event in standing.held.values():
         yield Line(
             f"{INDENT}{'held':<10}for {duration(max(0, now_ns - event.time_ns))}: {printable(event.text)}"
@@ -113,11 +116,11 @@ def negotiated(standing: Standing) -> Iterator[tuple[str, str]]:
         yield "status", f"{context.status:#x} {joined(bit_names(context.status, DEVICE_STATUS))}"
 
 
-def waiting(request: Request, now_ns: int) -> str:
+def waiting(request: Request, now_ns: int, verb: str = "owes") -> str:
     """Who owes what, and for how long."""
     passed = duration(max(0, now_ns - request.time_ns))
     who, where = request.debtor.words, request.message.channel.words
-    return f"for {passed}: the {who} owes the reply to {request.name} [{request.number}] on the {where}"
+    return f"for {passed}: the {who} {verb} the reply to {request.name} [{request.number}] on the {where}"
 
 
 def ring_lines(standing: Standing, fold: bool) -> Iterator[Line]:
