@@ -26,6 +26,7 @@ from vutrace.protocol.wire import HEADER, NEED_REPLY, REPLY, VERSION
 
 CASES = backend_cases()
 FLAGS = 4  # where the flags stand in a header
+SOON = 0.2  # for what never comes
 
 
 @dataclass(frozen=True)
@@ -296,8 +297,8 @@ def offer(net: bool) -> Survey:
     return survey(bench(InProcess(net=net), net))
 
 
-def bench(peer: InProcess, net: bool) -> Bench:
-    return Bench(peer, registry(), "net" if net else "blk", timeout=0.4)
+def bench(peer: InProcess, net: bool, timeout: float = 2.0) -> Bench:
+    return Bench(peer, registry(), "net" if net else "blk", timeout)
 
 
 def is_for_net(case: Case) -> bool:
@@ -317,7 +318,7 @@ def test_a_back_end_that_keeps_to_the_spec_passes(name: str) -> None:
 def test_its_fault_is_found(name: str) -> None:
     case = CASES[name]
     net, fault = is_for_net(case), fault_of(case)
-    result = run_case(bench(InProcess(fault.act, fault.kinds, net), net), offer(net), case)
+    result = run_case(bench(InProcess(fault.act, fault.kinds, net), net, SOON), offer(net), case)
     assert result.verdict is CaseVerdict.FAIL
     assert result.came
 
