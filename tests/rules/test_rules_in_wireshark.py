@@ -165,6 +165,7 @@ def test_a_capture_opens_in_wireshark_with_one_command(tmp_path: Path) -> None:
     assert [*read(tmp_path / "wireshark.capture")] == [*read(RESTART)]
 
 
+@needs_tshark
 @pytest.mark.parametrize("words", [["wireshark", "findings"], ["show", "-Y", "vhost_user.finding"]])
 def test_a_damaged_capture_is_named(words: list[str], tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.pcapng"
