@@ -21,7 +21,10 @@ def quick(frozen: type[T]) -> Callable[..., T]:
         self.__class__ = frozen
 
     names = [(field.name, field.type) for field in fields(cast("Any", frozen))]
-    twin = make_dataclass(f"_{frozen.__name__}", names, slots=True, namespace={"__post_init__": freeze})
+    namespace = {"__post_init__": freeze}
+    twin = make_dataclass(  # nobody ever sees one
+        f"_{frozen.__name__}", names, namespace=namespace, repr=False, eq=False, match_args=False, slots=True
+    )
     return cast("Callable[..., T]", twin)
 
 

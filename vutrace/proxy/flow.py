@@ -16,7 +16,7 @@ from vutrace.framing import MAX_FDS, RECORD_BOUND, ForwardPart, FramedMessage, F
 from vutrace.protocol.wire import HEADER_SIZE
 from vutrace.proxy.outlet import SEND, Outlet, shut
 from vutrace.proxy.pending import Origin
-from vutrace.proxy.recorder import Recorder
+from vutrace.proxy.recorder import CROWDED, FULL_UP, Recorder
 from vutrace.records import FrameFlag
 from vutrace.sockets.passed import Ancillary, Passed, descriptors
 
@@ -30,6 +30,7 @@ TAKE = int(socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
 ROOM = socket.CMSG_SPACE(MAX_FDS * 4)
 CUT = int(socket.MSG_CTRUNC)
 TURN = 4096  # bytes of small messages that are taken at once: others wait meanwhile
+FEW = 16  # descriptors that each flow may bring while there is little room for more
 WHOLE = (FrameFlag.NONE, FrameFlag.FDS_LOST)
 
 
@@ -71,13 +72,30 @@ class Flow:
         self._origin = origin.pack()
         self.outlet = outlet
         self._queue, self._send, self._send_with = outlet.queue, outlet.send_plain, outlet.send_rights
+        self._shortage = self._brought = 0  # of room for descriptors; how many it brought in that
         self.ended = False
         self.why = ""
 
     @property
     def reading(self) -> bool:
         """Whether input is wanted now: not while the outlet has some queued, or there is no room for more."""
-        return not (self.outlet.queue or self.ended or self._recorder.blocked)
+        return not (self.outlet.queue or self.ended or self._waits)
+
+    @property
+    def _waits(self) -> bool:
+        """Whether there is no room for what this one may bring."""
+        blocked = self._recorder.blocked
+        return blocked >= FULL_UP or (blocked >= CROWDED and self._brings_many)
+
+    @property
+    def _brings_many(self) -> bool:
+        """Whether it has brought more than a few descriptors since there is little room for them."""
+        return self._shortage == self._recorder.shortages and self._brought > FEW
+
+    def _count(self, descriptors: int) -> None:
+        if self._shortage != self._recorder.shortages:
+            self._shortage, self._brought = self._recorder.shortages, 0
+        self._brought += descriptors
 
     @property
     def holds(self) -> bool:
@@ -115,8 +133,8 @@ class Flow:
         return self._partly(now, data, ancillary, sent)
 
     def _pump(self) -> None:
-        if self._recorder.blocked:
-            self._recorder.when_room(self._on_change)
+        if self._waits:
+            self._recorder.when_room(self._on_change, CROWDED if self._brings_many else FULL_UP)
             return self._on_change()
         if not self.reading:
             return None
@@ -140,6 +158,8 @@ class Flow:
             data, ancillary, flags, _ = self._read(end - begin, ROOM, TAKE)
             if len(data) < end - begin or flags & CUT or (ancillary and data[:4] in self._replaced):
                 return self._take(data, ancillary, flags)
+            if ancillary and self._recorder.blocked:
+                self._count(len(descriptors(ancillary)))
             sent = self.outlet.attempt(data, ancillary)
             if sent < len(data):
                 return self._partly(_now(), data, ancillary, sent)
@@ -169,7 +189,10 @@ class Flow:
             self._on_change()
 
     def _receive(self, ancillary: Ancillary) -> tuple[Passed, ...]:
-        return tuple(self._recorder.passed(fd) for fd in descriptors(ancillary)) if ancillary else ()
+        fds = descriptors(ancillary) if ancillary else ()
+        if fds and self._recorder.blocked:
+            self._count(len(fds))
+        return tuple(map(self._recorder.passed, fds))
 
     def release(self) -> None:
         """Forward what is held of an incomplete message: its header may be why its receiver closes."""

@@ -24,10 +24,13 @@ from vutrace.records import Connection, Event
 from vutrace.sockets.passed import FD_SIZE, Ancillary, Passed
 
 SEND_SECONDS = 0.006  # from the first message to the batch that it goes in
+SEND_MESSAGES = 64  # in one batch: who sends the next one waits while it is made
 SEND_BYTES = 256 << 10  # of bursts in one batch
 ROOM_SECONDS = 0.001  # between looks whether there is room again
 FORMAT = 2  # of marshal: the last one that does not look for what occurs twice
 END_SECONDS, GRACE_SECONDS = 1.0, 0.6  # for the rest to be written, and for the one call that is under way
+CROWDED, FULL_UP = 1, 2
+"""Few more descriptors are to be read of anybody, so that who passes many holds up nobody; or nothing is."""
 SPARE = 64  # descriptors that are kept for sockets, pipes and files of ours
 
 
@@ -56,8 +59,9 @@ class Recorder:
     """Sends what the relay forwarded to a process that calls `record` (whether to keep it: the second
     argument). Nothing here waits, but `close`.
 
-    `keeps`: there is a capture; without one only descriptors are sent, to be closed. `blocked`: nothing is
-    to be read now, until the calls given to `when_room` are made. `tell` gets lines for the user.
+    `keeps`: there is a capture; without one only descriptors are sent, to be closed. `blocked`: how much is
+    not to be read now (`CROWDED` or `FULL_UP`), until the calls given to `when_room` are made; `shortages`
+    counts how often that began. `tell` gets lines for the user.
     """
 
     def __init__(
@@ -80,8 +84,8 @@ class Recorder:
         self._gaps = Gaps()
         self._unrecorded = 0  # since the recording stopped
         self._told_lost = self._told_full = False
-        self.blocked = False
-        self._waiting: list[Callable[[], object]] = []
+        self.blocked = self.shortages = 0
+        self._waiting: dict[int, list[Callable[[], object]]] = {CROWDED: [], FULL_UP: []}
         self._received = 0  # descriptors that went to the other process, to be closed there
         self._in_use = len(os.listdir("/proc/self/fd"))
         self._enough = 0  # descriptors received at which it is time to count those that were closed
@@ -105,7 +109,9 @@ class Recorder:
     def whole(self, time_ns: int, origin: bytes, data: bytes, ancillary: Ancillary) -> None:
         """One message that was forwarded with all that came with it; its descriptors are ours from now on."""
         self._pending.append((time_ns, origin, data, ancillary))
-        if not self._reminded:
+        if len(self._pending) >= SEND_MESSAGES:
+            self._send()
+        elif not self._reminded:
             self._remind()
         if ancillary:
             self._hand_over(len(ancillary[0][2]) // FD_SIZE)
@@ -222,7 +228,7 @@ class Recorder:
         if self._child.queued and idle:
             self._loop.watch(self._child.fd, WRITE, self._drain, lambda _: self._drain())
         if self._bounds.waits and self._child.queued > self._bounds.queue:
-            self._block()
+            self._block(FULL_UP)
 
     def _drain(self) -> None:
         self._child.drain()
@@ -249,9 +255,9 @@ class Recorder:
 
     # Room.
 
-    def when_room(self, call: Callable[[], object]) -> None:
-        """Call once when nothing is blocked any more."""
-        self._waiting.append(call)
+    def when_room(self, call: Callable[[], object], level: int) -> None:
+        """Call once when `blocked` is below the level."""
+        self._waiting[level].append(call)
 
     def sockets(self, more: int) -> None:
         """So many descriptors more are in use (or fewer) that are not on their way to be closed."""
@@ -263,27 +269,33 @@ class Recorder:
         return max(0, limit() - self._in_use - MAX_FDS - SPARE)
 
     def _count_descriptors(self) -> None:
-        self._enough = self._values[Count.FREED] + self._room
-        if self._received > self._enough:
-            self._block()
+        freed, room = self._values[Count.FREED], self._room
+        crowded, full_up = freed + room // 2, freed + room
+        self._enough = crowded if self._received <= crowded else full_up
+        if self._received > crowded:
+            self._block(FULL_UP if self._received > full_up else CROWDED)
             self._send()
 
-    def _block(self) -> None:
+    def _block(self, level: int) -> None:
         if not self.blocked:
-            self.blocked = True
+            self.shortages += 1
             self._loop.later(ROOM_SECONDS, self._look_for_room)
+        self.blocked = max(self.blocked, level)
 
     def _look_for_room(self) -> None:
         if self._pending:
             self._send()
-        held = self._received - self._values[Count.FREED]
-        if held > self._room or self._child.queued > self._bounds.queue // 2:
+        held, room = self._received - self._values[Count.FREED], self._room
+        full_up = held > room or self._child.queued > self._bounds.queue // 2
+        self.blocked = FULL_UP if full_up else CROWDED if held > room // 2 else 0
+        if self.blocked:
             self._loop.later(ROOM_SECONDS, self._look_for_room)
-            return
-        self.blocked = False
-        waiting, self._waiting = self._waiting, []
-        for call in waiting:
-            call()
+        else:
+            self._enough = self._values[Count.FREED] + room // 2
+        for level in range(self.blocked + 1, FULL_UP + 1):
+            waiting, self._waiting[level] = self._waiting[level], []
+            for call in waiting:
+                call()
 
     # What goes wrong.
 

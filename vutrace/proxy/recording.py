@@ -36,7 +36,7 @@ from vutrace.rings.wire import RingFrames
 from vutrace.sockets.passed import descriptors
 
 CHUNKS = 1 << 16, 1 << 20  # bytes that are read at once: mostly, and while there is more
-NICE = 5
+NICE = 5  # peers and the relay first; but it has to get on where all processors are taken
 ROOM_SECONDS = 0.01  # between looks whether the disk has caught up
 END_SECONDS = 2.0  # for what is queued, where the relay is gone and nobody waits
 LAST_SECONDS = 0.1  # for the last block
@@ -75,7 +75,6 @@ class Recording:
     def __init__(
         self, ends: PipeEnds, plan: Plan | None, orphaned: Sequence[Callable[[], None]] = ()
     ) -> None:
-        step_back()  # before there is a thread
         self._ends = ends
         self._orphaned = orphaned
         self._values = ends.counters.values
@@ -111,6 +110,7 @@ class Recording:
 
     def run(self) -> NoReturn:
         """Until the relay has sent everything, or is gone; then the process ends."""
+        os.nice(NICE)
         self._aside.serve(self._work)
 
     def _work(self) -> None:
@@ -360,16 +360,6 @@ class Recording:
         whole = self._writer.close(max(until, time.monotonic()) + LAST_SECONDS)
         self._values[Count.LOST] = self._lost + self._encoder.lost + self._writer.lost
         return whole
-
-
-def step_back() -> None:
-    """Peers and the relay go first: they are not interrupted when there is something to record.
-
-    But it has to get on where all processors are taken.
-    """
-    os.nice(NICE)
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def seen_of(item: Item) -> Seen | None:

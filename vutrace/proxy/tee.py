@@ -23,9 +23,14 @@ class Tee:
         )
 
     @property
-    def blocked(self) -> bool:
+    def blocked(self) -> int:
         """See `Recorder`."""
         return self._recorder.blocked
+
+    @property
+    def shortages(self) -> int:
+        """See `Recorder`."""
+        return self._recorder.shortages
 
     def whole(self, time_ns: int, origin: bytes, data: bytes, ancillary: Ancillary) -> None:
         """See `Recorder`."""
