@@ -8,7 +8,7 @@ import typer
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import Width
 from vutrace.cli.output import columns, note, put, say
-from vutrace.cli.proxy import parse_interval
+from vutrace.cli.proxy_words import parse_interval
 
 if TYPE_CHECKING:
     from vutrace.rings.once import OpenSession, RingLook
