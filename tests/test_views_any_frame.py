@@ -135,6 +135,7 @@ KEYS = [
     "number",
     "time",
     "time_ns",
+    "time_ns_text",
     "connection",
     "session",
     "channel",

@@ -16,7 +16,7 @@ import pytest
 from vutrace.capture import Writer, read
 from vutrace.cli import main
 from vutrace.outgoing import cell, json_text, page, printable
-from vutrace.records import Connection, Event, EventKind, FdInfo, FdKind, Frame, Side
+from vutrace.records import Channel, Connection, Event, EventKind, FdInfo, FdKind, Frame, Side
 
 CAPTURES = Path(__file__).parent.parent.parent / "captures"
 TRICKS = (
@@ -221,7 +221,8 @@ def test_the_info_column_has_no_control_character_and_is_a_row(run: Run, hostile
             shown = printable(row["text"]).partition("\\udc9b")[
                 0
             ]  # which Wireshark takes for no letter at all
-            assert line.startswith(f"= {row['name']}: {shown}")
+            channel = f"{Channel(row['channel']).words}: " if row["name"] == "close" else ""
+            assert line.startswith(f"= {row['name']}: {channel}{shown}")
 
 
 def test_what_tshark_makes_of_a_hostile_capture_is_well_formed(hostile: Path, plugin: Path) -> None:

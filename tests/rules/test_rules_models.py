@@ -111,7 +111,7 @@ def course(chance: random.Random, pairs: int, stage: Stage) -> list[Callable[[],
 
 def wrong(profile: str, records: list[Record]) -> set[str]:
     """What is found that is more than worth knowing."""
-    judge = Judge(DeviationProfile("virtio-user" if profile == "virtio-user" else "qemu"))
+    judge = Judge(DeviationProfile("virtio-user" if profile.startswith("virtio-user") else "qemu"))
     rows = [*judge.rows(Tracker(REGISTRY, "net").rows([connection(), *records])), *judge.end()]
     return {str_of(problem) for row in rows for problem in row.problems if counts(problem)}
 

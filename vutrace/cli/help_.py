@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from vutrace.cli.errors import UsageError
+from vutrace.cli.output import say
 
 
 def help_(
@@ -26,4 +27,4 @@ def help_(
         if word not in commands:
             raise UsageError(f"there is no verb '{' '.join(verb or ())}'; vutrace --help lists them all")
         found = type(found)(commands[word], info_name=word, parent=found)
-    typer.echo(found.get_help())
+    say([found.get_help()])

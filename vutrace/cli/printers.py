@@ -2,16 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import TextIOWrapper
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from vutrace.cli.errors import UsageError
-from vutrace.outgoing import page
+from vutrace.cli.output import say
 from vutrace.views.colour import When
 
 if TYPE_CHECKING:
+    from vutrace.records import Connection
     from vutrace.session.row import Row
     from vutrace.views.printing import Printer
 
@@ -48,15 +49,20 @@ def text_printer(
     return Text(rows, Tree(secrets) if tree else None, dump, secrets)
 
 
-def shower(quiet: bool, color: When) -> "Callable[[Row], None]":
-    """Prints rows one by one as they come; none of them when `quiet`."""
+def shower(
+    quiet: bool, color: When, connections: "Mapping[int, Connection] | None" = None
+) -> "Callable[[Row], None]":
+    """Prints rows one by one as they come; none of them when `quiet`. `connections` fills meanwhile."""
     from vutrace.problems import Severity
     from vutrace.rules.judge import Judge
     from vutrace.views.annotated import Annotator
 
     if quiet:
         return lambda row: None
-    printer, annotator = text_printer(False, False, "r", color, False), Annotator()
+    printer, annotator = (
+        text_printer(False, False, "r", color, False),
+        Annotator(connections if connections is not None else {}),
+    )
     heading, judge = iter(printer.heading()), Judge(least=Severity.WARNING)
 
     def show(row: "Row") -> None:
@@ -70,6 +76,5 @@ def write(heading: Iterable[str], lines: Iterator[str], live: bool) -> None:
     assert isinstance(sys.stdout, TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=live)
     first = list(islice(lines, 1))
-    for line in chain(heading, first, lines):
-        sys.stdout.write(page(line, painted=True) + "\n")
+    say(chain(heading, first, lines))
     sys.stdout.flush()

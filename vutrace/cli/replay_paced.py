@@ -58,7 +58,7 @@ def show_paced(
 
         if keys.fd >= 0:
             note(KEYS)
-        take = on_board(tracker, color) if board else on_rows(quiet, color)
+        take = on_board(tracker, color) if board else on_rows(tracker, quiet, color)
         take(noting(name, reader, rows()))
     if not shown and part != ALL:
         note(f"{name}: nothing was recorded in that part")
@@ -70,11 +70,11 @@ def on_board(tracker: Tracker, color: When) -> Take:
     return lambda rows: show_board(map(as_now, rows), board, True, paint, sys.stdout)
 
 
-def on_rows(quiet: bool, color: When) -> Take:
+def on_rows(tracker: Tracker, quiet: bool, color: When) -> Take:
     """Prints each row when it comes."""
 
     def take(rows: Iterator[Row]) -> None:
-        show = shower(quiet, color)
+        show = shower(quiet, color, tracker.connections)
         for row in rows:
             show(row)
 

@@ -68,6 +68,8 @@ def timeline(
     from vutrace.cli.reading import choose_capture, load_dissectors, refuse_overwrite
     from vutrace.views.timeline.part import with_rings
 
+    source = choose_capture(file, read)
+    refuse_overwrite(source, output)
     if format_ and format_ not in FORMATS:
         raise UsageError(f"--format {format_}: one of {', '.join(FORMATS)} is needed")
     drawing = FORMATS[format_] if format_ else format_of(output)
@@ -77,8 +79,6 @@ def timeline(
         raise UsageError(
             f"--format {drawing.name}: stdout is a terminal; -o FILE{drawing.suffixes[0]} takes it"
         )
-    source = choose_capture(file, read)
-    refuse_overwrite(source, output)
     registry = load_dissectors(dissector)
     columns = width or shutil.get_terminal_size().columns
     on_terminal = drawing.terminal and output == "-"
