@@ -2,12 +2,14 @@
 
 import contextlib
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vutrace.cli.errors import UsageError
+from vutrace.cli.output import say
 
 if TYPE_CHECKING:
     from vutrace.peers import FrontEnd
@@ -165,4 +167,5 @@ def boot(guest: "FrontEnd", enabled: int) -> None:
 
 def say_line(line: str) -> None:
     """A line at once."""
-    typer.echo(line)
+    say([line])
+    sys.stdout.flush()
