@@ -298,8 +298,10 @@ def test_the_time_of_a_debt_runs_while_nothing_happens(tmp_path: Path) -> None:
 
 def waiting_for(screen: Terminal) -> float:
     """The seconds that the board shows next for a debt."""
+    screen.read_until("waiting")
     screen.read_until("for ")
-    return float(screen.read_until(" s").removesuffix(" s"))
+    number, unit = screen.read_until("s: ").removesuffix(": ").split()
+    return float(number) * {"s": 1.0, "ms": 1e-3}[unit]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from proxy_lab import SECONDS, frames
+from proxy_lab import SECONDS, frames, wait_for
 from proxy_process import PROXY, Process, Words, exchange, memory_of, recorder_of, viewer_of
 
 from vutrace.records import Event
@@ -153,11 +153,17 @@ def test_several_pairs_in_one_process(process: Process, word: str, note: str) ->
     pairs = [word, f"{place}/f1", f"{place}/back", word, f"{place}/f2", f"{place}/back"]
     child = process.start("-q", "-w", str(process.capture), *pairs)
     for name in ("front", "f1", "f2"):
-        front = socket.socket(socket.AF_UNIX)
-        front.connect(str(place / name))
+        front = connected(place / name)
         exchange(front, process.listener.accept()[0])
     assert note in process.stop(child)
     assert [frame.connection for frame in frames(process.records())] == [0, 0, 1, 1, 2, 2]
+
+
+def connected(path: Path) -> socket.socket:
+    """A front-end, as soon as somebody listens there."""
+    front = socket.socket(socket.AF_UNIX)
+    wait_for(lambda: front.connect_ex(str(path)) == 0)
+    return front
 
 
 def test_rows_appear_while_it_runs(process: Process) -> None:
