@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ ROOMS = [
 DOORS = {"api", "scapy", "testing", "pytest_plugin", "__init__", "__main__"}
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """A source file, parsed once."""
+    return ast.parse(path.read_text())
+
+
 def room_of(module: str) -> str:
     """The room of a dotted module name below vutrace."""
     return module.split(".")[1] if module.count(".") else "__init__"
@@ -55,7 +62,7 @@ def room_of(module: str) -> str:
 
 def imports_of(path: Path) -> Iterator[str]:
     """The vutrace modules that a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("vutrace"):
             yield from (
                 [f"vutrace.{alias.name}" for alias in node.names]
@@ -94,9 +101,10 @@ def test_help_and_the_relay_load_neither_scapy_nor_pyshark(module: str) -> None:
     assert ran.stdout.strip() == "set()"
 
 
+@cache
 def error_classes() -> dict[str, ast.ClassDef]:
     """Every class of the package whose name says that it is an error."""
-    trees = (ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py"))
+    trees = (tree_of(path) for path in PACKAGE.rglob("*.py"))
     nodes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     return {node.name: node for node in nodes if node.name.endswith("Error")}
 
@@ -124,7 +132,7 @@ def test_a_class_name_has_one_meaning() -> None:
     names = Counter(
         node.name
         for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ClassDef)
     )
     assert {name for name, count in names.items() if count > 1} == set()
@@ -132,7 +140,7 @@ def test_a_class_name_has_one_meaning() -> None:
 
 def module_names(path: Path) -> Iterator[str]:
     """What a module defines at its top: functions, classes, constants."""
-    for node in ast.parse(path.read_text()).body:
+    for node in tree_of(path).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -164,7 +172,7 @@ def knowing(path: Path) -> Iterator[ast.AST]:
     """The nodes of a module that may type a message's name without being its row."""
     parts = path.relative_to(PACKAGE).parts
     if parts[0] not in ELSEWHERE and not path.stem.endswith("_errors") and path.stem != HABITS:
-        yield from ast.walk(ast.parse(path.read_text()))
+        yield from ast.walk(tree_of(path))
 
 
 def test_what_a_message_means_stands_in_its_row() -> None:
@@ -212,7 +220,7 @@ def test_no_docstring_only_repeats_the_name() -> None:
     documented = (
         (f"{path.relative_to(PACKAGE)}: {node.name}", node.name, ast.get_docstring(node) or "")
         for path in sources()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and len(node.body) > 1
     )
     assert [where for where, name, text in documented if text and content(text) <= content(name)] == []
