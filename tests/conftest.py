@@ -5,12 +5,14 @@ read through before it is committed.
 """
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -48,3 +50,21 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(), f"{name} differs; if it is to be so: pytest --update-golden"
 
     return check
+
+
+# `make check` has fewer examples of what may come.
+settings.register_profile("quick", max_examples=10, deadline=None)
+
+# What plays with sockets, processes and time; the rest runs in as many processes as there are processors.
+ALONE = re.compile(
+    r"live|hostile|conform|evidence|test_(acting|api|board|cli_peer|insert|output|peers|plugin|program|proxy|replay"
+    r"|rings|run|sockets|temporary|wireshark)"
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what has to run alone."""
+    for item in items:
+        place = item.path.relative_to(Path(__file__).parent).parts
+        if ALONE.match(place[0]):
+            item.add_marker("alone")
