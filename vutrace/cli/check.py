@@ -66,12 +66,11 @@ def check(
 
     Exit status: 0 nothing of that severity was found, 1 something was, 3 a file cannot be read.
     """
-    from vutrace.cli.reading import load_dissectors
+    from vutrace.cli.reading import load_dissectors, refuse_stdin_twice
 
     if json + sarif + junit > 1:
         raise UsageError("one of --json, --sarif and --junit at a time")
-    if files.count("-") > 1:
-        raise UsageError("stdin can be read once")
+    refuse_stdin_twice(files)
     registry = load_dissectors(dissector)
     rules = all_rules(registry)
     choice = chosen(rules, severity, select or [], ignore or [])

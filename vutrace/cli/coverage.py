@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vutrace.cli.errors import UsageError
 from vutrace.cli.options import Color, Device, Dissectors, Output, Width
 from vutrace.cli.output import columns, put, say
 from vutrace.views.colour import When, painter
@@ -48,15 +47,14 @@ def coverage(
     color: Color = When.AUTO,
 ) -> None:
     """Say which messages, values, bits, transitions and rules of the spec were exercised, and which not."""
-    from vutrace.cli.reading import load_dissectors, refuse_overwrite
+    from vutrace.cli.reading import load_dissectors, refuse_overwrite, refuse_stdin_twice
     from vutrace.outgoing import json_text
     from vutrace.views.coverage.counting import Coverage
     from vutrace.views.coverage.html import page
     from vutrace.views.coverage.json import coverage_json
     from vutrace.views.coverage.text import lines
 
-    if files.count("-") > 1:
-        raise UsageError("stdin can be read once")
+    refuse_stdin_twice(files)
     registry, found = load_dissectors(dissector), Coverage()
     for file in files:
         refuse_overwrite(file, output)

@@ -38,9 +38,14 @@ def choose_captures(files: list[str] | None, read: str | None) -> list[str]:
     chosen = [*(files or []), *([read] if read else [])]
     if not chosen or (files and read):
         raise UsageError("one capture is needed, or several: FILE..., or -r FILE; - is stdin")
-    if chosen.count("-") > 1:
-        raise UsageError("stdin can be read once")
+    refuse_stdin_twice(chosen)
     return chosen
+
+
+def refuse_stdin_twice(files: list[str]) -> None:
+    """UsageError where two of the captures are stdin."""
+    if files.count("-") > 1:
+        raise UsageError("stdin can be read once")
 
 
 def refuse_overwrite(file: str, output: str, option: str = "-o") -> None:

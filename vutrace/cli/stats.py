@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vutrace.cli.errors import UsageError
 from vutrace.cli.options import Color, Device, Dissectors, PlainFilter, Width
 from vutrace.cli.output import columns, put, say
 from vutrace.views.colour import When, painter
@@ -39,13 +38,12 @@ def stats(
     color: Color = When.AUTO,
 ) -> None:
     """Count messages, replies and bytes, and say how long the answers took: p50, p90, p99 and the longest."""
-    from vutrace.cli.reading import load_dissectors
+    from vutrace.cli.reading import load_dissectors, refuse_stdin_twice
     from vutrace.outgoing import json_text
     from vutrace.views.stats.json import stats_json
     from vutrace.views.stats.text import lines
 
-    if files.count("-") > 1:
-        raise UsageError("stdin can be read once")
+    refuse_stdin_twice(files)
     registry, groupings = load_dissectors(dissector), list(dict.fromkeys(by or Grouping))
     paint = painter(color, os.environ, sys.stdout.isatty())
     for number, file in enumerate(files):
