@@ -14,7 +14,7 @@ test: .venv/installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy vutrace dissectors
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder
 
 # What needs no live program and little time: before each commit.
 check: .venv/installed

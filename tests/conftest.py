@@ -7,7 +7,8 @@ read through before it is committed.
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from fcntl import LOCK_EX, LOCK_SH, flock
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -63,8 +64,17 @@ ALONE = re.compile(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what has to run alone."""
+    """Put last what has to run alone: with xdist one worker runs it, and the others have ended by then."""
     for item in items:
-        place = item.path.relative_to(Path(__file__).parent).parts
-        if ALONE.match(place[0]):
+        if ALONE.match(item.path.relative_to(Path(__file__).parent).parts[0]):
             item.add_marker("alone")
+            item.add_marker(pytest.mark.xdist_group("alone"))
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let what has to run alone wait for the last tests of the other workers."""
+    with open(Path(__file__).parent.parent / "pyproject.toml") as lock:
+        flock(lock, LOCK_EX if item.get_closest_marker("alone") else LOCK_SH)
+        return (yield)
