@@ -23,8 +23,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from proxy_lab import events, frames, message
-from proxy_process import Process, exchange, memory_of, recorder_of
+from kit.proxy_lab import events, frames, message
+from kit.proxy_process import Process, exchange, memory_of, recorder_of
 
 from vutrace.records import EventKind, Side
 

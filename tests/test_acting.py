@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from acting_lab import ActingLab
-from proxy_lab import close_all, events, frames, message, receive_message, send, wait_for
+from kit.acting_lab import ActingLab
+from kit.proxy_lab import close_all, events, frames, message, receive_message, send, wait_for
 
 from vutrace.records import Deed, Event, EventKind
 

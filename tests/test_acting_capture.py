@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from proxy_lab import message
-from wireshark_json import needs_tshark, tshark, write_plugin
+from kit.proxy_lab import message
+from kit.wireshark_json import needs_tshark, tshark, write_plugin
 
 from vutrace.capture import Writer, read
 from vutrace.capture.acted import MOST_FDS, NAME_LIMIT, TLV_CAME, decode_acted, encode_acted

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from acting_lab import ActingLab
-from proxy_lab import wait_for
+from kit.acting_lab import ActingLab
+from kit.proxy_lab import wait_for
 from typer.testing import CliRunner
 
 from vutrace.cli import app

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from proxy_lab import events, frames, message, receive_message, send
-from proxy_process import PROXY, Process
+from kit.proxy_lab import events, frames, message, receive_message, send
+from kit.proxy_process import PROXY, Process
 
 from vutrace.records import EventKind
 

@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from proxy_lab import message
+from kit.proxy_lab import message
 
 from vutrace.dissection.registry import Registry
 from vutrace.records import Acted, Channel, Deed, Event, EventKind, Frame, Record, Side

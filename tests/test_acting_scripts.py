@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from acting_lab import ActingLab
-from proxy_lab import close_all, events, frames, message, receive_message, send
+from kit.acting_lab import ActingLab
+from kit.proxy_lab import close_all, events, frames, message, receive_message, send
 
 from vutrace.errors import VutraceError
 from vutrace.records import EventKind

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from acting_lab import ActingLab
-from proxy_lab import (
+from kit.acting_lab import ActingLab
+from kit.proxy_lab import (
     close_all,
     events,
     frames,

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sessions import QEMU_2_10, QEMU_7_2, Script, endpoints, qemu_blk, qemu_net, rows
+from kit.sessions import QEMU_2_10, QEMU_7_2, Script, endpoints, qemu_blk, qemu_net, rows
 from typer.testing import CliRunner
 
 from vutrace.capture import Writer

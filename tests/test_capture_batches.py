@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from itertools import chain
 
 import pytest
-from capture_samples import SAMPLE, encoded
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import captures
+from kit.capture_samples import SAMPLE, encoded
+from kit.strategies import captures
 
 from vutrace.capture import CaptureError, Item, Reader
 from vutrace.capture.reader import AHEAD

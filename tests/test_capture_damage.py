@@ -6,9 +6,9 @@ import struct
 from pathlib import Path
 
 import pytest
-from capture_samples import SAMPLE, START, decoded, encoded, interface, message, packet, pdu, section
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.capture_samples import SAMPLE, START, decoded, encoded, interface, message, packet, pdu, section
 
 from vutrace.capture import CaptureError, Item, Reader, connection_block, read, record_block, section_block
 from vutrace.records import Channel, Connection, Frame, Side

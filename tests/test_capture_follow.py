@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from capture_samples import SAMPLE, encoded
+from kit.capture_samples import SAMPLE, encoded
 
 from vutrace.capture import CaptureError, Item, Writer, WriterGone, copy, follow
 

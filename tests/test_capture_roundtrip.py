@@ -10,7 +10,9 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from capture_samples import (
+from hypothesis import given
+from hypothesis import strategies as st
+from kit.capture_samples import (
     KICK,
     SAMPLE,
     START,
@@ -24,9 +26,7 @@ from capture_samples import (
     pdu,
     section,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from strategies import captures, connections
+from kit.strategies import captures, connections
 
 from vutrace.capture import (
     MAX_PACKET,

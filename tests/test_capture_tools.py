@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from capture_samples import SAMPLE, START, decoded, direction, encoded, interface, packet, pdu, section
+from kit.capture_samples import SAMPLE, START, decoded, direction, encoded, interface, packet, pdu, section
 
 from vutrace.capture import Item, read
 from vutrace.records import Connection, Event, Frame, FrameFlag, Record, connection_letter

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from capture_samples import SAMPLE, encoded
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.capture_samples import SAMPLE, encoded
 
 from vutrace.capture import CaptureError, Reader, read, unpack
 from vutrace.capture.blocks import ENHANCED_PACKET, BlockStream

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from handshake import handshake
-from transcript import connection
+from kit.handshake import handshake
+from kit.transcript import connection
 
 from vutrace.capture import Writer, connection_block, record_block, section_block
 from vutrace.cli import main

@@ -5,9 +5,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from proxy_process import Process, exchange
+from kit.proxy_process import Process, exchange
+from kit.transcript import back, closed, front, opened, script
 from test_cli_show import Run, capture, rows, run, write  # noqa: F401
-from transcript import back, closed, front, opened, script
 
 from vutrace.sockets.endpoints import Endpoint, How, parse_endpoint
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay_stage import REGISTRY
-from sessions import Script
-from strategies import events, hostile_frames
+from kit.replay_stage import REGISTRY
+from kit.sessions import Script
+from kit.strategies import events, hostile_frames
 
 from vutrace.diff.compare import pairings
 from vutrace.diff.sections import LAST, Account, accounts

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from replay_stage import CAPTURES
+from kit.replay_stage import CAPTURES
 from typer.testing import CliRunner
 
 from vutrace.cli import app

@@ -10,8 +10,8 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay_stage import CAPTURES, REGISTRY, act, of_records, recorded
-from sessions import QEMU_7_2, Qemu, QemuNet, Script
+from kit.replay_stage import CAPTURES, REGISTRY, act, of_records, recorded
+from kit.sessions import QEMU_7_2, Qemu, QemuNet, Script
 
 from vutrace.capture import read
 from vutrace.diff import align

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from kit.strategies import all_layers, contents, packed
 from scapy.fields import (
     BitField,
     ByteEnumField,
@@ -26,7 +27,6 @@ from scapy.fields import (
     X3BytesField,
     XShortField,
 )
-from strategies import all_layers, contents, packed
 
 from vutrace.dissection.compiler import compile_layer
 from vutrace.dissection.decoder import scapy_decoder

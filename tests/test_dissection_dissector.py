@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import fd_infos, frames, hostile_frames, messages
+from kit.strategies import fd_infos, frames, hostile_frames, messages
 
 from vutrace.dissection.dissector import Dissector
 from vutrace.dissection.layouts import layouts_of

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from proxy_lab import SECONDS, frames, message, receive_message, send, wait_for
-from proxy_process import PROXY, exchange
+from kit.proxy_lab import SECONDS, frames, message, receive_message, send, wait_for
+from kit.proxy_process import PROXY, exchange
 
 from vutrace.capture import read
 from vutrace.cli.inserting import sockets_of

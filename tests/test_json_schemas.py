@@ -9,8 +9,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from handshake import REGISTRY, handshake
-from transcript import connection
+from kit.handshake import REGISTRY, handshake
+from kit.transcript import connection
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load

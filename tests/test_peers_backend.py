@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peers_stage import Stage, dissect
+from kit.peers_stage import Stage, dissect
 
 from vutrace.dissection.message import Message
 from vutrace.peers import DPDK_22_11, PROFILES, READY, STOPPED, BackEnd, FrontEnd, Offer, Server

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from peers_stage import captured, played
+from kit.peers_stage import captured, played
 
 from vutrace.capture import read
 from vutrace.peers import PROFILES, FrontEnd

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peers_stage import Stage
+from kit.peers_stage import Stage
 
 from vutrace.peers import (
     DPDK_22_11,

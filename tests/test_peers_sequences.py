@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from peers_stage import CAPTURES, GOLDEN, Act, Stage, captured, change, played
+from kit.peers_stage import CAPTURES, GOLDEN, Act, Stage, captured, change, played
 
 from vutrace.peers import PROFILES, READY, FrontEnd, Offer
 

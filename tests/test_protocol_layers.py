@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.strategies import all_layers, contents, packed
 from scapy.packet import fuzz
-from strategies import all_layers, contents, packed
 
 from vutrace.dissection.decoder import plain
 from vutrace.plugin import SECRET, Fixed, Layer, enum, flags, mac, parts, u8, u16, u32, u64

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from proxy_lab import SECONDS, frames, wait_for
-from proxy_process import PROXY, Process, Words, exchange, memory_of, recorder_of, viewer_of
+from kit.proxy_lab import SECONDS, frames, wait_for
+from kit.proxy_process import PROXY, Process, Words, exchange, memory_of, recorder_of, viewer_of
 
 from vutrace.records import Event
 

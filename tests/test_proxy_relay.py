@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from proxy_lab import (
+from kit.proxy_lab import (
     Lab,
     close_all,
     events,

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from proxy_lab import Lab, events, wait_for
+from kit.proxy_lab import Lab, events, wait_for
 
 from vutrace.proxy.repeats import Repeats
 from vutrace.records import EventKind

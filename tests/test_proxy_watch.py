@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from proxy_lab import Lab, message, receive_message, send, wait_for
+from kit.proxy_lab import Lab, message, receive_message, send, wait_for
 
 from vutrace.records import Event, EventKind, Frame
 

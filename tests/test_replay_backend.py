@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from replay_stage import Performance, act, beside, of_records, recorded
-from sessions import Script as Making
+from kit.replay_stage import Performance, act, beside, of_records, recorded
+from kit.sessions import Script as Making
 
 from vutrace.dissection.message import Message
 from vutrace.peers import PROFILES, FrontEnd

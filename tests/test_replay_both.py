@@ -4,9 +4,9 @@ import struct
 from pathlib import Path
 
 import pytest
-from replay_stage import CAPTURES, both, of_records, recorded
-from sessions import Script as Making
-from sessions import mask
+from kit.replay_stage import CAPTURES, both, of_records, recorded
+from kit.sessions import Script as Making
+from kit.sessions import mask
 
 from vutrace.capture import read
 from vutrace.records import Channel, Frame, FrameFlag, Side

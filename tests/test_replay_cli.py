@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from replay_stage import CAPTURES
+from kit.replay_stage import CAPTURES
 
 from vutrace.capture import read
 from vutrace.peers import DPDK_22_11, PROFILES, FrontEnd, Offer, Server
@@ -103,7 +103,7 @@ def test_a_signal_ends_it_cleanly(
 
 def test_several_connections_are_chosen_from(tmp_path: Path) -> None:
     """The option names them; nothing is tried before."""
-    from capture_samples import SAMPLE, encoded
+    from kit.capture_samples import SAMPLE, encoded
 
     two = tmp_path / "two.pcapng"
     two.write_bytes(encoded(SAMPLE))

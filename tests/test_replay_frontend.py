@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from replay_stage import CAPTURES, Performance, act, beside, of_records, recorded
-from sessions import Script as Making
+from kit.replay_stage import CAPTURES, Performance, act, beside, of_records, recorded
+from kit.sessions import Script as Making
 
 from vutrace.capture import read
 from vutrace.peers import DPDK_22_11, READY, Offer, Server

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from replay_stage import CAPTURES, REGISTRY, recorded
+from kit.replay_stage import CAPTURES, REGISTRY, recorded
 
 from vutrace.peers import Server
 from vutrace.records import Side

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replay_stage import CAPTURES
+from kit.replay_stage import CAPTURES
 from typer.testing import CliRunner
 
 from vutrace.capture import read

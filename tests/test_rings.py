@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from ring_lab import (
+from kit.ring_lab import (
     AVAILABLE,
     BUFFERS,
     GUEST,

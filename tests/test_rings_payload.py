@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ring_lab import BUFFERS, GUEST, NEXT, WRITE, Memory, Split
+from kit.ring_lab import BUFFERS, GUEST, NEXT, WRITE, Memory, Split
 from test_rings_proxy import Machine
 
 from vutrace.capture import read

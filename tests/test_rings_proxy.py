@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from proxy_lab import SECONDS, wait_for
-from proxy_process import Process, children_of
-from ring_lab import Memory, Split
-from sessions import rows
+from kit.proxy_lab import SECONDS, wait_for
+from kit.proxy_process import Process, children_of
+from kit.ring_lab import Memory, Split
+from kit.sessions import rows
 
 from vutrace.peers import PROFILES, READY, FrontEnd, Server
 from vutrace.records import Event, Frame, RingSample, Sample, SampleFlag

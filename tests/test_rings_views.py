@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sessions import QEMU_7_2, Script, endpoints, qemu_net, rows, timeline_of
-from wireshark_json import needs_tshark, write_plugin
+from kit.sessions import QEMU_7_2, Script, endpoints, qemu_net, rows, timeline_of
+from kit.wireshark_json import needs_tshark, write_plugin
 
 from vutrace.capture import Writer
 from vutrace.capture.pseudo_header import sample_of

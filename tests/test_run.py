@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from proxy_lab import SECONDS, events, frames, message, receive_message, send, wait_for
+from kit.proxy_lab import SECONDS, events, frames, message, receive_message, send, wait_for
 
 from vutrace.capture import read
 from vutrace.records import Connection, EventKind, Side
@@ -23,7 +23,7 @@ PROGRAM = """#!{python}
 import array, os, signal, socket, sys, time
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-import program_played
+from kit import program_played
 program_played.play(sys.argv)
 """
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from kit.wireshark_messages import frames
 from scapy.packet import Packet, fuzz
 from scapy.utils import rdpcap
-from wireshark_messages import frames
 
 from vutrace.capture import read
 from vutrace.dissection.dissector import Dissector

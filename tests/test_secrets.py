@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from wireshark_json import needs_tshark
+from kit.wireshark_json import needs_tshark
 
 from vutrace.capture import Writer
 from vutrace.dissection.dissector import Dissector

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sessions import NUMBERS, QEMU_2_10, Script, endpoints, qemu_net, rows, sessions_of, timeline_of
+from kit.sessions import NUMBERS, QEMU_2_10, Script, endpoints, qemu_net, rows, sessions_of, timeline_of
 
 from vutrace.dissection.registry import load
 from vutrace.records import (

@@ -1,6 +1,6 @@
 """The loops within the phases: who comes how often, what is sent once, and what differs."""
 
-from sessions import (
+from kit.sessions import (
     BLK_OFFER,
     NUMBERS,
     QEMU_2_10,

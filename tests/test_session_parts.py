@@ -2,7 +2,7 @@
 
 import struct
 
-from sessions import NET_OFFER, NET_TAKEN, QEMU_2_10, Script, qemu_net, rows, sessions_of, spdk
+from kit.sessions import NET_OFFER, NET_TAKEN, QEMU_2_10, Script, qemu_net, rows, sessions_of, spdk
 
 from vutrace.dissection.message import Message
 from vutrace.records import Side

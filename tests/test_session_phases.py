@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from sessions import (
+from kit.sessions import (
     QEMU_2_10,
     QEMU_7_2,
     QEMU_10,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from sessions import QEMU_2_10, QEMU_7_2, Script, qemu_net, sessions_of, stranger
+from kit.sessions import QEMU_2_10, QEMU_7_2, Script, qemu_net, sessions_of, stranger
 
 from vutrace.records import Side
 from vutrace.session.ring import Ring

@@ -4,7 +4,17 @@ import struct
 from dataclasses import replace
 
 import pytest
-from sessions import NET, NUMBERS, QEMU_2_10, QEMU_7_2, Script, endpoints, phases_of, qemu_net, sessions_of
+from kit.sessions import (
+    NET,
+    NUMBERS,
+    QEMU_2_10,
+    QEMU_7_2,
+    Script,
+    endpoints,
+    phases_of,
+    qemu_net,
+    sessions_of,
+)
 
 from vutrace.dissection.device import Device
 from vutrace.dissection.registry import Plugin, Registry

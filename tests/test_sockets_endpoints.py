@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from proxy_lab import SECONDS, Lab, events, frames, message, receive, receive_message, send, wait_for
+from kit.proxy_lab import SECONDS, Lab, events, frames, message, receive, receive_message, send, wait_for
 
 from vutrace.records import Connection, EventKind
 from vutrace.sockets import address, endpoints

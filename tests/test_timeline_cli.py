@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sessions import QEMU_2_10, endpoints, qemu_net
+from kit.sessions import QEMU_2_10, endpoints, qemu_net
 
 from vutrace.capture import Writer, read
 from vutrace.dissection.registry import Registry

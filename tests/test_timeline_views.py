@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from sessions import (
+from kit.sessions import (
     NUMBERS,
     QEMU_2_10,
     QEMU_7_2,

@@ -2,7 +2,7 @@
 
 import struct
 
-from transcript import Line, back, closed, connection, front, memfd, opened, script, table
+from kit.transcript import Line, back, closed, connection, front, memfd, opened, script, table
 
 from vutrace.dissection.registry import load
 from vutrace.records import Side

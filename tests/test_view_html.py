@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sessions import QEMU_2_10, QEMU_7_2, Script, qemu_blk, qemu_net, rows, timeline_of
-from transcript import START_NS, Line, back, closed, connection, front, opened, script
+from kit.sessions import QEMU_2_10, QEMU_7_2, Script, qemu_blk, qemu_net, rows, timeline_of
+from kit.transcript import START_NS, Line, back, closed, connection, front, opened, script
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load

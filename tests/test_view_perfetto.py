@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sessions import QEMU_2_10, QEMU_7_2, Script, cloud_hypervisor, qemu_blk, qemu_net, rows, timeline_of
+from kit.sessions import QEMU_2_10, QEMU_7_2, Script, cloud_hypervisor, qemu_blk, qemu_net, rows, timeline_of
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from kit.transcript import Line, back, closed, connection, front, opened, script
 from test_cli_show import Run, run, write  # noqa: F401
-from transcript import Line, back, closed, connection, front, opened, script
 
 from vutrace.dissection.registry import load
 from vutrace.session.tracker import Tracker

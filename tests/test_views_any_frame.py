@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.strategies import fd_infos, frames, texts
 from scapy.fields import ByteEnumField, FlagsField, IEEEFloatField
-from strategies import fd_infos, frames, texts
 
 from vutrace.dissection.device import Device
 from vutrace.dissection.registry import Plugin, Registry

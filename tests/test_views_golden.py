@@ -5,8 +5,8 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from handshake import REGISTRY, handshake
-from transcript import connection
+from kit.handshake import REGISTRY, handshake
+from kit.transcript import connection
 
 from vutrace.capture import read
 from vutrace.cli.list_ import output

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from wireshark_json import needs_tshark, write_plugin
+from kit.wireshark_json import needs_tshark, write_plugin
 
 from vutrace.capture import MAX_PACKET, Writer, read
 from vutrace.dissection.registry import load

@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from scapy.fields import ByteField, LEIntField, SignedByteField, XShortField
-from test_session_recognition import COMMANDS
-from wireshark_json import (
+from kit.wireshark_json import (
     Facts,
     expected_values,
     field_kinds,
@@ -24,7 +22,9 @@ from wireshark_json import (
     words_of_hex,
     write_plugin,
 )
-from wireshark_messages import START_NS, frames
+from kit.wireshark_messages import START_NS, frames
+from scapy.fields import ByteField, LEIntField, SignedByteField, XShortField
+from test_session_recognition import COMMANDS
 
 from vutrace.capture import Writer, read
 from vutrace.dissection.device import Device, Evidence

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from wireshark_json import needs_tshark
+from kit.wireshark_json import needs_tshark
 
 from vutrace.capture import CaptureError
 from vutrace.dissection.registry import load

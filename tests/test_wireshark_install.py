@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from wireshark_json import needs_tshark
+from kit.wireshark_json import needs_tshark
 
 from vutrace.capture import read
 from vutrace.cli.errors import explain

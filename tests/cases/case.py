@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transcript import Line, connection, script
+from kit.transcript import Line, connection, script
 
 from vutrace.capture import Item
 from vutrace.records import Record

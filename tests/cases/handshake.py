@@ -1,6 +1,6 @@
 """Cases of the handshake: what one side wanted, and the other did not have."""
 
-from transcript import back, closed, front, noted, script
+from kit.transcript import back, closed, front, noted, script
 
 from cases.case import Case
 from cases.scenes import (

@@ -1,6 +1,6 @@
 """Cases of memory, descriptors and migration."""
 
-from transcript import back, closed, front, memfd, socket, table
+from kit.transcript import back, closed, front, memfd, socket, table
 
 from cases.case import Case
 from cases.scenes import (

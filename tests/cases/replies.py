@@ -1,6 +1,6 @@
 """Cases of replies: owed, late, one too many, of another size."""
 
-from transcript import back, closed, front
+from kit.transcript import back, closed, front
 
 from cases.case import Case
 from cases.scenes import (

@@ -1,6 +1,6 @@
 """Cases of rings: started, enabled, stopped, and where they stood."""
 
-from transcript import closed, eventfd, front
+from kit.transcript import closed, eventfd, front
 
 from cases.case import Case
 from cases.scenes import (

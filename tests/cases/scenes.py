@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from transcript import Line, back, eventfd, front, memfd, opened, table
+from kit.transcript import Line, back, eventfd, front, memfd, opened, table
 
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
 from vutrace.records import FdInfo

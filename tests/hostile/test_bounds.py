@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from proxy_lab import Lab, events, frames, message, receive, receive_message, send, wait_for
-from proxy_process import Process, exchange, memory_of, recorder_of
+from kit.proxy_lab import Lab, events, frames, message, receive, receive_message, send, wait_for
+from kit.proxy_process import Process, exchange, memory_of, recorder_of
 
 from vutrace.capture import read
 from vutrace.proxy.session import MOST_CHANNELS

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from proxy_lab import events, frames, message, receive_message, send, wait_for
-from proxy_process import Process, exchange
+from kit.proxy_lab import events, frames, message, receive_message, send, wait_for
+from kit.proxy_process import Process, exchange
 
 from vutrace.records import EventKind, FdKind
 

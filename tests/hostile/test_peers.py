@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from proxy_lab import Lab, frames, message, receive, receive_message, send, settled_fds
+from kit.proxy_lab import Lab, frames, message, receive, receive_message, send, settled_fds
 
 from vutrace.records import Channel
 from vutrace.sockets.options import SO_PASSPIDFD, SO_PEEK_OFF

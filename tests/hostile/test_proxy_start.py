@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from proxy_lab import SECONDS, message, receive_message, send, wait_for
+from kit.proxy_lab import SECONDS, message, receive_message, send, wait_for
 
 from vutrace.capture import read
 from vutrace.records import Frame

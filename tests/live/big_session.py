@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sessions import QEMU_7_2, QemuNet, endpoints, qemu_net
+from kit.sessions import QEMU_7_2, QemuNet, endpoints, qemu_net
 
 from vutrace.capture import Writer
 from vutrace.records import Record

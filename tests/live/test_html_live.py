@@ -6,11 +6,11 @@ from pathlib import Path
 
 import big_session
 import pytest
+from kit.sessions import QEMU_7_2, qemu_net
+from kit.transcript import START_NS, back, closed, front, script
+from kit.transcript import opened as begun
 from lab.needs import needs
 from lab.process import until
-from sessions import QEMU_7_2, qemu_net
-from transcript import START_NS, back, closed, front, script
-from transcript import opened as begun
 from typer.testing import CliRunner
 
 from vutrace.cli import app

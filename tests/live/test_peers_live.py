@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.peers_stage import Act, Watched, change, played
 from lab import dpdk, newer_qemu, sid
 from lab.guest import Guest
 from lab.needs import GUEST, TESTPMD, fetched, needs
 from lab.process import Lab
 from lab.qemu import SYSTEM, Qemu, network, start_qemu
-from peers_stage import Act, Watched, change, played
 
 from vutrace.peers import CLOSED, PROFILES, READY, FrontEnd
 

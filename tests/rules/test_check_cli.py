@@ -7,8 +7,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from kit.transcript import Line, connection, script
 from traces import acknowledge, enable, end, hello, memory, ring, started, without
-from transcript import Line, connection, script
 
 from vutrace.capture import Writer
 from vutrace.cli import main

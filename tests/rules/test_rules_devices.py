@@ -4,6 +4,7 @@ import struct
 from dataclasses import replace
 
 import pytest
+from kit.transcript import Line, back, closed, connection, front, script
 from traces import (
     OFFERED,
     REGISTRY,
@@ -22,7 +23,6 @@ from traces import (
     ring,
     started,
 )
-from transcript import Line, back, closed, connection, front, script
 
 from vutrace.dissection.device import Device
 from vutrace.dissection.registry import Plugin, Registry, load

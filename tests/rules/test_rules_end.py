@@ -2,7 +2,7 @@
 
 import pytest
 from cases.scenes import NET, calls, features, get, hello, memory, net, protocol, running, stop
-from transcript import Line, back, closed, connection, front, script
+from kit.transcript import Line, back, closed, connection, front, script
 
 from vutrace.dissection.registry import load
 from vutrace.problems import Problem

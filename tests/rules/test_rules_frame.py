@@ -4,8 +4,8 @@ import struct
 from dataclasses import replace
 
 import pytest
+from kit.transcript import Line, back, closed, front, memfd, socket
 from traces import USUAL, Case, ask, before, broken_rules, end, hello, ids, instead, protocol, started
-from transcript import Line, back, closed, front, memfd, socket
 
 from vutrace.records import Frame, FrameFlag
 

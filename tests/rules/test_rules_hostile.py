@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import frames, hostile_frames, messages
+from kit.strategies import frames, hostile_frames, messages
+from kit.transcript import closed, opened
 from traces import REGISTRY
-from transcript import closed, opened
 
 from vutrace.records import Frame, Record
 from vutrace.rules.judge import Judge

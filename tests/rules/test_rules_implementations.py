@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from cases.scenes import NET, calls, enable, features, get, hello, memory, met, protocol, ring, running, stop
-from transcript import Line, back, connection, front, opened, script
+from kit.transcript import Line, back, connection, front, opened, script
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kit.transcript import connection, script
+from kit.wireshark_json import needs_tshark, tshark, write_plugin
 from test_rules_pages import CASES
 from traces import Case
-from transcript import connection, script
-from wireshark_json import needs_tshark, tshark, write_plugin
 
 from vutrace.capture import Writer, read
 from vutrace.dissection.registry import load

@@ -1,6 +1,7 @@
 """Rules about memory, with a trace that breaks each and its lawful neighbours."""
 
 import pytest
+from kit.transcript import Line, back, closed, eventfd, front, memfd, socket, table
 from traces import (
     GPA,
     MIB,
@@ -25,7 +26,6 @@ from traces import (
     ring,
     started,
 )
-from transcript import Line, back, closed, eventfd, front, memfd, socket, table
 
 from vutrace.protocol.payloads import (
     MemoryRegion,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from transcript import START_NS, STEP_NS, closed, connection, opened
+from kit.transcript import START_NS, STEP_NS, closed, connection, opened
 
 from vutrace.dissection.registry import load
 from vutrace.peers import DPDK_22_11, PROFILES, FrontEnd, Journal, PeerConnection, serve

@@ -1,8 +1,8 @@
 """Rules about rings in memory, as samples show them."""
 
 import pytest
+from kit.transcript import Line, front
 from traces import Case, broken_rules, ids, instead, started, stop
-from transcript import Line, front
 
 from vutrace.capture.pseudo_header import sample_of
 from vutrace.records import RingSample, SampleFlag

@@ -1,6 +1,7 @@
 """Rules about negotiation and replies, with a trace that breaks each and its lawful neighbours."""
 
 import pytest
+from kit.transcript import Line, back, closed, front, opened, socket
 from traces import (
     OFFERED,
     TAKEN,
@@ -24,7 +25,6 @@ from traces import (
     stop,
     without,
 )
-from transcript import Line, back, closed, front, opened, socket
 
 from vutrace.problems import Severity
 

@@ -1,6 +1,7 @@
 """Rules about migration, in-flight I/O, configuration, status and the passed channels."""
 
 import pytest
+from kit.transcript import Line, back, closed, eventfd, front, memfd, opened, socket, table
 from traces import (
     OFFERED,
     RAM,
@@ -24,7 +25,6 @@ from traces import (
     started,
     stop,
 )
-from transcript import Line, back, closed, eventfd, front, memfd, opened, socket, table
 
 from vutrace.protocol.payloads import Config, CryptoSession, ShmemConfig
 from vutrace.records import FdInfo, FdKind

@@ -1,6 +1,7 @@
 """Rules about rings: each with a trace that breaks it and nothing else, and with its lawful neighbours."""
 
 import pytest
+from kit.transcript import Line, back, closed, eventfd, front, socket
 from traces import (
     TAKEN,
     USUAL,
@@ -24,7 +25,6 @@ from traces import (
     stop,
     without,
 )
-from transcript import Line, back, closed, eventfd, front, socket
 
 RUNS = [*started(), *end()]
 INBAND = USUAL | protocol("INBAND_NOTIFICATIONS")

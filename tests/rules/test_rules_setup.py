@@ -18,7 +18,7 @@ from cases.scenes import (
     net,
     protocol,
 )
-from transcript import Line, closed, connection, memfd, script
+from kit.transcript import Line, closed, connection, memfd, script
 
 from vutrace.dissection.registry import load
 from vutrace.problems import Problem, Severity

@@ -16,7 +16,7 @@ from cases.scenes import (
     running,
     stop,
 )
-from transcript import Line, back, closed, connection, front, noted, script
+from kit.transcript import Line, back, closed, connection, front, noted, script
 
 from vutrace.dissection.registry import load
 from vutrace.records import Event, EventKind, Record, Side

@@ -8,7 +8,19 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from transcript import Line, back, closed, connection, eventfd, front, lookup, memfd, opened, script, table
+from kit.transcript import (
+    Line,
+    back,
+    closed,
+    connection,
+    eventfd,
+    front,
+    lookup,
+    memfd,
+    opened,
+    script,
+    table,
+)
 
 from vutrace.dissection.registry import load
 from vutrace.problems import Problem

@@ -16,7 +16,7 @@ from vutrace.replay.script import Script, scripts
 from vutrace.session.tracker import Tracker
 from vutrace.sockets.endpoints import Endpoint, How
 
-CAPTURES = Path(__file__).parents[1] / "captures"
+CAPTURES = Path(__file__).parents[2] / "captures"
 REGISTRY: Registry = load()
 TIMEOUT = 5.0
 

@@ -18,8 +18,8 @@ from vutrace.peers import DPDK_22_11, PROFILES, FrontEnd, Journal, Offer, PeerCo
 from vutrace.peers.connection import ReceivedMessage
 from vutrace.records import Channel, Frame, Side
 
-CAPTURES = Path(__file__).parents[1] / "captures"
-GOLDEN = Path(__file__).parent / "peers_golden"
+CAPTURES = Path(__file__).parents[2] / "captures"
+GOLDEN = Path(__file__).parents[1] / "golden" / "peers"
 TIMEOUT = 5.0
 
 # The fields by which two messages of one name may differ that matters here.

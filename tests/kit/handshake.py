@@ -6,7 +6,7 @@ acknowledgement, an unknown message, a short payload, NOFD, a request that is ne
 
 from collections.abc import Iterator
 
-from transcript import (
+from kit.transcript import (
     START_NS,
     Line,
     back,
@@ -20,7 +20,6 @@ from transcript import (
     socket,
     table,
 )
-
 from vutrace.dissection.device import Device
 from vutrace.dissection.registry import Failure, Plugin, Registry
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from proxy_lab import SECONDS, message, receive_message, send, wait_for
-
+from kit.proxy_lab import SECONDS, message, receive_message, send, wait_for
 from vutrace.capture import read
 from vutrace.records import Connection, Event, Frame
 

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from proxy_lab import Lab
-
+from kit.proxy_lab import Lab
 from vutrace.tap.launch import launch
 
 

@@ -7,8 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from proxy_lab import message, receive_message, send
-
+from kit.proxy_lab import message, receive_message, send
 from vutrace.launch.programs import SOCKET_OPTIONS
 from vutrace.launch.sockets import ProgramSocket, sockets_of
 

@@ -1,0 +1,1 @@
+"""What several test files share: conversations as records (`transcript`, `sessions`), programs, values."""
