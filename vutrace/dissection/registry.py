@@ -7,7 +7,8 @@ Our own dissectors come through the same entry points as anyone's. A plug-in tha
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -101,7 +102,14 @@ def describe(entry: EntryPoint) -> tuple[str, str]:
     """The distribution (or module) and version that an entry point comes from."""
     if entry.dist is None:
         return entry.module, ""
-    return f"{entry.dist.name} ({entry.module})", entry.dist.version
+    name, version = release(entry.dist)
+    return f"{name} ({entry.module})", version
+
+
+@lru_cache(64)
+def release(distribution: Distribution) -> tuple[str, str]:
+    """Its name and version, of which its metadata are parsed anew by each asking."""
+    return distribution.name, distribution.version
 
 
 def reason(error: BaseException) -> str:
