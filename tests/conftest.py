@@ -8,7 +8,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
-from fcntl import LOCK_EX, LOCK_SH, flock
+from fcntl import LOCK_EX, LOCK_SH, LOCK_UN, flock
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -63,6 +63,7 @@ ALONE = re.compile(
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put last what has to run alone: with xdist one worker runs it, and the others have ended by then."""
     for item in items:
@@ -77,4 +78,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Let what has to run alone wait for the last tests of the other workers."""
     with open(Path(__file__).parent.parent / "pyproject.toml") as lock:
         flock(lock, LOCK_EX if item.get_closest_marker("alone") else LOCK_SH)
-        return (yield)
+        try:
+            return (yield)
+        finally:
+            flock(lock, LOCK_UN)  # closing is not enough: a process that a test left behind has it open, too
