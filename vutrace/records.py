@@ -96,6 +96,7 @@ class EventKind(StrEnum):
     GAP = "gap"  # messages were forwarded and not recorded; the attributes tell how many, which and when
     DROPPED = "dropped"  # a rule kept a message from its receiver; the attributes hold it
     SAMPLE = "sample"  # how rings stood in memory: a `Sample`
+    PAYLOAD = "payload"  # a request that went through a ring; the attributes have its header
 
 
 class Deed(StrEnum):

@@ -43,6 +43,7 @@ EVENT_CODES: dict[EventKind, int] = {
     EventKind.GAP: 5,
     EventKind.DROPPED: 6,
     EventKind.SAMPLE: 7,
+    EventKind.PAYLOAD: 8,
 }
 
 TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_ACTED, TLV_KNOWN = 1, 2, 3, 4, 5

@@ -134,13 +134,13 @@ def proxy(
     payload: Annotated[
         str,
         typer.Option(
-            metavar="net",
-            help="Keep what goes through the rings of a network device, too: the first bytes of frames, as "
-            "packets of the capture. It samples; and it is what the guest sends and receives.",
+            metavar="net|blk|fs|vsock",
+            help="Keep what goes through the rings of such a device, too: the first bytes of frames and "
+            "packets, the headers of requests. It samples; and it is what the guest does.",
         ),
     ] = "",
     snaplen: Annotated[
-        str, typer.Option(metavar="N", help="Bytes of each frame that --payload keeps.")
+        str, typer.Option(metavar="N", help="Bytes of each packet that --payload keeps.")
     ] = "96",
     rings: Annotated[
         str,
@@ -196,7 +196,7 @@ def proxy(
     paths, side = sockets_of(insert or ()), parse_listener(listener)
     messages, seconds = parse_count(count), parse_duration(autostop)
     patience, late = parse_seconds("--wait", wait, wait), parse_seconds("--stall", stall, stall)
-    snap = parse_payload(payload, snaplen, write)
+    kept = parse_payload(payload, snaplen, write)
     rings = rings or (USUAL_INTERVAL if payload else "")
     interval = parse_interval("--rings", rings) if rings else 0.0
     memory, disk = parse_size("--buffer", buffer, LEAST_BUFFER), parse_size("--spool", spool, LEAST_SPOOL)
@@ -253,7 +253,7 @@ def proxy(
                 view=tuple(view.words()),
                 taps=taps,
                 rings=interval,
-                snaplen=snap,
+                payload=kept,
             )
             relay = Relay(options, sources)
             relay.own_process()

@@ -59,7 +59,8 @@ class Options:
     it is full, messages are counted instead of recorded, or (`full_waits`) their senders wait. A reply that
     takes `stall` seconds makes a note (0: none).
     `view` are options for who shows the rows, `taps` the rules that act, if there are any.
-    Every `rings` seconds (0: never) rings are looked at, and `snaplen` bytes of frames kept (0: none).
+    Every `rings` seconds (0: never) rings are looked at; `payload` is what is kept of what goes through them
+    (a word of `rings.payload_kinds`, "" for nothing) and bytes of each packet.
     `orphaned` are called by a process that outlives it, should the relay be killed.
     """
 
@@ -80,7 +81,7 @@ class Options:
     view: Sequence[str] = ()
     taps: "Taps | None" = None
     rings: float = 0.0
-    snaplen: int = 0
+    payload: tuple[str, int] = ("", 0)
     orphaned: Sequence[Callable[[], None]] = ()
 
 
@@ -221,7 +222,7 @@ class Relay:
         if keeps and self._fd is not None:
             options = self._options
             bounds = options.buffer // TO_DISK, options.spool, options.full_waits
-            rings = int(options.rings * 1e9), options.snaplen
+            rings = int(options.rings * 1e9), options.payload
             plan = Plan(self._fd, options.write, options.device, *bounds, options.stall, *rings)
         Recording(ends, plan, self._orphaned).run()
 

@@ -9,32 +9,30 @@ from vutrace.rings.chain import MOST
 from vutrace.rings.held import Holdings
 from vutrace.rings.memory import SampledMemory
 from vutrace.rings.packed import PackedForm
-from vutrace.rings.payload import HEADER, LEGACY_HEADER, EthernetFrame, PayloadReader
+from vutrace.rings.payload import Kept, PayloadReader
+from vutrace.rings.payload_kinds import NO_PAYLOAD, Payload
 from vutrace.rings.split import SplitForm
 from vutrace.rings.translations import Translations
 from vutrace.rings.watch import RingWatch
-from vutrace.session.context import Context
 from vutrace.session.ring import Ring
 from vutrace.session.row import Row
 from vutrace.session.state import SessionState
 
 RING_PACKED = bit("VIRTIO_F_RING_PACKED", VIRTIO_FEATURES)
 EVENT_IDX = bit("VIRTIO_F_EVENT_IDX", VIRTIO_FEATURES)
-VERSION_1 = bit("VIRTIO_F_VERSION_1", VIRTIO_FEATURES)
-MRG_RXBUF = 1 << 15  # VIRTIO_NET_F_MRG_RXBUF
 ORDERS = {True: ">", False: "<", None: "<"}  # of a ring's fields, by SET_VRING_ENDIAN
 LATE_NS = 250_000_000  # between a ring's start and the first look at it
 MOST_FAST = 32  # rings that are looked at more often than asked for
 
 
 class SampledSession:
-    """Follows the messages of a session, looks at its rings, and reads `snaplen` bytes of frames in them.
+    """Follows the messages of a session, looks at its rings, and reads what `payload` wants of them.
 
     `since_start`: what moves is counted from the start of a ring, and not from the first look.
     """
 
-    def __init__(self, snaplen: int = 0, since_start: bool = True) -> None:
-        self._snaplen, self._since_start = snaplen, since_start
+    def __init__(self, payload: Payload = NO_PAYLOAD, since_start: bool = True) -> None:
+        self._payload, self._since_start = payload, since_start
         self.holdings = Holdings()
         self.iotlb = Translations()
         self._state: SessionState | None = None
@@ -61,11 +59,11 @@ class SampledSession:
         found = (watch.look(now_ns) for watch in self._watches.values())
         return [sample for sample in found if sample]
 
-    def frames(self) -> Iterator[tuple[int, list[EthernetFrame], int]]:
-        """What was read of each ring since the last time: its index, the frames, and how many were missed."""
+    def kept(self) -> Iterator[tuple[int, int, list[Kept], int]]:
+        """What was read of each ring since the last time: index, link type, what, how many were missed."""
         for ring, watch in self._watches.items():
             if watch.payload:
-                yield ring, *watch.payload.drain()
+                yield ring, watch.payload.kind.link, *watch.payload.drain()
 
     def samples(self, now_ns: int) -> list[RingSample]:
         """Every ring as it stands."""
@@ -77,7 +75,7 @@ class SampledSession:
         """The rings that want to be looked at in between; none while it is not known where they are now."""
         if self._stale:
             return ()
-        return [watch for watch in self._watches.values() if watch.fast][:MOST_FAST]
+        return [watch for watch in self._watches.values() if watch.fast or watch.payload][:MOST_FAST]
 
     def _refresh(self) -> None:
         if not self._stale or self._state is None:
@@ -91,7 +89,7 @@ class SampledSession:
             watch = before.get(ring.index) or self._watch(ring, form)
             watch.form = form
             if watch.payload:
-                watch.payload.header = header_size(state.context)
+                watch.payload.kind.learn(state.context)
             self._watches[ring.index] = watch
 
     def _watch(self, ring: Ring, form: SplitForm | PackedForm) -> RingWatch:
@@ -102,14 +100,9 @@ class SampledSession:
 
         late = self._since_start and time.time_ns() - self._told_ns > LATE_NS
         watch = RingWatch(ring, form, lambda: count("kick"), lambda: count("call"), late)
-        if self._snaplen:
-            watch.payload = PayloadReader(receives=ring.index % 2 == 0, snaplen=self._snaplen)
+        if kind := self._payload.of_ring(ring.index):
+            watch.payload = PayloadReader(kind)
         return watch
-
-
-def header_size(context: Context) -> int:
-    """What stands before each frame of virtio-net."""
-    return HEADER if context.has_feature(VERSION_1) or context.has_feature(MRG_RXBUF) else LEGACY_HEADER
 
 
 def started(state: SessionState) -> Iterator[Ring]:

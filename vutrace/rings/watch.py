@@ -79,7 +79,7 @@ class RingWatch:
         if last is not None:
             back = self._back
             self._count(last, now, now_ns)
-            if self.payload and isinstance(self.form, SplitForm) and self._back > back:
+            if self.payload and self._back > back:
                 self.payload.take(self.form, last.used, self._back - back)
         if isinstance(self.form, SplitForm):
             self._outstanding.feed(self.form, now, now_ns)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vutrace.records import RingSample, Sample, SampleFlag
+from vutrace.records import Event, EventKind, RingSample, SampleFlag
 from vutrace.session.activity import Moved
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow
@@ -56,8 +56,10 @@ def wrap(sample: RingSample, word: int) -> int | None:
 
 
 def is_worth_a_row(shown: AnnotatedRow) -> bool:
-    """Whether a row is more than a sample in which nothing is wrong."""
-    return not isinstance(shown.row.what, Sample) or bool(shown.problems)
+    """Whether a row is more than a look into rings in which nothing is wrong."""
+    what = shown.row.what
+    looked = isinstance(what, Event) and what.kind in (EventKind.SAMPLE, EventKind.PAYLOAD)
+    return not looked or bool(shown.problems)
 
 
 def wrong(sample: RingSample) -> list[str]:
