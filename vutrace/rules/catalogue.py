@@ -14,6 +14,7 @@ from vutrace.rules import (
     end,
     gpu,
     inflight,
+    lost,
     memory_access,
     memory_regions,
     memory_tables,
@@ -53,6 +54,7 @@ CHECKS: tuple[Check, ...] = (
 EVENT_CHECKS: Mapping[EventKind, tuple[Check, ...]] = {
     EventKind.OPEN: setup.OPENING,
     EventKind.NOTE: end.NOTES,
+    EventKind.GAP: lost.GAPS,
     EventKind.SAMPLE: moving.SAMPLES,
 }
 # What is told elsewhere: of a single message, of replies, of plug-ins.

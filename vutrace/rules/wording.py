@@ -29,12 +29,21 @@ def capital(sentence: str) -> str:
 def sentences(history: VerdictBuilder, owing: tuple[OwedReply, ...]) -> Iterator[str]:
     """One after the other."""
     yield ending(history)
+    yield from not_recorded(history)
     yield from came_back(history)
     yield from debts(history, owing)
     yield from last_words(history)
     yield from cause(history)
     yield from rules_acted(history)
     yield from not_again(history)
+
+
+def not_recorded(history: VerdictBuilder) -> Iterator[str]:
+    """That some of it is missing, so that it may have been otherwise."""
+    if history.missing:
+        were = "message was" if history.missing == 1 else "messages were"
+        since = f"not recorded, from [{history.gap_row}] on"
+        yield f"{history.missing:,} {were} {since}: it may have been otherwise"
 
 
 def rules_acted(history: VerdictBuilder) -> Iterator[str]:
@@ -138,7 +147,7 @@ def came_back(history: VerdictBuilder) -> Iterator[str]:
 def debts(history: VerdictBuilder, owing: tuple[OwedReply, ...]) -> Iterator[str]:
     """Who owes what to whom, and since when."""
     if not owing:
-        if history.close is not None and not history.orderly and not history.unreached:
+        if history.close is not None and not (history.orderly or history.unreached or history.missing):
             yield "nobody owed anybody a reply"
         return
     owes = "owed" if history.close else "owes"
