@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vutrace.sockets.endpoints import Endpoint, How
 
 app = typer.Typer(
-    help="Play one end, against a program of yours: is it QEMU, or is it mine?",
+    help="Run a model of one end against your own program.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -25,11 +25,11 @@ app = typer.Typer(
 BACKEND_EXAMPLES = """Examples:
 
 \b
-  vutrace peer backend back.sock                         DPDK's way, a network device
+  vutrace peer backend back.sock                         like DPDK, a network device
   vutrace peer backend back.sock --profile libvhost-user --device blk
   vutrace peer backend back.sock --profile passt --queues 1
   vutrace peer backend connect:qemu.sock                 QEMU has server=on
-  vutrace proxy front.sock back.sock                     beside it: every message
+  vutrace proxy front.sock back.sock                     in another terminal: every message
 """
 FRONTEND_EXAMPLES = """Examples:
 
@@ -43,7 +43,7 @@ PATIENCE = 5.0  # seconds, of a reply
 Socket = Annotated[str, typer.Argument(metavar="SOCKET", help="PATH, listen:PATH or connect:PATH.")]
 
 
-@app.command(short_help="A back-end: it answers as DPDK, libvhost-user, rust-vmm or passt does.")
+@app.command(short_help="A back-end that answers like DPDK, libvhost-user, rust-vmm or passt.")
 def backend(
     place: Socket,
     profile: Annotated[
@@ -52,10 +52,10 @@ def backend(
     device: Annotated[str, typer.Option(metavar="NAME", help="net, blk, or another device.")] = "net",
     queues: Annotated[
         int | None,
-        typer.Option(min=1, max=256, help="Queues; pairs, of a network device.", show_default=False),
+        typer.Option(min=1, max=256, help="Queues; for net, queue pairs.", show_default=False),
     ] = None,
 ) -> None:
-    """Be a back-end until Ctrl-C, and say what becomes of the device."""
+    """Play a back-end until Ctrl-C, and say how far the front-end got."""
     from vutrace.cli.reading import load_dissectors
     from vutrace.peers.server import Journal, Server
     from vutrace.sockets.endpoints import EndpointError, How
@@ -78,7 +78,7 @@ def backend(
         server.stop()
 
 
-@app.command(short_help="A front-end: a guest boots, as under QEMU or DPDK's virtio-user.")
+@app.command(short_help="A front-end whose guest boots, like QEMU or DPDK's virtio-user.")
 def frontend(
     place: Socket,
     profile: Annotated[
@@ -88,10 +88,10 @@ def frontend(
         str, typer.Option(metavar="NAME", help="net: front-ends of others are not played.")
     ] = "net",
     queues: Annotated[int, typer.Option(min=1, max=128, help="Queue pairs that are configured.")] = 1,
-    enabled: Annotated[int, typer.Option(min=1, help="Queue pairs that the guest turns on.")] = 1,
-    hold: Annotated[float, typer.Option(metavar="S", min=0, help="Seconds that the guest runs.")] = 1.0,
+    enabled: Annotated[int, typer.Option(min=1, help="Queue pairs that the guest enables.")] = 1,
+    hold: Annotated[float, typer.Option(metavar="S", min=0, help="Seconds for which the guest runs.")] = 1.0,
 ) -> None:
-    """Boot a guest against a back-end, let it run, stop it; 4 where the back-end does not do its part."""
+    """Play a front-end: boot a guest, let it run, stop it; exit status 4 if the back-end fails."""
     from vutrace.peers import PROFILES, FrontEnd
     from vutrace.sockets.endpoints import How
 

@@ -39,16 +39,16 @@ EXAMPLES = """\b
 Examples:
   vutrace proxy front.sock back.sock                   QEMU connects to front.sock, DPDK listens on back.sock
   vutrace proxy front.sock back.sock -w start.pcapng -q      only record
-  vutrace proxy front.sock back.sock --board           every ring as it stands now
-  vutrace proxy front.sock back.sock --rings 100ms --board   what moves in the rings, too
+  vutrace proxy front.sock back.sock --board           the current state of every ring
+  vutrace proxy front.sock back.sock --rings 100ms --board   also what moves in the rings
   vutrace proxy front.sock back.sock -t a --fold       the time of day; a request and its ok on one row
   vutrace proxy connect:qemu.sock listen:dpdk.sock     QEMU has server=on, DPDK client=1
   vutrace proxy f0 b0 --also f1 b1 -w two.pcapng       two devices in one capture
   vutrace proxy front.sock back.sock --device acme --dissector acme.py
   vutrace proxy front.sock back.sock --rule 'SET_VRING_KICK ring=1 : delay 500ms'
   vutrace proxy front.sock back.sock --mask-features -MRG_RXBUF
-  vutrace proxy --insert /run/vhost.sock -w trace.pcapng     in the place of a socket that somebody listens on
-  vutrace proxy --insert /run/vhost.sock --break       and end the connections that stand, so that they come
+  vutrace proxy --insert /run/vhost.sock -w trace.pcapng     take the place of a socket in use
+  vutrace proxy --insert /run/vhost.sock --break       and close existing connections, so that they reconnect
   vutrace proxy front.sock back.sock -w - | tshark -r -      the capture on stdout
 """
 
@@ -87,14 +87,17 @@ def proxy(
     breaks: Annotated[
         bool,
         typer.Option(
-            "--break", help="With --insert: end the connections that stand, so that they come through."
+            "--break",
+            help="With --insert: close existing connections, so that they reconnect through vutrace.",
         ),
     ] = False,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask before --break.")] = False,
+    yes: Annotated[
+        bool, typer.Option("-y", "--yes", help="Do not ask for confirmation before --break.")
+    ] = False,
     listener: Annotated[
         str,
         typer.Option(
-            metavar="SIDE", help="Who listens at --insert: frontend or backend, instead of finding out."
+            metavar="SIDE", help="Who listens on an --insert socket: frontend or backend; default: find out."
         ),
     ] = "",
     also: Annotated[
@@ -103,13 +106,17 @@ def proxy(
             "--also",
             count=True,
             show_default=False,
-            help="Before every further FRONTEND BACKEND: several in one capture.",
+            help="Separates further FRONTEND BACKEND pairs, recorded in the same capture.",
         ),
     ] = 0,
     pair: Annotated[int, typer.Option("--pair", count=True, hidden=True)] = 0,
-    write: Annotated[str, typer.Option("-w", "--write", metavar="FILE", help="Record; - is stdout.")] = "",
+    write: Annotated[
+        str, typer.Option("-w", "--write", metavar="FILE", help="Record to FILE; - is stdout.")
+    ] = "",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no rows.")] = False,
-    board: Annotated[bool, typer.Option("--board", help="The live board of rings, instead of rows.")] = False,
+    board: Annotated[
+        bool, typer.Option("--board", help="Show the live board of rings instead of rows.")
+    ] = False,
     tree: Tree = False,
     dump: Hex = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
@@ -129,7 +136,7 @@ def proxy(
     ] = SOCKET_MODE.default,
     stall: Annotated[
         str,
-        typer.Option(metavar="S", help="Seconds that a reply may take without a note; 0 for no notes."),
+        typer.Option(metavar="S", help="Report a reply that is S seconds late; 0: never."),
     ] = "1",
     payload: Annotated[
         str,
@@ -140,13 +147,13 @@ def proxy(
         ),
     ] = "",
     snaplen: Annotated[
-        str, typer.Option(metavar="N", help="Bytes of each packet that --payload keeps.")
+        str, typer.Option(metavar="N", help="Bytes of each packet to keep with --payload.")
     ] = "96",
     rings: Annotated[
         str,
         typer.Option(
             metavar="TIME",
-            help="Look at every ring in memory so often (100ms, 1s): what moves, what is stuck. Reads only.",
+            help="Sample every ring in guest memory at this interval (100ms, 1s). Read-only.",
         ),
     ] = "",
     device: Device = "",
@@ -162,33 +169,42 @@ def proxy(
     ] = None,
     rules: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="Rules, one a line; may be repeated.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="A file of rules, one per line; may be repeated.", show_default=False
+        ),
     ] = None,
     script: Annotated[
         list[str] | None,
-        typer.Option("-s", "--script", metavar="FILE.py", help="A script that acts.", show_default=False),
+        typer.Option(
+            "-s",
+            "--script",
+            metavar="FILE.py",
+            help="A Python script that acts on messages.",
+            show_default=False,
+        ),
     ] = None,
     mask_features: Annotated[
-        str, typer.Option(metavar="-NAME,...", help="Take virtio features out of every offer.")
+        str, typer.Option(metavar="-NAME,...", help="Remove virtio features from every offer.")
     ] = "",
     mask_protocol: Annotated[
-        str, typer.Option(metavar="-NAME,...", help="Take protocol features out of every offer.")
+        str, typer.Option(metavar="-NAME,...", help="Remove protocol features from every offer.")
     ] = "",
     intercept: Annotated[
-        str, typer.Option(metavar="MATCH", help="Matching messages wait for what you type; ? is help.")
+        str,
+        typer.Option(metavar="MATCH", help="Hold matching messages until you type a command; ? for help."),
     ] = "",
-    seed: Annotated[int, typer.Option(metavar="N", help="Decides the random times of rules.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed for random delays of rules.")] = 0,
     buffer: Annotated[
-        str, typer.Option(metavar="SIZE", help="Memory for what is yet to be recorded: 512M, 1G, ...")
+        str, typer.Option(metavar="SIZE", help="Memory for messages that are not recorded yet: 512M, 1G, ...")
     ] = "256M",
     when_full: Annotated[
-        WhenFull, typer.Option(help="Then count what is not recorded, or let the senders wait.")
+        WhenFull, typer.Option(help="When --buffer is full: count what is lost, or make the senders wait.")
     ] = WhenFull.COUNT,
     spool: Annotated[
-        str, typer.Option(metavar="SIZE", help="Disk for what is yet to be shown, where there is no -w.")
+        str, typer.Option(metavar="SIZE", help="Disk space for rows that are not shown yet, without -w.")
     ] = "1G",
 ) -> None:
-    """Sit between a front-end and a back-end: forward, record and show every message."""
+    """Forward, record and show every message between a front-end and a back-end."""
     from vutrace.sockets.endpoints import open_pairs
     from vutrace.sockets.process import raise_descriptor_limit
 

@@ -37,23 +37,23 @@ def run(
         list[str], typer.Argument(metavar="-- PROGRAM", help="The program and its arguments.")
     ],
     write: Annotated[str, typer.Option("-w", "--write", metavar="FILE", help="Record.")] = "",
-    rows: Annotated[bool, typer.Option("--rows", help="Show rows on stderr, with -w too.")] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Show rows on stderr, even with -w.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no rows and no notes.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be changed; start nothing.")
     ] = False,
     in_place: Annotated[
-        bool, typer.Option("--exec", help="The program is this very process, vutrace another one beside it.")
+        bool, typer.Option("--exec", help="Let the program replace this process, and run vutrace beside it.")
     ] = False,
     device: Device = "",
     words: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FILE.py", help="More ways in which programs are told of sockets.", show_default=False
+            metavar="FILE.py", help="A table of further programs' socket options.", show_default=False
         ),
     ] = None,
 ) -> None:
-    """Start a program with its vhost-user sockets through vutrace."""
+    """Start a program whose vhost-user sockets go through vutrace."""
     from vutrace.launch.programs import NOT_HERE
 
     program = os.path.basename(command[0])

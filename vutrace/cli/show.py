@@ -51,14 +51,14 @@ EXAMPLES = """Examples:
 
 \b
   vutrace show start.pcapng                             one row per message
-  vutrace show start.pcapng -V --message SET_FEATURES   everything in some messages
+  vutrace show start.pcapng -V --message SET_FEATURES   all fields of these messages
   vutrace show start.pcapng -x -c 5                     the bytes of the first five rows
   vutrace show start.pcapng --ring 0 -t d               one ring; time since the record before
   vutrace show start.pcapng --filter 'SET_VRING_ENABLE num=0 phase=running'
   vutrace show start.pcapng --fold                      a request and its ok on one row
   vutrace show start.pcapng --json | jq .name           one object per line
   vutrace show start.pcapng --follow                    while it is being written
-  vutrace show start.pcapng --follow --board            every ring as it stands now
+  vutrace show start.pcapng --follow --board            the current state of every ring
   vutrace show start.pcapng.gz                          .zst and .xz, too
   ssh host cat start.pcapng | vutrace show -            from a pipe
 """
@@ -91,18 +91,20 @@ def show(
     dump: Hex = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     samples: Annotated[
-        bool, typer.Option("--samples", help="A row for every sample of rings, too (proxy --rings).")
+        bool, typer.Option("--samples", help="Also print a row for each sample of the rings (proxy --rings).")
     ] = False,
     output_type: OutputType = "",
     names: FieldNames = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Go on while the capture grows, until Ctrl-C.")
+        bool, typer.Option("--follow", help="Continue while the capture grows, until Ctrl-C.")
     ] = False,
     fold: Fold = False,
-    board: Annotated[bool, typer.Option("--board", help="The live board of rings, instead of rows.")] = False,
+    board: Annotated[
+        bool, typer.Option("--board", help="Show the live board of rings instead of rows.")
+    ] = False,
     time: TimeStyle = "r",
     count: Annotated[
-        int | None, typer.Option("-c", "--count", min=1, help="Stop after so many rows.", show_default=False)
+        int | None, typer.Option("-c", "--count", min=1, help="Stop after N rows.", show_default=False)
     ] = None,
     message: Messages = None,
     ring: OneRing = "",
