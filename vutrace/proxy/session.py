@@ -59,6 +59,7 @@ class RelayedSession:
 
     def start(self) -> None:
         """Begin to relay."""
+        self._loop.sessions += 1
         self._main.start(f"session {self._place.session}", self._peers)
 
     @property
@@ -77,6 +78,7 @@ class RelayedSession:
         self._main.close(text)
 
     def _closed(self) -> None:
+        self._loop.sessions -= 1
         for link in list(self._side_links):
             link.close("the main channel closed")
         if self._tap:

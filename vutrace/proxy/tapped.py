@@ -35,13 +35,13 @@ class TappedFramer(Framer[Passed]):
         """Whether the message of that number is watched."""
         return self.all or self.asked is None or request in self.asked
 
-    def ends(self, ahead: memoryview | bytes, size: int) -> list[int]:
+    def ends(self, ahead: memoryview | bytes, size: int, most: int) -> list[int]:
         """See `Framer`."""
         asked = self.asked
         if asked is None or self.all:
             return []
         begin, unpack = 0, WORD.unpack_from
-        ends = super().ends(ahead, size)
+        ends = super().ends(ahead, size, most)
         for count, end in enumerate(ends):
             if unpack(ahead, begin)[0] in asked:
                 return ends[:count]
