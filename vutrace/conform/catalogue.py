@@ -5,9 +5,42 @@ from fnmatch import fnmatchcase
 from functools import cache
 
 from vutrace.conform.case import Case
-from vutrace.conform.groups import behaviour, channels, framing, frontends, memory, negotiation, rings, rows
+from vutrace.conform.groups import (
+    broken_rings,
+    channels,
+    framing,
+    frontends,
+    gpu,
+    guest_memory,
+    iotlb,
+    memory,
+    migration,
+    negotiation,
+    network,
+    requests,
+    restarts,
+    rings,
+    rows,
+    settings,
+)
 
-MODULES = (framing, negotiation, rows, memory, rings, behaviour, channels)
+MODULES = (
+    framing,
+    negotiation,
+    rows,
+    memory,
+    rings,
+    settings,
+    requests,
+    restarts,
+    guest_memory,
+    broken_rings,
+    migration,
+    channels,
+    iotlb,
+    network,
+    gpu,
+)
 
 
 @cache
