@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,7 @@ from vutrace.cli.options import (
     Tree,
     Width,
 )
+from vutrace.cli.output import say
 from vutrace.cli.tshark_words import (
     FieldNames,
     LineBuffered,
@@ -41,11 +43,13 @@ from vutrace.cli.tshark_words import (
 from vutrace.views.colour import When, painter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from vutrace.dissection.registry import Registry
     from vutrace.matching.matcher import Chooser
     from vutrace.views.annotated import AnnotatedRow
+    from vutrace.views.printing import Printer
+    from vutrace.views.same_sessions import SessionFold
 
 EXAMPLES = """Examples:
 
@@ -131,6 +135,7 @@ def show(
     from vutrace.cli.printers import field_printer, json_printer, text_printer, write
     from vutrace.cli.reading import choose_captures, is_live, load_dissectors, open_capture
     from vutrace.views.folding import folded
+    from vutrace.views.same_sessions import SessionFold
     from vutrace.views.samples import is_worth_a_row
 
     refuse_tshark(quiet, statistics, details, writes)
@@ -157,10 +162,14 @@ def show(
                 printer = text_printer(tree, dump, time, color, secrets, width)
             with seekable(name, bool(display_filter)) as path:
                 rows = ChosenRows(name, path, registry, device, wanted, tree or as_objects)
-                shown = rows.read(follow, done_fd, display_filter)
+                plain = follow and not (tree or dump or as_objects or names)
+                same = SessionFold() if plain else None  # somebody watches
+                late = partial(say_late, same, printer) if same else None
+                shown = rows.read(follow, done_fd, display_filter, late)
                 if not (samples or as_objects or names):
                     shown = filter(is_worth_a_row, shown)
                 shown = folded(shown) if fold else shown
+                shown = same.rows(shown) if same else shown
                 heading = printer.heading()
                 if several and not (as_objects or names):
                     heading = chain([paint(f"== {name}", "heading")], heading)
@@ -173,6 +182,11 @@ def show(
 show.__doc__ = f"{show.__doc__}\n\n{EXAMPLES}\n{LEGEND}"
 
 
+def say_late(same: "SessionFold", printer: "Printer") -> None:
+    """What was held back in vain, as it is time to say it."""
+    say(chain.from_iterable(map(printer.lines, same.overdue())))
+
+
 class ChosenRows:
     """The annotated rows of capture `name`, read at `path`, that are wanted; `everything`: infos, too."""
 
@@ -182,14 +196,16 @@ class ChosenRows:
         self.name, self.path, self.registry, self.device = name, path, registry, device
         self.wanted, self.everything = wanted, everything
 
-    def read(self, follow: bool, done_fd: int | None, display_filter: str) -> "Iterator[AnnotatedRow]":
-        """Read them, to the end or for as long as the capture grows."""
+    def read(
+        self, follow: bool, done_fd: int | None, display_filter: str, idle: "Callable[[], None] | None" = None
+    ) -> "Iterator[AnnotatedRow]":
+        """Read them, to the end or for as long as the capture grows; `idle` is called when nothing comes."""
         from vutrace.cli.filtering import display_filter_of
         from vutrace.cli.reading import judged, noting, open_capture, rows_to_print, track
         from vutrace.session.tracker import Tracker
         from vutrace.views.annotated import Annotator
 
-        wanted, reader = self.wanted, open_capture(self.path, follow, done_fd)
+        wanted, reader = self.wanted, open_capture(self.path, follow, done_fd, idle)
         lets = display_filter_of(display_filter, self.path, reader, self.registry, self.device, follow)
         tracker = Tracker(self.registry, self.device)
         if wanted.matcher.needs_state:  # as it stands at each row

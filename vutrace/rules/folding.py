@@ -17,6 +17,13 @@ def alike(one: Verdict, other: Verdict) -> bool:
     return PLACES.sub("#", one.text) == PLACES.sub("#", other.text)
 
 
+def rate(count: int, time_ns: int) -> str:
+    """How often something happened, or in what time where that is not often."""
+    seconds = time_ns / 1e9
+    often = seconds >= 1 and count >= seconds
+    return f"{count / seconds:,.0f}/s" if often else f"in {seconds:.1f} s"
+
+
 @dataclass(slots=True)
 class SameSessions:
     """Sessions `first` to `last` of a connection, all with such a verdict; from `start_ns` to `end_ns`."""
@@ -37,11 +44,8 @@ class SameSessions:
         """What to say of all but the first, "" where there is one."""
         if self.count == 1:
             return ""
-        seconds = (self.end_ns - self.start_ns) / 1e9
-        often = seconds >= 1 and self.count >= seconds
-        rate = f", {self.count / seconds:,.0f}/s" if often else f", in {seconds:.1f} s"
         which = f"sessions {self.first + 1:,}–{self.last:,}" if self.count > 2 else f"session {self.last}"
-        return f"{which}: the same{rate}"
+        return f"{which}: the same, {rate(self.count, self.end_ns - self.start_ns)}"
 
     def take(self, other: "SameSessions") -> bool:
         """Add the next one, if it is alike."""
