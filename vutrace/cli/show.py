@@ -128,6 +128,7 @@ def show(
     details: SomeDetails = "",
     writes: Writes = "",
     done_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+    ends: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:
     """Show captures: one row per message."""
     from vutrace.cli.board import board_of
@@ -152,7 +153,9 @@ def show(
         for name in paths:
             live = is_live(name, follow)
             if board:
-                return board_of(name, open_capture(name, follow, done_fd), registry, device, live, paint)
+                return board_of(
+                    name, open_capture(name, follow, done_fd), registry, device, live, paint, ends
+                )
             several = len(paths) > 1
             if as_objects:
                 printer = json_printer(secrets, name if several else "")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 VIEW_SECONDS = 2.0  # that a slow viewer gets to show the rest
 LEAST_VIEW_SECONDS, LONG_SECONDS = 0.3, 0.5  # what it gets if the end of the capture took so long
+TOGETHER_SECONDS = 0.2  # signals that come so close are one: timeout(1) sends two
 GARBAGE = 5000  # objects between two collections: those of some tens of sessions
 OK, UNREACHABLE = 0, PEER
 BUFFER, SPOOL = 256 << 20, 1 << 30  # bytes
@@ -132,6 +133,7 @@ class Relay:
         self._spent = 0
         self._signal = 0
         self._signals = 0
+        self._signalled = -TOGETHER_SECONDS
         self._owns_process = False
 
     @property
@@ -202,7 +204,8 @@ class Relay:
         words = [word for path in self._options.dissectors if shows for word in ("--dissector", path)]
         words += self._options.view if shows else ()
         try:
-            return Viewer(commands[self._options.show], self._fd, words, self._options.show_on)
+            keys = self._options.show is LiveView.BOARD and not self._options.taps  # which may ask there
+            return Viewer(commands[self._options.show], self._fd, words, self._options.show_on, keys)
         except OSError as error:  # no process or descriptor is left for it: the relay needs none
             what = "shown" if shows else "written to stdout"
             self._notes.tell(f"nothing is {what}: {error.strerror or error} (see ulimit -a)")
@@ -210,7 +213,9 @@ class Relay:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signal = self._signal or number
-        self._signals += 1
+        now = time.monotonic()
+        self._signals += now - self._signalled > TOGETHER_SECONDS
+        self._signalled = now
         self._loop.stop()
 
     def _tell(self, text: str) -> None:
