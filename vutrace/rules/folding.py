@@ -9,7 +9,7 @@ from vutrace.session.row import Row
 
 KEPT = 256  # verdicts that differ, of one capture
 # What differs between two sessions that are alike: rows, times, processes, counts.
-PLACES = re.compile(r"\[\d+\]|\b\d+(\.\d+)? s\b|\bpid \d+|\b[\d,]+ tries|\bsession \d+")
+PLACES = re.compile(r"\[\d+\]|\b\d+(\.\d+)? m?s\b|\bpid \d+|\b[\d,]+ tries|\bsession \d+")
 
 
 def alike(one: Verdict, other: Verdict) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from vutrace.dissection.message import Message
+from vutrace.problems import Severity
 from vutrace.records import Channel, Connection, Event, EventKind, Side
 from vutrace.session.acted import ActedRow, deed_of
 from vutrace.session.ends import Ends
@@ -46,7 +47,7 @@ class SessionBuilder:
         """Take a row."""
         self.last = row
         self.rows += 1
-        self.problems += bool(row.problems)
+        self.problems += any(each.severity is not Severity.INFO for each in row.problems)
         if not isinstance(row.what, Event) and row.what.frame.flags:
             self.partial |= bool(row.what.frame.flags.unknown)
             self.timed &= row.timed
