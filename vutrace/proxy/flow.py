@@ -7,7 +7,7 @@ in one go; with, they are read one by one, so that each keeps its own descriptor
 
 import socket
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter as _clock
@@ -68,10 +68,11 @@ class Flow:
         # recvmsg_into the one that tells of descriptors.
         self._glance, self._look, self._read = source.recv_into, source.recvmsg_into, source.recvmsg
         self._recorder = recorder
-        self._whole = recorder.whole
+        self._whole, self._burst = recorder.whole, recorder.burst
         self._on_change = on_change
         self._substitution = substitution
         self._replaced = frozenset(map(WORD.pack, substitution.requests))
+        self._apart: Container[bytes] = self._replaced  # requests that are not just sent on as they are read
         self._framer: Framer[Passed] = Framer(origin.channel)
         self._began_ns = 0
         self._origin = origin.pack()
@@ -124,7 +125,7 @@ class Flow:
             if size < HEADER_SIZE or SIZE(AHEAD, 8)[0] + HEADER_SIZE != size:
                 return self._pump()
             data, ancillary, flags, _ = self._read(size, ROOM, TAKE)
-            if len(data) != size or flags & CUT or (ancillary and data[:4] in self._replaced):
+            if len(data) != size or flags & CUT or data[:4] in self._apart:
                 return self._take(data, ancillary, flags)
             if ancillary and len(ancillary[0][2]) > MANY:
                 return self._with_many(data, ancillary)
@@ -192,7 +193,7 @@ class Flow:
         """Whole messages, of which one has descriptors: which one, the kernel tells when it is read."""
         for begin, end in pairwise([0, *ends]):
             data, ancillary, flags, _ = self._read(end - begin, ROOM, TAKE)
-            if len(data) < end - begin or flags & CUT or (ancillary and data[:4] in self._replaced):
+            if len(data) < end - begin or flags & CUT or data[:4] in self._apart:
                 return self._take(data, ancillary, flags)
             if ancillary and self._recorder.blocked:
                 self._count(len(descriptors(ancillary)))
@@ -205,7 +206,7 @@ class Flow:
     def _at_once(self, ends: list[int]) -> None:
         data = self._source.recv(ends[-1], TAKE)
         sent = self.outlet.attempt(data, ())
-        self._recorder.burst(_now(), self._origin, data, len(ends))
+        self._burst(_now(), self._origin, data, len(ends))
         if sent < len(data):
             self.outlet.settle(data, (), sent)
 
