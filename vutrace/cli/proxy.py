@@ -1,7 +1,6 @@
 """`vutrace proxy`: only wiring. The relay is in `vutrace.proxy`."""
 
 from contextlib import contextmanager
-from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,15 +13,30 @@ from vutrace.cli.output import note, refuse_output
 from vutrace.cli.proxy_words import (
     parse_count,
     parse_duration,
-    parse_interval,
     parse_listener,
     parse_mode,
     parse_pairs,
-    parse_payload,
     parse_seconds,
-    parse_size,
     refuse_unfollowed,
-    refuse_unknown,
+)
+from vutrace.cli.relay_words import (
+    ActingWords,
+    Buffer,
+    DissectorFiles,
+    Full,
+    MaskFeatures,
+    MaskProtocol,
+    Payload,
+    RelayWords,
+    Rule,
+    RuleFiles,
+    Sampled,
+    Scripts,
+    Seed,
+    Snaplen,
+    Spool,
+    Stall,
+    WhenFull,
 )
 from vutrace.cli.view_options import ViewOptions
 from vutrace.proxy.options import SOCKET_MODE, WAIT
@@ -51,17 +65,6 @@ Examples:
   vutrace proxy --insert /run/vhost.sock --break       and close existing connections, so that they reconnect
   vutrace proxy front.sock back.sock -w - | tshark -r -      the capture on stdout
 """
-
-
-USUAL_INTERVAL = "100ms"
-LEAST_BUFFER, LEAST_SPOOL = 64 << 20, 1 << 20
-
-
-class WhenFull(StrEnum):
-    """What happens when more comes than can be recorded."""
-
-    COUNT = "count"
-    WAIT = "wait"
 
 
 def proxy(
@@ -134,75 +137,25 @@ def proxy(
     socket_mode: Annotated[
         str, typer.Option(SOCKET_MODE.call, metavar=SOCKET_MODE.metavar, help=SOCKET_MODE.help)
     ] = SOCKET_MODE.default,
-    stall: Annotated[
-        str,
-        typer.Option(metavar="S", help="Report a reply that is S seconds late; 0: never."),
-    ] = "1",
-    payload: Annotated[
-        str,
-        typer.Option(
-            metavar="net|blk|fs|vsock",
-            help="Keep what goes through the rings of such a device, too: the first bytes of frames and "
-            "packets, the headers of requests. It samples; and it is what the guest does.",
-        ),
-    ] = "",
-    snaplen: Annotated[
-        str, typer.Option(metavar="N", help="Bytes of each packet to keep with --payload.")
-    ] = "96",
-    rings: Annotated[
-        str,
-        typer.Option(
-            metavar="TIME",
-            help="Sample every ring in guest memory at this interval (100ms, 1s). Read-only.",
-        ),
-    ] = "",
+    stall: Stall = "1",
+    payload: Payload = "",
+    snaplen: Snaplen = "96",
+    rings: Sampled = "",
     device: Device = "",
-    dissector: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE.py", help="A dissector to load; may be repeated.", show_default=False),
-    ] = None,
-    rule: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="'MATCH : ACTION'", help="Act on messages; may be repeated.", show_default=False
-        ),
-    ] = None,
-    rules: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE", help="A file of rules, one per line; may be repeated.", show_default=False
-        ),
-    ] = None,
-    script: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-s",
-            "--script",
-            metavar="FILE.py",
-            help="A Python script that acts on messages.",
-            show_default=False,
-        ),
-    ] = None,
-    mask_features: Annotated[
-        str, typer.Option(metavar="-NAME,...", help="Remove virtio features from every offer.")
-    ] = "",
-    mask_protocol: Annotated[
-        str, typer.Option(metavar="-NAME,...", help="Remove protocol features from every offer.")
-    ] = "",
+    dissector: DissectorFiles = None,
+    rule: Rule = None,
+    rules: RuleFiles = None,
+    script: Scripts = None,
+    mask_features: MaskFeatures = "",
+    mask_protocol: MaskProtocol = "",
     intercept: Annotated[
         str,
         typer.Option(metavar="MATCH", help="Hold matching messages until you type a command; ? for help."),
     ] = "",
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed for random delays of rules.")] = 0,
-    buffer: Annotated[
-        str, typer.Option(metavar="SIZE", help="Memory for messages that are not recorded yet: 512M, 1G, ...")
-    ] = "256M",
-    when_full: Annotated[
-        WhenFull, typer.Option(help="When --buffer is full: count what is lost, or make the senders wait.")
-    ] = WhenFull.COUNT,
-    spool: Annotated[
-        str, typer.Option(metavar="SIZE", help="Disk space for rows that are not shown yet, without -w.")
-    ] = "1G",
+    seed: Seed = 0,
+    buffer: Buffer = "256M",
+    when_full: Full = WhenFull.COUNT,
+    spool: Spool = "1G",
 ) -> None:
     """Forward, record and show every message between a front-end and a back-end."""
     from vutrace.sockets.endpoints import open_pairs
@@ -211,36 +164,22 @@ def proxy(
     pairs, mode = parse_pairs(endpoints or (), also + pair, bool(insert)), parse_mode(socket_mode)
     paths, side = sockets_of(insert or ()), parse_listener(listener)
     messages, seconds = parse_count(count), parse_duration(autostop)
-    patience, late = parse_seconds("--wait", wait, wait), parse_seconds("--stall", stall, stall)
-    kept = parse_payload(payload, snaplen, write)
-    rings = rings or (USUAL_INTERVAL if payload else "")
-    interval = parse_interval("--rings", rings) if rings else 0.0
-    memory, disk = parse_size("--buffer", buffer, LEAST_BUFFER), parse_size("--spool", spool, LEAST_SPOOL)
+    patience = parse_seconds("--wait", wait, wait)
+    acting = ActingWords(rule, rules, script, mask_features, mask_protocol, intercept, seed)
+    recording = write, stall, rings, payload, snaplen, buffer, when_full, spool
+    words = RelayWords(*recording, device, dissector or (), acting)
     refuse_output(write, quiet, board)
     view = ViewOptions(tree, dump, json, fold, time, tuple(message or ()), ring, filter_, str(color))
     view.check(quiet or write == "-", board, dissector or [])
     refuse_unfollowed(write, quiet)
-    refuse_unknown(device, dissector)
+    settings = words.settings()
     raise_descriptor_limit()
-    acting = {
-        "rule": rule or [],
-        "rules": rules or [],
-        "scripts": script or [],
-        "mask_features": mask_features,
-        "mask_protocol": mask_protocol,
-        "intercept": intercept,
-    }
-    also_known = {"device": device, "dissectors": dissector or [], "seed": str(seed)}
     if pair:  # its name before; in `vutrace timeline` that is a queue pair
         note("--pair is called --also now")
     if breaks:
         confirm_breaks(paths, side, yes)
     with interrupts.held():
-        taps = None
-        if any(acting.values()):
-            from vutrace.tap.launch import launch
-
-            taps = launch({**acting, **also_known})
+        taps = words.taps()
         # Listen first: who connects meanwhile waits in the backlog while the rest is imported.
         sources = open_pairs(pairs, mode)
         with closed_unless_made(sources):
@@ -251,25 +190,16 @@ def proxy(
 
             rows = LiveView.BOARD if board else LiveView.ROWS
             show = LiveView.BYTES if write == "-" else LiveView.NOTHING if quiet else rows
-            file = "" if write == "-" else write
             options = Options(
                 pairs=pairs,
-                write=file,
                 show=show,
                 wait=patience,
                 socket_mode=mode,
                 messages=messages,
                 duration=seconds,
-                device=device,
-                dissectors=dissector or (),
-                buffer=memory,
-                spool=disk,
-                full_waits=when_full == WhenFull.WAIT,
-                stall=late,
                 view=tuple(view.words()),
                 taps=taps,
-                rings=interval,
-                payload=kept,
+                **settings,
             )
             relay = Relay(options, sources)
             relay.own_process()
