@@ -71,6 +71,12 @@ class Encoder:
         elif item[0] == What.CONNECTION:
             self._connection(Connection(*item[1:]))
 
+    def paths(self, connection: int) -> list[str]:
+        """Where the sockets of both sides are."""
+        from vutrace.session.command_line import paths_of  # which nothing waits for before a session opens
+
+        return [*paths_of(self._connections.get(connection)).values()]
+
     def opening(self, item: Item, facts: Sequence[dict[str, str]]) -> None:
         """Make the block of an OPEN, whose peers are known by now."""
         _, time_ns, connection, session, text, _ = item
@@ -185,13 +191,10 @@ def acted_frame(item: Item, infos: Sequence[FdInfo]) -> Frame:
 
 def words_about(connection: Connection | None, attributes: Mapping[str, str]) -> dict[str, str]:
     """Of each command line the words that speak of the traced socket, for readers that cannot find them."""
-    from vutrace.session.command_line import (  # which nothing waits for before a session opens
-        paths_of,
-        relevant,
-    )
+    from vutrace.session.command_line import paths_in, relevant
 
     commands = {side: attributes.get(f"{side}_command", "") for side in Side}
-    words = {side: relevant(commands[side], path) for side, path in paths_of(connection).items()}
+    words = {side: relevant(commands[side], path) for side, path in paths_in(attributes, connection).items()}
     return {f"{side}_words": told for side, told in words.items() if told != commands[side]}
 
 

@@ -277,7 +277,7 @@ class Recording:
             self._tell_gaps(encoder, FULL)
         for item, each in zip(items, seen, strict=True):
             if item[0] == What.OPEN:
-                peers = Peers(item[5])
+                peers = Peers(item[5], encoder.paths(item[2]))
                 yield peers
                 encoder.opening(item, peers.facts)
                 self._watch.opened(item, peers.facts)
