@@ -314,14 +314,24 @@ def test_memory_and_descriptors_do_not_grow(process: Process) -> None:
     child = process.start("-q", "-w", os.devnull)
 
     def cycles(count: int) -> tuple[int, int]:
-        for _ in range(count):
+        for turn in range(count):
             front, back = process.session()
             exchange(front, back, 3)
             front.close()
             back.close()
-        time.sleep(1)  # what records may be behind
-        memory = memory_of(child.pid) + memory_of(recorder_of(child))
-        return len(os.listdir(f"/proc/{child.pid}/fd")), memory
+            if turn % 100 == 99:
+                settle()  # who records may be behind, on a busy machine for long
+        memory = [memory_of(pid, "Pss_Anon") for pid in (child.pid, recorder_of(child))]
+        return open_files(), sum(memory)
+
+    def open_files() -> int:
+        return len(os.listdir(f"/proc/{child.pid}/fd"))
+
+    def settle() -> None:
+        last = -1
+        while (now := open_files()) != last:
+            last = now
+            time.sleep(0.1)
 
     before = cycles(600)  # until what is kept of the latest sessions is full
     after = cycles(900)
@@ -331,14 +341,16 @@ def test_memory_and_descriptors_do_not_grow(process: Process) -> None:
 
 
 def test_it_says_where_it_listens_and_in_the_end_what_there_is(process: Process, tmp_path: Path) -> None:
-    child = process.start("-w", str(tmp_path / "kept.pcapng"))
+    kept, rows = tmp_path / "kept.pcapng", tmp_path / "rows"
+    with rows.open("wb") as stdout:
+        child = process.start("-w", str(kept), stdout=stdout)
     front, back = process.session()
     front.close()
     back.close()
+    wait_for(lambda: b"closed" in rows.read_bytes())  # nothing is left of which it would have to be said
     first, second, last = process.stop(child).splitlines()
     assert first.startswith(f"vutrace: front-end: listening on {process.place / 'front'}, mode 0600: only ")
     assert second == f"vutrace: back-end: {process.place / 'back'}: there, and listening"
-    kept = tmp_path / "kept.pcapng"
     assert last == f"vutrace: 1 session in {kept}; what became of it: vutrace check {kept}"
 
 
