@@ -22,6 +22,7 @@ from vutrace.cli.proxy_words import (
 from vutrace.cli.relay_words import (
     ActingWords,
     Buffer,
+    CountKicks,
     DissectorFiles,
     Full,
     MaskFeatures,
@@ -141,6 +142,7 @@ def proxy(
     payload: Payload = "",
     snaplen: Snaplen = "96",
     rings: Sampled = "",
+    count_kicks: CountKicks = False,
     device: Device = "",
     dissector: DissectorFiles = None,
     rule: Rule = None,
@@ -166,7 +168,7 @@ def proxy(
     messages, seconds = parse_count(count), parse_duration(autostop)
     patience = parse_seconds("--wait", wait, wait)
     acting = ActingWords(rule, rules, script, mask_features, mask_protocol, intercept, seed)
-    recording = write, stall, rings, payload, snaplen, buffer, when_full, spool
+    recording = write, stall, rings, payload, snaplen, buffer, when_full, spool, count_kicks
     words = RelayWords(*recording, device, dissector or (), acting)
     refuse_output(write, quiet, board)
     view = ViewOptions(tree, dump, json, fold, time, tuple(message or ()), ring, filter_, str(color))

@@ -12,6 +12,7 @@ from vutrace.cli.options import Color, Device, Fold, Hex, Messages, OneRing, Pla
 from vutrace.cli.output import note, say
 from vutrace.cli.relay_words import (
     ActingWords,
+    CountKicks,
     DissectorFiles,
     MaskFeatures,
     MaskProtocol,
@@ -76,6 +77,7 @@ def run(
     payload: Payload = "",
     snaplen: Snaplen = "96",
     rings: Sampled = "",
+    count_kicks: CountKicks = False,
     device: Device = "",
     dissector: DissectorFiles = None,
     rule: Rule = None,
@@ -93,7 +95,15 @@ def run(
     view.check(not shows, False, dissector or [])
     acting = ActingWords(rule, rules, script, mask_features, mask_protocol, seed=seed)
     recording = RelayWords(
-        write, stall, rings, payload, snaplen, device=device, dissectors=dissector or (), acting=acting
+        write,
+        stall,
+        rings,
+        payload,
+        snaplen,
+        count_kicks=count_kicks,
+        device=device,
+        dissectors=dissector or (),
+        acting=acting,
     )
     wanted = RelayWish(recording.settings(), recording.taps, tuple(view.words()) if shows else None)
     program = os.path.basename(command[0])

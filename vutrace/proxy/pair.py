@@ -19,6 +19,7 @@ from vutrace.sockets.endpoints import Connecting, Source
 from vutrace.sockets.insertion import InsertError
 
 if TYPE_CHECKING:
+    from vutrace.proxy.counting import Counting
     from vutrace.proxy.taps import Taps
 
 RETRY_SECONDS = 0.05  # between attempts to reach the other side while somebody waits
@@ -57,6 +58,7 @@ class Pair:
         on_spent: Callable[[], None],
         tell: Callable[[str], None],
         taps: "Taps | None" = None,
+        counting: "Counting | None" = None,
     ) -> None:
         self._loop = loop
         self._recorder = recorder
@@ -67,6 +69,7 @@ class Pair:
         self._on_spent = on_spent
         self._tell = tell
         self._taps = taps
+        self._counting = counting
         self._letters = [self._new_letter()]
         self._sessions: list[RelayedSession] = []
         self._half_closed: set[RelayedSession] = set()
@@ -255,7 +258,7 @@ class Pair:
 
         place = letter.number, letter.sessions
         tap = self._taps.session(self._loop, self._recorder, place, self._tell) if self._taps else None
-        session = RelayedSession(self._loop, self._recorder, *place, ends, closed, tap)
+        session = RelayedSession(self._loop, self._recorder, *place, ends, closed, tap, self._counting)
         self._sessions.append(session)
         session.start()
 

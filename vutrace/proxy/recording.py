@@ -52,7 +52,8 @@ class Plan:
     `queue`: bytes that may wait for its disk, `spool` those that may wait for the readers of a nameless one;
     beyond it the relay waits (`waits`) or messages are counted only. `stall`: seconds that a reply may take
     until there is a note of it. `rings_ns`: nanoseconds between looks at the rings, 0 for none; `payload`:
-    what is kept of what goes through them, and bytes of each packet.
+    what is kept of what goes through them, and bytes of each packet; `tally`: where kicks and calls
+    are counted.
     """
 
     fd: int
@@ -64,6 +65,7 @@ class Plan:
     stall: float
     rings_ns: int = 0
     payload: tuple[str, int] = ("", 0)
+    tally: int = -1
 
 
 class Recording:
@@ -103,7 +105,7 @@ class Recording:
 
     def _start_sampling(self, plan: Plan) -> Sampling | None:
         try:
-            return Sampling(plan.rings_ns, plan.payload)
+            return Sampling(plan.rings_ns, plan.payload, plan.tally)
         except OSError as error:
             self._say(f"rings are not sampled: {error.strerror or error}")
             return None

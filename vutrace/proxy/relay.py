@@ -27,6 +27,7 @@ from vutrace.sockets.endpoints import Endpoint, Source, open_pairs
 from vutrace.sockets.insertion import give_back_for
 
 if TYPE_CHECKING:
+    from vutrace.proxy.counting import Counting
     from vutrace.proxy.taps import Taps
     from vutrace.proxy.viewer import Viewer
 
@@ -61,7 +62,8 @@ class Options:
     takes `stall` seconds makes a note (0: none).
     `view` are options for who shows the rows, `taps` the rules that act, if there are any.
     Every `rings` seconds (0: never) rings are looked at; `payload` is what is kept of what goes through them
-    (a word of `rings.payload_kinds`, "" for nothing) and bytes of each packet.
+    (a word of `rings.payload_kinds`, "" for nothing) and bytes of each packet. `count_kicks`: eventfds are
+    replaced, so that kicks and calls are counted.
     `orphaned` are called by a process that outlives it, should the relay be killed.
     """
 
@@ -83,6 +85,7 @@ class Options:
     taps: "Taps | None" = None
     rings: float = 0.0
     payload: tuple[str, int] = ("", 0)
+    count_kicks: bool = False
     orphaned: Sequence[Callable[[], None]] = ()
 
 
@@ -112,6 +115,7 @@ class Relay:
         ]
         self._loop = EventLoop(self._tell)
         bounds = Bounds(options.buffer // TO_RECORD, options.full_waits, options.messages, self._loop.stop)
+        self._counting = counting(self._loop, self._tell) if options.count_kicks else None
         # First of all: there should be no thread yet when a process is made.
         self._recorder = Recorder(self._record, self._loop, self._tell, self._fd is not None, bounds)
         self._notes = Notes(held=options.show is LiveView.BOARD and in_place() and os.isatty(2))
@@ -127,6 +131,7 @@ class Relay:
                 self._pair_spent,
                 self._tell,
                 options.taps,
+                self._counting,
             )
             for both, names in zip(sources, options.pairs, strict=True)
         ]
@@ -227,7 +232,7 @@ class Relay:
         if keeps and self._fd is not None:
             options = self._options
             bounds = options.buffer // TO_DISK, options.spool, options.full_waits
-            rings = int(options.rings * 1e9), options.payload
+            rings = int(options.rings * 1e9), options.payload, self._counting.table if self._counting else -1
             plan = Plan(self._fd, options.write, options.device, *bounds, options.stall, *rings)
         Recording(ends, plan, self._orphaned).run()
 
@@ -253,6 +258,8 @@ class Relay:
         if self._options.taps:
             for name in self._options.taps.close():
                 self._tell(f"never matched: {name}")
+        if self._counting:
+            self._counting.close()
         left = self._recorder.close(hurry)
         seconds = LEAST_VIEW_SECONDS if time.monotonic() - began > LONG_SECONDS else VIEW_SECONDS
         if viewer and (trouble := viewer.close(seconds, hurry)):
@@ -273,6 +280,13 @@ def let_go_of_output() -> None:
 def in_place() -> bool:
     """Whether the board is drawn in place."""
     return os.isatty(1) and os.environ.get("TERM") != "dumb"
+
+
+def counting(loop: EventLoop, tell: Callable[[str], None]) -> "Counting":
+    """Who counts kicks and calls; only imported where that is wanted."""
+    from vutrace.proxy.counting import Counting
+
+    return Counting(loop, tell)
 
 
 def open_capture(options: Options) -> int | None:

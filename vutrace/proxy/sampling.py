@@ -16,13 +16,13 @@ LOOK_MS = 1000  # between looks whether it is alive
 
 
 class Sampling:
-    """A sampler that looks every `interval_ns`, and reads `payload` as SamplerChild has it.
+    """A sampler that looks every `interval_ns`; `payload` and `tally` are as SamplerChild has them.
 
     Raises OSError where there can be none.
     """
 
-    def __init__(self, interval_ns: int, payload: tuple[str, int] = ("", 0)) -> None:
-        self._child = SamplerChild(interval_ns, payload)
+    def __init__(self, interval_ns: int, payload: tuple[str, int] = ("", 0), tally: int = -1) -> None:
+        self._child = SamplerChild(interval_ns, payload, tally)
         self._payload = payload[0]
         self.kept = self.missed = 0  # packets or requests
         self._watched = -1

@@ -22,20 +22,23 @@ class SamplerChild:
     """A running sampler. Nothing here waits. `fd` is readable when it said something, or is gone (then -1).
 
     It gets copies of descriptors: what is given to `send` may be closed afterwards. `payload` is a word of
-    `payload_kinds`, and bytes of a packet.
+    `payload_kinds`, and bytes of a packet; `tally` the file of a Tally, where there is one.
     """
 
-    def __init__(self, interval_ns: int, payload: tuple[str, int] = ("", 0)) -> None:
+    def __init__(self, interval_ns: int, payload: tuple[str, int] = ("", 0), tally: int = -1) -> None:
         self._sessions: set[tuple[int, int]] = set()
         self._queue: deque[tuple[bytes, list[int]]] = deque()
         self._ended = ""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             kind, snaplen = payload
-            numbers = theirs.fileno(), interval_ns, os.getpid(), snaplen
+            numbers = theirs.fileno(), interval_ns, os.getpid(), snaplen, tally
             words = [sys.executable, "-m", MODULE, *map(str, numbers), kind]
             self._process = subprocess.Popen(
-                words, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                words,
+                pass_fds=[fd for fd in (theirs.fileno(), tally) if fd >= 0],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
             )
         ours.setblocking(False)
         self._socket = ours

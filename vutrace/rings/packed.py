@@ -55,6 +55,10 @@ class PackedForm:
         used = base >> 16 & 0xFFFF or available
         return Indexes(available, used, self.steps(used, available), 0, 0)
 
+    def place(self, used: int) -> int:
+        """A position as an in-flight buffer has it."""
+        return used & ~WRAP
+
     def steps(self, before: int, after: int) -> int:
         """From one position to another."""
         return (linear(after, self.size) - linear(before, self.size)) % self.round

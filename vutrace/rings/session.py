@@ -1,17 +1,22 @@
 """One session as the sampler knows it: its state, descriptors of its own, and its started rings."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from vutrace.dissection.message import Message
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit
-from vutrace.records import RingSample
+from vutrace.records import DirtyLog, FdInfo, NoticeTimes, RingSample
 from vutrace.rings.chain import MOST
+from vutrace.rings.dirty_log import LogWatch
 from vutrace.rings.held import Holdings
+from vutrace.rings.inflight import InflightBuffer, Marks
 from vutrace.rings.memory import SampledMemory
+from vutrace.rings.notices import RingNotices
 from vutrace.rings.packed import PackedForm
 from vutrace.rings.payload import Kept, PayloadReader
 from vutrace.rings.payload_kinds import NO_PAYLOAD, Payload
 from vutrace.rings.split import SplitForm
+from vutrace.rings.tally import Tally
 from vutrace.rings.translations import Translations
 from vutrace.rings.watch import RingWatch
 from vutrace.session.ring import Ring
@@ -28,11 +33,20 @@ MOST_FAST = 32  # rings that are looked at more often than asked for
 class SampledSession:
     """Follows the messages of a session, looks at its rings, and reads what `payload` wants of them.
 
-    `since_start`: what moves is counted from the start of a ring, and not from the first look.
+    `since_start`: what moves is counted from the start of a ring, and not from the first look. `place` is
+    connection and session, by which `tally` knows it.
     """
 
-    def __init__(self, payload: Payload = NO_PAYLOAD, since_start: bool = True) -> None:
-        self._payload, self._since_start = payload, since_start
+    def __init__(
+        self,
+        place: tuple[int, int] = (0, 0),
+        payload: Payload = NO_PAYLOAD,
+        since_start: bool = True,
+        tally: Tally | None = None,
+    ) -> None:
+        self._place, self._payload, self._since_start, self._tally = place, payload, since_start, tally
+        self._inflight, self._log = InflightBuffer(), LogWatch()
+        self._notices: dict[int, RingNotices] = {}
         self.holdings = Holdings()
         self.iotlb = Translations()
         self._state: SessionState | None = None
@@ -44,7 +58,10 @@ class SampledSession:
         """Take a row whose descriptors are held already; those that it made useless are closed."""
         self._state = row.state
         self._stale, self._told_ns = True, row.record.time_ns
-        if not self.iotlb.feed(row.what):  # type: ignore[arg-type]  # a message: events end it
+        assert isinstance(row.what, Message)  # events end it
+        self._inflight.feed(row.what)
+        self._log.feed(row.what)
+        if not self.iotlb.feed(row.what):
             self.holdings.keep(row.state)
 
     def close(self) -> None:
@@ -58,6 +75,17 @@ class SampledSession:
         self.holdings.look()
         found = (watch.look(now_ns) for watch in self._watches.values())
         return [sample for sample in found if sample]
+
+    def notices(self, rings: Iterable[RingSample]) -> tuple[NoticeTimes, ...]:
+        """When the rings of a sample were kicked, and their drivers called, since the last time."""
+        return tuple(each for ring in rings for each in self._notices[ring.ring].times())
+
+    def log(self, now_ns: int) -> DirtyLog | None:
+        """What is worth a record of the log of dirty pages."""
+        if self._state is None:
+            return None
+        moved = sum(watch.back for watch in self._watches.values())
+        return self._log.look(self._state.context, moved, now_ns)
 
     def kept(self) -> Iterator[tuple[int, int, list[Kept], int]]:
         """What was read of each ring since the last time: index, link type, what, how many were missed."""
@@ -83,6 +111,8 @@ class SampledSession:
         self._stale = False
         state = self._state
         memory = SampledMemory(state.memory.regions, state.context, self.iotlb)
+        if self._tally:
+            self._tally.refresh()
         before, self._watches = self._watches, {}
         for ring in started(state):
             form = form_of(ring, state, memory)
@@ -93,13 +123,19 @@ class SampledSession:
             self._watches[ring.index] = watch
 
     def _watch(self, ring: Ring, form: SplitForm | PackedForm) -> RingWatch:
-        def count(role: str) -> int | None:
+        def held(role: str) -> FdInfo | None:
             assert self._state
             holding = self._state.fds.of_ring(ring.index, role)
-            return self.holdings.count(holding.fd) if holding else None
+            return holding.fd if holding else None
 
         late = self._since_start and time.time_ns() - self._told_ns > LATE_NS
-        watch = RingWatch(ring, form, lambda: count("kick"), lambda: count("call"), late)
+        notices = RingNotices(self.holdings, held, self._tally, (*self._place, ring.index))
+        self._notices[ring.index] = notices
+
+        def marks() -> Marks | None:
+            return self._inflight.marks(ring.index, watch.form.size, watch.form.packed)
+
+        watch = RingWatch(ring, form, notices.counts, late, marks)
         if kind := self._payload.of_ring(ring.index):
             watch.payload = PayloadReader(kind)
         return watch

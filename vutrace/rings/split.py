@@ -42,6 +42,10 @@ class SplitForm:
         """Where a ring is that was told to begin at `base`."""
         return Indexes(base % ROUND, base % ROUND, 0, 0, 0)
 
+    def place(self, used: int) -> int:
+        """An index as an in-flight buffer has it."""
+        return used
+
     def steps(self, before: int, after: int) -> int:
         """From one index to another."""
         return (after - before) % ROUND

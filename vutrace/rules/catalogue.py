@@ -24,6 +24,7 @@ from vutrace.rules import (
     reply,
     ring_base,
     ring_enabling,
+    ring_memory,
     ring_setup,
     ring_values,
     setup,
@@ -40,7 +41,7 @@ CHECKS: tuple[Check, ...] = (
     *ring_values.CHECKS,
     *ring_base.CHECKS,
     *ring_enabling.CHECKS,
-    *moving.CHECKS,
+    *ring_memory.CHECKS,
     *migration.CHECKS,
     *inflight.CHECKS,
     *config.CHECKS,
@@ -55,7 +56,7 @@ EVENT_CHECKS: Mapping[EventKind, tuple[Check, ...]] = {
     EventKind.OPEN: setup.OPENING,
     EventKind.NOTE: end.NOTES,
     EventKind.GAP: lost.GAPS,
-    EventKind.SAMPLE: moving.SAMPLES,
+    EventKind.SAMPLE: (*moving.SAMPLES, *ring_memory.SAMPLES),
 }
 # What is told elsewhere: of a single message, of replies, of plug-ins.
 TOLD_ELSEWHERE: tuple[Rule, ...] = (*checks.RULES, *exchanges.RULES, soundness.FAILED)

@@ -143,6 +143,7 @@ def event_line(shown: AnnotatedRow, event: Event) -> str:
     text = f'"text": {encode(event.text)}'
     if isinstance(event, Sample):
         text += f', "samples": {encode([ring_object(row, moved) for moved in row.changes.moved])}'
+        text += f', "log": {encode(event.log._asdict())}' if event.log else ""
     return f"{encode(made)[:-1]}, {problems(shown)}, {text}{added(shown)}}}"
 
 
