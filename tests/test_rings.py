@@ -27,7 +27,7 @@ from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
 from vutrace.records import Channel, FdInfo, FdKind, Frame, RingSample, SampleFlag, Side
 from vutrace.rings.dirty_log import LogWatch
 from vutrace.rings.held import held
-from vutrace.rings.inflight import InflightBuffer, Marks
+from vutrace.rings.inflight import InflightBuffer, InflightMarks
 from vutrace.rings.notices import NoticeCounts
 from vutrace.rings.outstanding import Outstanding
 from vutrace.rings.packed import PackedForm
@@ -368,7 +368,9 @@ def test_calls_that_are_not_counted_are_not_missed(memory: Memory) -> None:
     assert uncalled(look, 2) is None
 
 
-def marks_of(ring: int, packed: bool, fields: tuple[int, ...], marked: tuple[int, ...]) -> Marks | None:
+def marks_of(
+    ring: int, packed: bool, fields: tuple[int, ...], marked: tuple[int, ...]
+) -> InflightMarks | None:
     """What an in-flight buffer says of a ring of 8; two rings of 512 bytes from byte 64 on."""
     form, entry = ("<QHHHHHH12x", 32) if packed else ("<QHHHH", 16)
     data = bytearray(64 + 2 * 512)
@@ -391,14 +393,14 @@ def marks_of(ring: int, packed: bool, fields: tuple[int, ...], marked: tuple[int
 
 
 def test_the_in_flight_buffer_is_read_as_both_kinds_of_rings_have_it() -> None:
-    assert marks_of(1, False, (1, 8, 3, 77), (0, 5)) == Marks(2, 77)
-    assert marks_of(0, True, (1, 8, 3, 3, 5, 6), (7,)) == Marks(1, 6)
+    assert marks_of(1, False, (1, 8, 3, 77), (0, 5)) == InflightMarks(2, 77)
+    assert marks_of(0, True, (1, 8, 3, 3, 5, 6), (7,)) == InflightMarks(1, 6)
     assert marks_of(0, False, (0, 8, 3, 77), (0,)) is None  # nobody has begun to use it
     assert marks_of(0, False, (1, 9, 3, 77), (0,)) is None  # it is of another ring
 
 
 def test_marks_that_are_not_as_the_ring_are_told_with_how_long(memory: Memory) -> None:
-    both, marks = Split(memory), [Marks(1, 0)]
+    both, marks = Split(memory), [InflightMarks(1, 0)]
     look = RingWatch(memory.ring(8), split(memory), NoticeCounts, marks=lambda: marks[0])
     both.make([0])
     assert not look.sample(SECOND).has(SampleFlag.MARKS_DIFFER)
@@ -406,7 +408,7 @@ def test_marks_that_are_not_as_the_ring_are_told_with_how_long(memory: Memory) -
     assert look.sample(2 * SECOND).has(SampleFlag.MARKS_DIFFER)
     sample = look.sample(4 * SECOND)
     assert (sample.differs_ms, sample.marked, sample.marked_used) == (2000, 1, 0)
-    marks[0] = Marks(0, 1)
+    marks[0] = InflightMarks(0, 1)
     assert not look.sample(5 * SECOND).has(SampleFlag.MARKS_DIFFER)
 
 

@@ -19,7 +19,7 @@ SPLIT, PACKED = struct.Struct("<QHHHH"), struct.Struct("<QHHHHHH12x")
 SPLIT_ENTRY, PACKED_ENTRY = 16, 32  # bytes, of which the first is the mark
 
 
-class Marks(NamedTuple):
+class InflightMarks(NamedTuple):
     """How many requests of a ring are marked, and the used index as it was written down."""
 
     marked: int
@@ -42,7 +42,7 @@ class InflightBuffer:
         self._offset = message.number_in("mmap_offset") or 0
         self._stride = (message.number_in("mmap_size") or 0) // max(1, self._rings)
 
-    def marks(self, ring: int, size: int, packed: bool) -> Marks | None:
+    def marks(self, ring: int, size: int, packed: bool) -> InflightMarks | None:
         """What is written down of a ring; None where nothing is: a back-end that uses it sets its version."""
         form, entry = (PACKED, PACKED_ENTRY) if packed else (SPLIT, SPLIT_ENTRY)
         length = form.size + entry * size
@@ -56,4 +56,4 @@ class InflightBuffer:
         if not version or count != size:
             return None
         states = data[form.size :: entry]
-        return Marks(size - states.count(0), used)
+        return InflightMarks(size - states.count(0), used)

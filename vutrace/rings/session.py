@@ -9,7 +9,7 @@ from vutrace.records import DirtyLog, FdInfo, NoticeTimes, RingSample
 from vutrace.rings.chain import MOST
 from vutrace.rings.dirty_log import LogWatch
 from vutrace.rings.held import Holdings
-from vutrace.rings.inflight import InflightBuffer, Marks
+from vutrace.rings.inflight import InflightBuffer, InflightMarks
 from vutrace.rings.memory import SampledMemory
 from vutrace.rings.notices import RingNotices
 from vutrace.rings.packed import PackedForm
@@ -132,7 +132,7 @@ class SampledSession:
         notices = RingNotices(self.holdings, held, self._tally, (*self._place, ring.index))
         self._notices[ring.index] = notices
 
-        def marks() -> Marks | None:
+        def marks() -> InflightMarks | None:
             return self._inflight.marks(ring.index, watch.form.size, watch.form.packed)
 
         watch = RingWatch(ring, form, notices.counts, late, marks)

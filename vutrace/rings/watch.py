@@ -8,7 +8,7 @@ from vutrace.records import RingSample, SampleFlag
 from vutrace.rings.calls import CallWatch
 from vutrace.rings.chain import Chain
 from vutrace.rings.indexes import Indexes
-from vutrace.rings.inflight import Marks
+from vutrace.rings.inflight import InflightMarks
 from vutrace.rings.notices import NoticeCounts
 from vutrace.rings.outstanding import Outstanding
 from vutrace.rings.packed import PackedForm
@@ -46,7 +46,7 @@ class OldChain(NamedTuple):
     writable: int = 0
 
 
-NO_MARKS = Marks(0, 0)
+NO_MARKS = InflightMarks(0, 0)
 BY_POSITION = 1 << 16  # of a key that is no head
 NO_CHAIN = OldChain()
 
@@ -64,7 +64,7 @@ class RingWatch:
         form: SplitForm | PackedForm,
         counts: Callable[[], NoticeCounts],
         late: bool = False,
-        marks: Callable[[], Marks | None] = lambda: None,
+        marks: Callable[[], InflightMarks | None] = lambda: None,
     ) -> None:
         self.ring, self.form, self._counts, self._marks = ring.index, form, counts, marks
         self._call = CallWatch()
@@ -182,7 +182,7 @@ class RingWatch:
             *marks,
         )
 
-    def _marked(self, now: Indexes, now_ns: int, rests: bool) -> tuple[int, Marks, int]:
+    def _marked(self, now: Indexes, now_ns: int, rests: bool) -> tuple[int, InflightMarks, int]:
         """Flags, what the in-flight buffer has, and for how long (ms) it has not been as the ring."""
         marks = self._marks()
         if marks is None:
