@@ -42,7 +42,9 @@ PASST = (
     "--foreground", "--vhost-user", "--socket", "{socket}", "--ipv4-only", "--address", "192.0.2.15",
     "--netmask", "24", "--gateway", "192.0.2.1",
 )  # fmt: skip
-FORWARD = ("--", "--nb-cores=1", "--no-mlockall", "--total-num-mbufs=2048", "--auto-start")
+FORWARD = (
+    "--", "--nb-cores=1", "--no-mlockall", "--total-num-mbufs=2048", "--auto-start", "--stats-period=1",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from functools import cache
 
 from vutrace.conform.case import Case
 from vutrace.conform.groups import (
+    back_talk,
     broken_rings,
     channels,
     framing,
@@ -52,7 +53,7 @@ def backend_cases() -> Mapping[str, Case]:
 @cache
 def frontend_cases() -> Mapping[str, Case]:
     """Every case that a front-end is put to."""
-    return by_name(frontends.cases())
+    return by_name([*frontends.cases(), *back_talk.cases()])
 
 
 def by_name(cases: Iterable[Case]) -> Mapping[str, Case]:

@@ -32,6 +32,10 @@ class Channels:
         """The back-end has its end now."""
         self._theirs.pop().close()
 
+    def latest(self) -> socket.socket | None:
+        """Our end of the last one, if there is one."""
+        return self._ours[-1] if self._ours else None
+
     def close(self) -> None:
         """Close what is open of them."""
         for end in (*self._ours, *self._theirs):
