@@ -27,12 +27,15 @@ from vutrace.records import (
     Record,
     Side,
 )
+from vutrace.session.ends import CONNECTIONS_KEPT
 from vutrace.session.lanes import KEPT
 from vutrace.session.model import Timeline
 from vutrace.session.phase_spans import PHASES_KEPT
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
 from vutrace.views import queues
+from vutrace.views.board import Board
+from vutrace.views.board_text import board_lines
 from vutrace.views.timeline.formats import FORMATS, DrawingOptions, Scale
 
 FDS = st.lists(
@@ -167,6 +170,25 @@ def test_sessions_beyond_number_keep_the_first_and_the_last() -> None:
     (connection,) = timeline_of(script).connections
     assert (connection.sessions[0].number, connection.sessions[-1].number) == (1, 700)
     assert connection.sessions_omitted == 700 - len(connection.sessions)
+
+
+def test_connections_beyond_number_are_counted() -> None:
+    records = [
+        replace(record, connection=number)
+        for number in range(CONNECTIONS_KEPT + 3)
+        for record in qemu_net(QEMU_2_10, 1).boot().script.records[:2]
+    ]
+    board = Board({})
+    for row in rows(records):
+        board.feed(row)
+    built = timeline(rows(records), {})
+    assert len(built.connections) == len([*board.standing()]) == CONNECTIONS_KEPT
+    assert built.connections_omitted == len(board.omitted) == 3
+    assert "… 3 more connections are not drawn\n" in FORMATS["text"].render(
+        built, DrawingOptions(list, Scale.ORDER, 60)
+    )
+    lines = board_lines(board, 0, 80, 100, cut=False)
+    assert lines[-1] == "… 3 more connections are not shown"
 
 
 def test_a_ring_index_can_be_any_number() -> None:

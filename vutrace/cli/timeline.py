@@ -160,7 +160,7 @@ def read_timeline(
     rows = noting(path, reader, track(reader, tracker, until_ns))
     rows = judged(rows) if drawn else rows
     if frames is None:
-        return build(rows, tracker.connections, drawn)
+        return told(build(rows, tracker.connections, drawn))
     through, numbers = filter_of(reader, frames), list[int]()
 
     def watched() -> "Iterator[Row]":
@@ -169,4 +169,14 @@ def read_timeline(
                 numbers.append(row.number)
             yield row
 
-    return with_rows(build(watched(), tracker.connections), numbers)
+    return with_rows(told(build(watched(), tracker.connections)), numbers)
+
+
+def told(timeline: "Timeline") -> "Timeline":
+    """The timeline; a note on stderr of what it leaves out, which not every format has a place for."""
+    if timeline.connections_omitted:
+        kept, more = len(timeline.connections), timeline.connections_omitted
+        note(
+            f"the first {kept} connections are shown, {more} more are not; vutrace show and check tell of all"
+        )
+    return timeline

@@ -26,6 +26,7 @@ RETRY_SECONDS = 0.05  # between attempts to reach the other side while somebody 
 RECONNECT_SECONDS = 0.25  # the same while nobody does
 HOLD_SECONDS = 0.2  # that a front-end waits which was turned away and is back within HAMMER_SECONDS
 HAMMER_SECONDS = 1.0
+MOST_SESSIONS = 1024  # at a time
 TELL_SECONDS = 1.0  # until it is said that somebody waits
 OTHERS = " (the socket, or a directory above it, is another user's)"
 GOODBYE_SECONDS, GOODBYES = 0.002, 25  # how long, and how often, a session that ends is waited for
@@ -155,11 +156,25 @@ class Pair:
             return None
         sources = self._sources
         missing = [side for side in Side if not sources[side].ready]
+        if not missing and len(self._sessions) >= MOST_SESSIONS:
+            return self._refuse()
         if not missing:
             return self._join()
         if missing == [Side.BACKEND] and sources[Side.FRONTEND].pressing:
             return self._make_wait(Side.BACKEND, "none has connected")
         return None  # a back-end waits for a front-end as it always does
+
+    def _refuse(self) -> None:
+        """Turn away who would be one session too many; where nobody came, wait until there is room."""
+        pressing = [source for source in self._sources.values() if source.pressing]
+        for source in pressing:
+            with contextlib.suppress(OSError):
+                source.take().close()
+            self._arm(source)
+        if pressing:
+            self._repeats.tell(
+                f"{MOST_SESSIONS} sessions are open, and there are no more at a time: turned away"
+            )
 
     def _join(self) -> None:
         # A front-end comes last: it begins to talk as soon as it is connected.

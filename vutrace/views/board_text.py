@@ -61,6 +61,8 @@ def all_lines(board: Board, now_ns: int, fold: bool) -> Iterator[Line]:
         yield from session_lines(board, standing, now_ns, fold)
     if not found:
         yield Line("nothing is connected yet", "=")
+    if board.omitted:
+        yield Line(f"… {len(board.omitted)} more connections are not shown", "=")
 
 
 def session_lines(board: Board, standing: Standing, now_ns: int, fold: bool) -> Iterator[Line]:

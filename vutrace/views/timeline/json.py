@@ -80,6 +80,7 @@ def timeline_json(timeline: Timeline) -> Json:
         "rows": timeline.rows,
         "first_ns": timeline.first_ns,
         "first_ns_text": str(timeline.first_ns),
+        "connections_omitted": timeline.connections_omitted,
     }
 
 

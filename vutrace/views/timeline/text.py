@@ -31,6 +31,8 @@ def render(timeline: Timeline, options: DrawingOptions) -> Iterator[str]:
     """The drawing, a line with its newline at a time."""
     for connection in timeline.connections:
         yield from (line.rstrip() + "\n" for line in connection_lines(connection, options))
+    if timeline.connections_omitted:
+        yield f"… {timeline.connections_omitted} more connections are not drawn\n"
     if not timeline.connections:
         yield "nothing to draw: the capture has no records\n"
 

@@ -53,6 +53,7 @@ def page_data(timeline: Timeline, rows: Iterable[Row]) -> Json:
         "kinds": KINDS,
         "glyphs": glyph_names(),
         "first_ns": str(timeline.first_ns),  # too large for a number of JavaScript
+        "connections_omitted": timeline.connections_omitted,
         "connections": [connection_data(each, columns, omitted, became) for each in timeline.connections],
         "texts": texts.all,
     }

@@ -59,7 +59,7 @@ function drawOverview() {
   pen.textBaseline = "middle";
   pen.fillStyle = colours.sunk;
   pen.fillRect(0, 0, wide, high);
-  const omitted = data.connections.reduce((sum, each) => sum + each.omitted, 0);
+  const omitted = data.connections.reduce((sum, each) => sum + each.omitted, data.connections_omitted);
   const drawn = groups.reduce((sum, each) => sum + countOf(each), 0);
   write(pen, `${(drawn + omitted).toLocaleString("en")} sessions`, 10, 10, colours.dim);
   if (omitted) write(pen, `${omitted.toLocaleString("en")} not here`, 10, 22, colours.dim);
