@@ -55,7 +55,14 @@ OneRing = Annotated[
 TimeStyle = Annotated[str, typer.Option("-t", "--time", metavar="STYLE", help=TIME)]
 Tree = Annotated[bool, typer.Option("-V", "--tree", help="Print every field of each message.")]
 Hex = Annotated[bool, typer.Option("-x", "--hex", help="Print the bytes of each message.")]
-Fold = Annotated[bool, typer.Option("--fold", help="Put a request and its plain ok on one row.")]
+Fold = Annotated[
+    bool | None,
+    typer.Option(
+        "--fold/--no-fold",
+        help="A request and its plain ok are one row: usual for rows that are shown as they come.",
+        show_default=False,
+    ),
+]
 OneChannel = Annotated[Channel | None, typer.Option(help="Only this socket.", show_default=False)]
 Sender = Annotated[
     Side | None, typer.Option("--from", help="Only messages from this side.", show_default=False)

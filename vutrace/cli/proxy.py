@@ -56,7 +56,7 @@ Examples:
   vutrace proxy front.sock back.sock -w start.pcapng -q      only record
   vutrace proxy front.sock back.sock --board           the current state of every ring
   vutrace proxy front.sock back.sock --rings 100ms --board   also what moves in the rings
-  vutrace proxy front.sock back.sock -t a --fold       the time of day; a request and its ok on one row
+  vutrace proxy front.sock back.sock -t a --no-fold    the time of day; a request and its ok as two rows
   vutrace proxy connect:qemu.sock listen:dpdk.sock     QEMU has server=on, DPDK client=1
   vutrace proxy f0 b0 --also f1 b1 -w two.pcapng       two devices in one capture
   vutrace proxy front.sock back.sock --device acme --dissector acme.py
@@ -124,7 +124,7 @@ def proxy(
     tree: Tree = False,
     dump: Hex = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
-    fold: Fold = False,
+    fold: Fold = None,
     time: TimeStyle = "r",
     message: Messages = None,
     ring: OneRing = "",

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from vutrace.dissection.registry import Registry
     from vutrace.matching.matcher import Chooser
     from vutrace.views.annotated import AnnotatedRow
+    from vutrace.views.folding import AnswerFold
     from vutrace.views.printing import Printer
     from vutrace.views.same_sessions import SessionFold
 
@@ -75,7 +76,7 @@ LEGEND = """How to read a row:
   reply, need-reply               an answer; a request that asks for an acknowledgement
   [31, +0.302 ms]                 answers row 31, 0.302 ms later
   [miss 90, +0.1 ms]              the IOTLB update that the miss in row 90 asked for
-  = ok, 0.3 ms                    (--fold) acknowledged, 0.3 ms later
+  = ok, 0.3 ms                    acknowledged, 0.3 ms later (--fold, and rows as they come)
   -X                              the back-end offered feature X, the front-end did not take it
   +X (not offered)                the front-end took X, which was not offered
   as before, but +X -Y            compared with the last such message
@@ -102,7 +103,7 @@ def show(
     follow: Annotated[
         bool, typer.Option("--follow", help="Continue while the capture grows, until Ctrl-C.")
     ] = False,
-    fold: Fold = False,
+    fold: Fold = None,
     board: Annotated[
         bool, typer.Option("--board", help="Show the live board of rings instead of rows.")
     ] = False,
@@ -135,18 +136,22 @@ def show(
     from vutrace.cli.filtering import row_filter, seekable
     from vutrace.cli.printers import field_printer, json_printer, text_printer, write
     from vutrace.cli.reading import choose_captures, is_live, load_dissectors, open_capture
-    from vutrace.views.folding import folded
+    from vutrace.views.folding import AnswerFold
     from vutrace.views.same_sessions import SessionFold
     from vutrace.views.samples import is_worth_a_row
 
     refuse_tshark(quiet, statistics, details, writes)
+    if fold and (tree or dump or json or output_type or names):
+        raise UsageError("--fold is for rows alone: JSON, fields, -V and -x have every message")
     as_objects = as_json(output_type, names, json, tree or dump)
     paths = choose_captures(files, read)
     if len(paths) > 1 and (follow or board):
         raise UsageError(f"one capture at a time goes with {'--board' if board else '--follow'}")
     registry = load_dissectors(dissector)
     wanted = row_filter(registry, message, ring, channel, sender, filter_)
-    if board and (tree or dump or as_objects or names or count or display_filter or fold or not wanted.all):
+    if board and (
+        tree or dump or as_objects or names or count or display_filter or fold is not None or not wanted.all
+    ):
         raise UsageError("--board shows rings, not rows: nothing that chooses or formats rows goes with it")
     paint = painter(color, os.environ, sys.stdout.isatty())
     try:
@@ -167,11 +172,12 @@ def show(
                 rows = ChosenRows(name, path, registry, device, wanted, tree or as_objects)
                 plain = follow and not (tree or dump or as_objects or names)
                 same = SessionFold() if plain else None  # somebody watches
-                late = partial(say_late, same, printer) if same else None
+                answers = AnswerFold() if (plain if fold is None else fold) else None
+                late = partial(say_late, answers, same, printer) if same else None
                 shown = rows.read(follow, done_fd, display_filter, late)
                 if not (samples or as_objects or names):
                     shown = filter(is_worth_a_row, shown)
-                shown = folded(shown) if fold else shown
+                shown = answers.rows(shown) if answers else shown
                 shown = same.rows(shown) if same else shown
                 heading = printer.heading()
                 if several and not (as_objects or names):
@@ -185,9 +191,10 @@ def show(
 show.__doc__ = f"{show.__doc__}\n\n{EXAMPLES}\n{LEGEND}"
 
 
-def say_late(same: "SessionFold", printer: "Printer") -> None:
+def say_late(answers: "AnswerFold | None", same: "SessionFold", printer: "Printer") -> None:
     """What was held back in vain, as it is time to say it."""
-    say(chain.from_iterable(map(printer.lines, same.overdue())))
+    alone = chain.from_iterable(map(same.feed, answers.overdue())) if answers else ()
+    say(chain.from_iterable(map(printer.lines, chain(alone, same.overdue()))))
 
 
 class ChosenRows:
