@@ -37,6 +37,7 @@ FRONTEND_EXAMPLES = """Examples:
   vutrace peer frontend back.sock                        a guest of QEMU 7.2 boots
   vutrace peer frontend back.sock --profile qemu-10 --queues 4 --enabled 4
   vutrace peer frontend back.sock --profile virtio-user --hold 5
+  vutrace peer frontend disk.sock --device blk --queues 2
   vutrace peer frontend listen:qemu.sock                 the back-end is the client
 """
 PATIENCE = 5.0  # seconds, of a reply
@@ -85,24 +86,25 @@ def frontend(
         str, typer.Option(metavar="NAME", help="qemu-2.10, qemu-7.2, qemu-10, qemu-11, virtio-user, ...")
     ] = "qemu-7.2",
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="net: front-ends of others are not played.")
+        str,
+        typer.Option(metavar="NAME", help="net; or blk, fs, gpio, i2c, rng, vsock, as QEMU 7.2 has them."),
     ] = "net",
-    queues: Annotated[int, typer.Option(min=1, max=128, help="Queue pairs that are configured.")] = 1,
+    queues: Annotated[
+        int, typer.Option(min=1, max=128, help="Queue pairs that are configured; queues, of blk and fs.")
+    ] = 1,
     enabled: Annotated[int, typer.Option(min=1, help="Queue pairs that the guest enables.")] = 1,
     hold: Annotated[float, typer.Option(metavar="S", min=0, help="Seconds for which the guest runs.")] = 1.0,
 ) -> None:
     """Play a front-end: boot a guest, let it run, stop it; exit status 4 if the back-end fails."""
-    from vutrace.peers import PROFILES, FrontEnd
+    from vutrace.peers import PROFILES
     from vutrace.sockets.endpoints import How
 
     if profile not in PROFILES:
         raise UsageError(f"--profile {profile}: there are {', '.join(PROFILES)}")
-    if device != "net":
-        raise UsageError(f"--device {device}: only net has a front-end; replay acts out any capture")
     if enabled > queues:
         raise UsageError(f"--enabled {enabled}: there are only {queues} queue pairs")
     end = endpoint(place, How.CONNECT)
-    with FrontEnd(PROFILES[profile], queues, timeout=PATIENCE) as guest:
+    with front_end(device, profile, queues, enabled) as guest:
         reach(guest, end)
         boot(guest, enabled)
         time.sleep(hold)
@@ -125,6 +127,27 @@ def endpoint(text: str, default: "How") -> "Endpoint":
     if end.how is How.FD or end.path.startswith("@"):
         raise UsageError(f"{text}: a path is needed")
     return end
+
+
+def front_end(name: str, profile: str, queues: int, enabled: int) -> "FrontEnd":
+    """The front-end of such a device."""
+    from vutrace.peers import PROFILES, FrontEnd
+    from vutrace.peers.devices import DEVICES
+
+    if name == "net":
+        return FrontEnd(PROFILES[profile], queues, timeout=PATIENCE)
+    model = DEVICES.get(name)
+    if model is None:
+        known = ", ".join(DEVICES)
+        raise UsageError(f"--device {name}: there are net, {known}; replay acts out any capture")
+    if profile != "qemu-7.2":
+        raise UsageError(f"--device {name} goes with --profile qemu-7.2")
+    if enabled > 1 or (queues > 1 and not model.queues):
+        raise UsageError(
+            f"--device {name} has no queue pairs{'' if model.queues else ' and no number of queues'}"
+        )
+    asked = queues if model.queues and not model.rings else 0  # QEMU asks for those of a disk alone
+    return FrontEnd(model.profile(), timeout=PATIENCE, rings=model.count(queues), queues=asked)
 
 
 def habits_called(name: str) -> "BackEndProfile":
@@ -160,9 +183,9 @@ def boot(guest: "FrontEnd", enabled: int) -> None:
     guest.start()
     if enabled > 1:
         guest.change_pairs(enabled)
-    say_line(
-        f"started: features {guest.device.features:#x}, {guest.device.started} of {guest.device.pairs} pairs"
-    )
+    device = guest.device
+    what = f"{device.rings} rings" if device.rings else f"{device.started} of {device.pairs} pairs"
+    say_line(f"started: features {device.features:#x}, {what}")
 
 
 def say_line(line: str) -> None:
