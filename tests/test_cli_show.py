@@ -295,6 +295,24 @@ def test_what_has_every_message_is_not_folded(run: Run, capture: Path) -> None:
         assert "--fold is for rows alone" in ran.err
 
 
+def test_a_time_of_day_has_its_zone(run: Run, capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "EST5")
+    time.tzset()
+    assert " time EST conn" in run("show", capture, "-t", "a").out
+    assert " time UTC conn" in run("show", capture, "-t", "u").out
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_channel_has_its_opening_and_its_end(run: Run) -> None:
+    kept = Path(__file__).parent.parent / "captures" / "qemu-7.2-testpmd.pcapng"
+    rows = run("show", kept, "--channel", "backend").out.splitlines()
+    assert [" ".join(row.split()[4:7]) for row in rows[1:]] == [
+        "open: back-end channel,",
+        "close: back-end channel:",
+    ]
+
+
 def test_following_ends_on_an_interrupt_with_130(live: Live) -> None:
     live.append(section_block() + connection_block(connection(), 0) + record_block(handshake()[0], 0))
     live.line()

@@ -107,10 +107,11 @@ class Matcher:
         return numbers if self.running is None else numbers | MOVE_RINGS
 
     def wants(self, row: Row) -> bool:
-        """Whether a row is wanted, but for `when`; events only where nothing is chosen."""
+        """Whether a row is wanted, but for `when`; events where nothing is chosen, or a channel alone."""
         what = row.what
         if isinstance(what, Event):
-            return self.all
+            place = self.channel in (None, what.channel)
+            return place and self == Matcher(devices=self.devices, channel=self.channel)
         return (
             (not self.messages or (what.channel, what.request) in self.messages)
             and self.sender in (None, what.frame.sender)
