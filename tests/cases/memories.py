@@ -129,7 +129,7 @@ CASES = (
     ),
     Case(
         38,
-        ("BACKEND_IOTLB_MSG", "[miss 11, "),
+        ("BACKEND_IOTLB_MSG", "IOTLB_MSG"),
         [
             net(),
             *hello(NET, protocol("BACKEND_REQ", "REPLY_ACK")),

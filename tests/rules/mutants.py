@@ -25,14 +25,9 @@ from vutrace.session.tracker import Tracker  # noqa: E402
 
 Found = list[tuple[int, str, int | None, str]]
 MODULES = (
-    "ring_base",
-    "ring_enabling",
-    "ring_setup",
-    "ring_values",
+    "ring",
     "negotiation",
-    "memory_access",
-    "memory_regions",
-    "memory_tables",
+    "memory",
     "migration",
     "inflight",
     "config",

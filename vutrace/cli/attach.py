@@ -18,16 +18,14 @@ EXAMPLES = """Examples:
 
 
 def attach(
-    pid: Annotated[int, typer.Argument(metavar="PID", min=1, help="The process at either end.")],
-    write: Annotated[
-        str, typer.Option("-w", "--write", metavar="FILE", help="Record to FILE; - is stdout.")
-    ] = "",
+    pid: Annotated[int, typer.Argument(metavar="PID", min=1, help="The process of either end.")],
+    write: Annotated[str, typer.Option("-w", "--write", metavar="FILE", help="Record; - is stdout.")] = "",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no rows.")] = False,
     device: Device = "",
     dissector: Dissectors = None,
     color: Color = When.AUTO,
 ) -> None:
-    """Show the vhost-user messages of a running program with strace; then detach."""
+    """Show what a program that already runs says on its vhost-user sockets, by strace; then let go of it."""
     from vutrace.cli.printers import shower
     from vutrace.cli.reading import load_dissectors
     from vutrace.cli.replay import interruptible, writing

@@ -9,8 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
@@ -26,31 +25,23 @@ PICTURES = 0.1  # seconds between two pictures
 # xterm's control sequences: the other screen and no cursor; and back
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 HOME, END_OF_LINE, END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
-KEYS = "q end   j k down, up   space b half a page   ? hides this line"
+KEYS = "q end   j k down, up   space b half a page   ? these keys"
 SCROLLS = {"j": 1, "k": -1, " ": 1, "b": -1}
 USUAL_SIZE = os.terminal_size((100, 24))
 ENDLESS = os.terminal_size((100_000, 100_000))  # where it is not a terminal that it goes to
 
 
 def board_of(
-    file: str,
-    reader: "Reader",
-    registry: "Registry",
-    device: str,
-    live: bool,
-    paint: Paint,
-    ends: int = 0,
+    file: str, reader: "Reader", registry: "Registry", device: str, live: bool, paint: Paint
 ) -> None:
-    """Show the board of the capture in `file`, `live` while it grows; q ends the proxy `ends`, if any."""
+    """Show the board of the capture in `file`, `live` while it grows."""
     from vutrace.cli.reading import judged, noting, track
     from vutrace.session.tracker import Tracker
     from vutrace.views.board import Board
 
     tracker = Tracker(registry, device)
     rows = judged(noting(file, reader, track(reader, tracker)))
-    # As Ctrl-C would: the proxy ends in order, and so does what is shown of it.
-    leave = partial(os.kill, ends, signal.SIGINT) if ends else None
-    show_board(rows, Board(tracker.connections), live, paint, sys.stdout, leave)
+    show_board(rows, Board(tracker.connections), live, paint, sys.stdout)
 
 
 class Feeder:
@@ -79,20 +70,8 @@ class Feeder:
             raise self._error
 
 
-def show_board(
-    rows: "Iterable[Row]",
-    board: "Board",
-    live: bool,
-    paint: Paint,
-    out: TextIO,
-    leave: Callable[[], None] | None = None,
-    status: Callable[[], str] | None = None,
-) -> None:
-    """Show the board while rows come; only as it stands at the end on what cannot be drawn on in place.
-
-    q ends it, or does what `leave` does, after which no more rows come. With a `status`, that is its last
-    line, and the keys are another's.
-    """
+def show_board(rows: "Iterable[Row]", board: "Board", live: bool, paint: Paint, out: TextIO) -> None:
+    """Show the board while rows come; only as it stands at the end on what cannot be drawn on in place."""
     from vutrace.views.board_text import board_lines
 
     feeder = Feeder(rows, board)
@@ -104,7 +83,7 @@ def show_board(
 
     try:
         if live and out.isatty() and os.environ.get("TERM") != "dumb":
-            redraw(feeder.done, lines, out, leave, status)
+            redraw(feeder.done, lines, out)
         else:
             feeder.done.wait()
     finally:
@@ -114,44 +93,32 @@ def show_board(
     feeder.finish()
 
 
-def redraw(
-    done: threading.Event,
-    lines: Callable[[os.terminal_size, bool], list[str]],
-    out: TextIO,
-    leave: Callable[[], None] | None,
-    status: Callable[[], str] | None,
-) -> None:
-    """Draw in place until `done` or q, also when the terminal changes its size; its last line is the keys."""
-    from vutrace.replay.keyboard import Keyboard, keyboard
+def redraw(done: threading.Event, lines: Callable[[os.terminal_size, bool], list[str]], out: TextIO) -> None:
+    """Draw in place until `done` or q, also when the terminal changes its size; ? tells the keys."""
+    from vutrace.replay.keyboard import keyboard
 
-    first, told = 0, True
-    with other_screen(out), nullcontext(Keyboard(-1)) if status else keyboard(False) as keys:
+    first, told = 0, False
+    with other_screen(out), keyboard(False) as keys:
         while not done.is_set():
             size = size_of(out)
-            last = status() if status else KEYS if keys.fd >= 0 else ""
-            footer = [last[: size.columns]] if told and last and size.lines > 1 else []
-            room = os.terminal_size((size.columns, size.lines - len(footer)))
-            whole = lines(room, False)
-            first = max(0, min(first, len(whole) - room.lines))
-            shown = whole[first : first + room.lines] if first else lines(room, True)
-            body = "\n".join(line + END_OF_LINE for line in [*shown, *footer])
+            whole = lines(size, False)
+            first = max(0, min(first, len(whole) - size.lines))
+            shown = whole[first : first + size.lines - 1] if first or told else lines(size, True)
+            footer = [KEYS[: size.columns]] if first or told else []
+            body = "\n".join(line + END_OF_LINE for line in [*shown[: size.lines - len(footer)], *footer])
             out.write(HOME + body + END_OF_SCREEN)
             out.flush()
             key = keys.wait(PICTURES)
             if key == "q":
-                if leave is None:
-                    return
-                leave()
+                return
             told = told != (key == "?")
-            first += SCROLLS.get(key, 0) * (room.lines // 2 if key in " b" else 1)
+            first += SCROLLS.get(key, 0) * (size.lines // 2 if key in " b" else 1)
 
 
 @contextmanager
 def other_screen(out: TextIO) -> Iterator[None]:
     """The alternate screen; however this ends, the terminal is as it was."""
-    before = signal.getsignal(signal.SIGTERM)
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGTERM, terminated)
+    before = signal.signal(signal.SIGTERM, terminated)
     try:
         out.write(ENTER)
         yield

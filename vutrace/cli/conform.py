@@ -21,47 +21,42 @@ if TYPE_CHECKING:
     from vutrace.views.colour import Paint
 
 UNMET = 1
-app = typer.Typer(help="Test a back-end or a front-end against the specification.", no_args_is_help=True)
+app = typer.Typer(help="Put a back-end or a front-end to the spec, case by case.", no_args_is_help=True)
 
 To = Annotated[str, typer.Option("--to", metavar="ENDPOINT", help="Where it is: PATH, @NAME or listen:PATH.")]
 Start = Annotated[
-    str,
-    typer.Option("--start", metavar="CMD", help="Start it with this command; it must listen on {socket}."),
+    str, typer.Option("--start", metavar="CMD", help="How to start it; {socket} is where it has to listen.")
 ]
 Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="CASE", help="Only this case, group or pattern; may be repeated."),
 ]
-List = Annotated[
-    bool, typer.Option("--list", help="List the cases, one per line; with --json, everything about them.")
-]
-Write = Annotated[
-    str, typer.Option("-w", metavar="DIR", help="Write a capture of each case to this directory.")
-]
+List = Annotated[bool, typer.Option("--list", help="The cases, one a line; all about them with --json.")]
+Write = Annotated[str, typer.Option("-w", metavar="DIR", help="A capture of each case goes there.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object for each case.")]
-Junit = Annotated[bool, typer.Option("--junit", help="JUnit XML.")]
+Junit = Annotated[bool, typer.Option("--junit", help="JUnit's XML.")]
 Tap = Annotated[bool, typer.Option("--tap", help="TAP, version 14.")]
-Strict = Annotated[bool, typer.Option("--strict", help="A failed “should” also counts as a failure.")]
+Strict = Annotated[bool, typer.Option("--strict", help="What the spec says with should decides, too.")]
 AllowKnown = Annotated[
-    bool, typer.Option("--allow-known", help="Ignore failures that are known for this program.")
+    bool, typer.Option("--allow-known", help="Failures that are known of this program do not decide.")
 ]
 
 EXAMPLES = """Examples:
 
 \b
   vutrace conform backend --start 'qemu-storage-daemon ... addr.path={socket}'
-  vutrace conform backend --to /tmp/vhost.sock          it is already running
+  vutrace conform backend --to /tmp/vhost.sock          somebody is there already
   vutrace conform backend --to /tmp/vhost.sock --only memory --only rings/base-0-comes-back
-  vutrace conform backend --list                        one group/case per line
+  vutrace conform backend --list                        one group/case a line
 """
 
 
-@app.command("backend", short_help="Test a back-end.")
+@app.command("backend", short_help="A back-end, by a front-end of ours.")
 def backend(
     to: To = "",
     start: Start = "",
     share: Annotated[
-        bool, typer.Option("--share", help="Use one process for all cases instead of one per case.")
+        bool, typer.Option("--share", help="One process for all cases, not one for each.")
     ] = False,
     list_: List = False,
     only: Only = None,
@@ -69,16 +64,18 @@ def backend(
     json: Json = False,
     junit: Junit = False,
     tap: Tap = False,
-    timeout: Annotated[float, typer.Option(metavar="S", help="Seconds to wait for a reply.", min=0.05)] = 2.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="S", help="Seconds that a reply may take.", min=0.05)
+    ] = 2.0,
     strict: Strict = False,
     allow_known: AllowKnown = False,
     device: Device = "",
     dissector: Dissectors = None,
     color: Color = When.AUTO,
 ) -> None:
-    """Test a back-end against the specification, case by case.
+    """Say what a back-end does otherwise than the spec, case by case.
 
-    Exit status: 0 every “must” holds, 1 one does not, 4 it cannot be reached.
+    Exit status: 0 all musts hold, 1 not all, 4 it cannot be reached.
     """
     from vutrace.conform.catalogue import backend_cases
 
@@ -101,10 +98,10 @@ def backend(
 backend.__doc__ = f"{backend.__doc__}\n\n{EXAMPLES}"
 
 
-@app.command("frontend", short_help="Test a front-end.")
+@app.command("frontend", short_help="A front-end, by a back-end of ours.")
 def frontend(
     listen: Annotated[
-        str, typer.Option("--listen", metavar="PATH", help="Where a front-end reconnects.")
+        str, typer.Option("--listen", metavar="PATH", help="Where a front-end connects that comes again.")
     ] = "",
     start: Start = "",
     list_: List = False,
@@ -114,17 +111,17 @@ def frontend(
     junit: Junit = False,
     tap: Tap = False,
     quiet: Annotated[
-        float, typer.Option(metavar="S", help="Seconds without a message after which a case ends.", min=0.1)
+        float, typer.Option(metavar="S", help="A case is over when nothing came for so long.", min=0.1)
     ] = 1.0,
     strict: Strict = False,
     allow_known: AllowKnown = False,
-    device: Annotated[str, typer.Option(metavar="NAME", help="The device to play: net, blk, ...")] = "net",
+    device: Annotated[str, typer.Option(metavar="NAME", help="What we are: net, blk, ...")] = "net",
     dissector: Dissectors = None,
     color: Color = When.AUTO,
 ) -> None:
-    """Test a front-end against the specification, with the rules of `vutrace check`.
+    """Say what a front-end does otherwise than the spec, judged by the rules of `vutrace check`.
 
-    Exit status: 0 every “must” holds, 1 one does not, 4 it does not connect.
+    Exit status: 0 all musts hold, 1 not all, 4 it does not come.
     """
     from vutrace.conform.catalogue import frontend_cases
 

@@ -34,20 +34,12 @@ def explain(
     ] = None,
     read: Annotated[
         str | None,
-        typer.Option(
-            "-r",
-            "--read",
-            metavar="FILE",
-            help="Report where the specification was broken.",
-            show_default=False,
-        ),
+        typer.Option("-r", "--read", metavar="FILE", help="Where it went wrong here.", show_default=False),
     ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="The traced device, for its feature bits.")
-    ] = "",
+    device: Annotated[str, typer.Option(metavar="NAME", help="Whose feature bits, and what is traced.")] = "",
     dissector: Dissectors = None,
 ) -> None:
-    """Explain a message, a feature bit, a mask, a status, a device or an error text."""
+    """Say what a message, a feature bit, a mask, a status, a device or an error text means."""
     from vutrace.cli.reading import judged, load_dissectors, open_capture, rows_of
     from vutrace.views.explain.answer import Explainer, Explanation
     from vutrace.views.explain.capture import look, report

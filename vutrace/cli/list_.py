@@ -47,8 +47,7 @@ def messages(json: Json = False, dissector: Dissectors = None) -> None:
 @app.command(short_help="Protocol, virtio and device feature bits.")
 def features(
     device: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Also list this device's virtio bits; may be repeated."),
+        list[str] | None, typer.Option(metavar="NAME", help="Its virtio bits too; may be repeated.")
     ] = None,
     json: Json = False,
     dissector: Dissectors = None,
@@ -68,7 +67,7 @@ def devices(json: Json = False, dissector: Dissectors = None) -> None:
     output(listing.devices(registry_of(dissector)), json)
 
 
-@app.command(short_help="Where each comes from, what it covers, and which failed to load.")
+@app.command(short_help="Where each is from, what it claims, which failed.")
 def dissectors(json: Json = False, dissector: Dissectors = None) -> None:
     """Every dissector: where it is from, what it claims; and those that failed, with the reason."""
     from vutrace.views import listing
@@ -84,7 +83,7 @@ def fields(json: Json = False, dissector: Dissectors = None) -> None:
     output(listing.fields(registry_of(dissector)), json)
 
 
-@app.command(short_help="The rules of check.")
+@app.command(short_help="Everything that check looks for.")
 def rules(json: Json = False, dissector: Dissectors = None) -> None:
     """Every rule: severity, the spec's section, what it means, what to do, and who is known to break it."""
     from vutrace.rules.catalogue import rules

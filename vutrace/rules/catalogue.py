@@ -14,19 +14,12 @@ from vutrace.rules import (
     end,
     gpu,
     inflight,
-    lost,
-    memory_access,
-    memory_regions,
-    memory_tables,
+    memory,
     migration,
     moving,
     negotiation,
     reply,
-    ring_base,
-    ring_enabling,
-    ring_memory,
-    ring_setup,
-    ring_values,
+    ring,
     setup,
 )
 from vutrace.session import exchanges
@@ -34,14 +27,9 @@ from vutrace.session import exchanges
 CHECKS: tuple[Check, ...] = (
     *reply.CHECKS,
     *negotiation.CHECKS,
-    *memory_regions.CHECKS,
-    *memory_tables.CHECKS,
-    *memory_access.CHECKS,
-    *ring_setup.CHECKS,
-    *ring_values.CHECKS,
-    *ring_base.CHECKS,
-    *ring_enabling.CHECKS,
-    *ring_memory.CHECKS,
+    *memory.CHECKS,
+    *ring.CHECKS,
+    *moving.CHECKS,
     *migration.CHECKS,
     *inflight.CHECKS,
     *config.CHECKS,
@@ -55,8 +43,7 @@ CHECKS: tuple[Check, ...] = (
 EVENT_CHECKS: Mapping[EventKind, tuple[Check, ...]] = {
     EventKind.OPEN: setup.OPENING,
     EventKind.NOTE: end.NOTES,
-    EventKind.GAP: lost.GAPS,
-    EventKind.SAMPLE: (*moving.SAMPLES, *ring_memory.SAMPLES),
+    EventKind.SAMPLE: moving.SAMPLES,
 }
 # What is told elsewhere: of a single message, of replies, of plug-ins.
 TOLD_ELSEWHERE: tuple[Rule, ...] = (*checks.RULES, *exchanges.RULES, soundness.FAILED)

@@ -296,11 +296,8 @@ class ConnectionTimeline:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A whole capture; `first_ns` is the time of its first record, in ns since the epoch. After the first
-    connections, `connections_omitted` were left out.
-    """
+    """A whole capture; `first_ns` is the time of its first record, in ns since the epoch."""
 
     connections: tuple[ConnectionTimeline, ...]
     rows: int
     first_ns: int
-    connections_omitted: int = 0

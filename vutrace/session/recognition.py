@@ -18,7 +18,7 @@ from vutrace.protocol.messages import layers_of
 from vutrace.protocol.payloads import Config
 from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Connection, Event
-from vutrace.session.command_line import paths_in, relevant
+from vutrace.session.command_line import paths_of, relevant
 from vutrace.session.context import Context
 
 
@@ -58,7 +58,7 @@ def from_event(
     yield from (
         Guess(device, "named when it was captured", SAID) for device in devices if device.name == said
     )
-    for side, path in paths_in(event.attributes, endpoints).items() if weight < COMMAND else ():
+    for side, path in paths_of(endpoints).items() if weight < COMMAND else ():
         device, found = device_said(relevant(event.attributes.get(f"{side}_command", ""), path), devices)
         if found:
             yield Guess(device, f"the {side.words}'s command line has '{found}'", COMMAND)
@@ -88,12 +88,26 @@ def from_message(message: Message, devices: Iterable[Device]) -> Iterator[Guess]
     for device in devices:
         evidence = device.evidence
         if message.name in evidence.messages:
-            yield Guess(device, f"only {device.name} uses {message.name}", MESSAGE)
+            yield Guess(device, by_message(device, message.name), MESSAGE)
         if config and config in evidence.config_sizes:
-            yield Guess(device, f"a configuration space of {config} bytes", CONFIG_SIZE)
+            yield Guess(device, by_config(config), CONFIG_SIZE)
         if offered is not None and evidence.features and speaks_for(offered, device):
-            named = " ".join(bit_names(evidence.features, device.features, VIRTIO_FEATURES))
-            yield Guess(device, f"{named} offered", FEATURES)
+            yield Guess(device, by_features(device), FEATURES)
+
+
+def by_message(device: Device, name: str) -> str:
+    """Why a message's name tells a device."""
+    return f"only {device.name} uses {name}"
+
+
+def by_config(size: int) -> str:
+    """Why a configuration space tells one."""
+    return f"a configuration space of {size} bytes"
+
+
+def by_features(device: Device) -> str:
+    """Why an offer tells one."""
+    return f"{' '.join(bit_names(device.evidence.features, device.features, VIRTIO_FEATURES))} offered"
 
 
 def telling(devices: Iterable[Device]) -> frozenset[str]:

@@ -1,6 +1,7 @@
 """Layers as tables for the Lua dissector: what each field is, how it is shown, its filter name."""
 
 from collections.abc import Iterator, Mapping
+from struct import calcsize
 from typing import Any
 
 from vutrace.dissection.layouts import layout_of
@@ -13,6 +14,7 @@ from vutrace.protocol.layers import (
     Nested,
     Number,
     Tail,
+    counted_fields,
     has_secrets,
     number_at,
     size_of,
@@ -65,6 +67,7 @@ class Layers:
             "size": layout_of(layer, False).size,
             "least": size_of(layer) if known else 0,
             "opaque": None if known else True,
+            "counted": counted(layer) if known else None,
             "marks": marks(layer),
             "secrets": has_secrets(layer) or None,
             "fields": [self._field(field, key) | rank(layer, field) for field in layer.fields_desc if known],
@@ -77,8 +80,12 @@ class Layers:
             device = key.split(".")[1] if key.count(".") > 1 else ""
             inner = self.add(field.layer, self._inner(field.layer, key, device))
             counted = {"counted_by": field.count} if isinstance(field, Listed) else {}
-            return entry | {"type": "listed" if counted else "nested", "layer": inner} | counted
-        return entry | shape(field) | meaning(show_of(field))
+            if counted:
+                return entry | {"type": "listed", "layer": inner} | counted
+            return entry | {"type": "nested", "layer": inner, "width": size_of(field.layer)}
+        show = show_of(field)
+        found = shape(field, show.kind)
+        return entry | found | meaning(show, 8 * calcsize(f"={found.get('code', '')}"))
 
     def _inner(self, layer: type[Layer], key: str, device: str) -> str:
         if device == "config":
@@ -90,6 +97,12 @@ def rank(layer: type[Layer], field: Any) -> Entry:
     """Where in a row a field of a configuration space comes."""
     named = [*layer.glance, *(each.name for each in layer.fields_desc if each.name not in layer.glance)]
     return {"rank": named.index(field.name)}
+
+
+def counted(layer: type[Layer]) -> int | None:
+    """The place, from 1, of the field whose length another one says."""
+    fields = counted_fields(layer)
+    return layer.fields_desc.index(fields[-1]) + 1 if fields else None
 
 
 def variant(layer: type[Layer], key: str) -> str:
@@ -106,25 +119,31 @@ def marks(layer: type[Layer]) -> Entry | None:
     return {"name": field.name, "start": start, "code": field.code, "values": values}
 
 
-def shape(field: Any) -> Entry:
-    """Where a field's bytes are and what numbers they make."""
+def shape(field: Any, kind: Kind) -> Entry:
+    """Where a field's bytes are, how many (of all that follow: none), and what they make."""
     if isinstance(field, Number):
-        return {"type": "number", "code": field.code, "order": field.order or None}
+        return number(field.code, field.order or None)
     if is_stock_number(field):
-        return {"type": "number", "code": code_of(field), "order": sign_of(field, False)}
+        return number(code_of(field), sign_of(field, False))
     if isinstance(field, Array):
-        return {"type": "array", "code": field.code, "count": field.count}
+        width = field.count * calcsize("=" + field.code)
+        return {"type": "array", "code": field.code, "count": field.count, "width": width}
     if isinstance(field, Fixed):
-        return {"type": "fixed", "size": field.sz}
+        return {"type": "text" if kind is Kind.TEXT else "fixed", "width": field.sz}
     assert isinstance(field, Tail)
-    return {"type": "tail", "counted_by": field.count or None}
+    return {"type": "text" if kind is Kind.TEXT else "tail", "counted_by": field.count or None}
 
 
-def meaning(show: Show) -> Entry:
-    """How a field is shown."""
+def number(code: str, order: str | None) -> Entry:
+    """A number of a struct code, of the host's byte order or its own."""
+    return {"type": "number", "code": code, "order": order, "width": calcsize("=" + code)}
+
+
+def meaning(show: Show, width: int) -> Entry:
+    """How a field is shown, whose number has so many bits."""
     entry: Entry = {"kind": show.kind.name.lower()}
     if show.kind is Kind.FLAGS:
-        entry["bits"] = bits(show.table)
+        entry["bits"] = bits(show.table, width)
     elif show.kind is Kind.ENUM:
         entry["enum"] = dict(show.table)
     elif show.kind is Kind.PARTS:
@@ -134,11 +153,10 @@ def meaning(show: Show) -> Entry:
     return entry
 
 
-def bits(table: Mapping[int, str]) -> list[Value]:
-    """A bit table in bit order: `{bit, name, part of the filter name}`."""
-    return list(named_values(table))
-
-
-def named_values(table: Mapping[int, str]) -> Iterator[Value]:
-    for number, name in sorted(table.items()):
-        yield [number, name, names.word(name)]
+def bits(table: Mapping[int, str], width: int, named: Mapping[int, str] | None = None) -> list[Value]:
+    """A bit table in bit order: `{bit, name, part of the filter name}`, the last for what `named` names."""
+    named = table if named is None else named
+    return [
+        [bit, table.get(bit, f"bit {bit}"), names.word(named[bit]) if bit in named else None]
+        for bit in range(width)
+    ]

@@ -74,10 +74,16 @@ def value_of(value: Placeholder, layer: type[Layer], outer: Path, layers: Layers
         return f"FORMS.{value.form}({here}, {{ {arguments(value)} }}, {item}, m, c)"
     if field.inner:
         return expression(parse(field.inner.words), field.inner, outer + value.path, layers)
-    shown = f"LAYERS[{literal(layers.key(holder(layer, value.path)))}].named[{literal(field.name)}]"
+    shown = shown_in(holder(layer, value.path), field.name, layers)
     if value.form:
         return f"FORMS.{value.form}({here}, {{ {arguments(value)} }}, {shown}, m, c)"
     return f"words_of({here}, {shown}, c)"
+
+
+def shown_in(layer: type[Layer], name: str, layers: Layers) -> str:
+    """Where the table of a field is."""
+    place = [field.name for field in layer.fields_desc].index(name) + 1
+    return f"LAYERS[{literal(layers.key(layer))}].fields[{place}]"
 
 
 def holder(layer: type[Layer], path: Path) -> type[Layer]:

@@ -8,29 +8,28 @@ from unicodedata import category
 from vutrace.capture import fd_info, findings, pseudo_header
 from vutrace.dissection import checks
 from vutrace.dissection.checks import FRAME_PROBLEMS
-from vutrace.dissection.device import Device
 from vutrace.dissection.dissector import CANNOT_COUNT
 from vutrace.dissection.layouts import layouts_of
 from vutrace.dissection.registry import Registry
 from vutrace.outgoing import escape
 from vutrace.problems import ProblemText, Rule
-from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names, bit_numbers
 from vutrace.protocol.effects import OF_ALL_RINGS, Learns, RingEffect
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.messages import TABLES, layers_of
 from vutrace.protocol.payloads import Ack, Config
 from vutrace.protocol.spec import FD_COUNTS, FdRule, MessageSpec
-from vutrace.protocol.templates import ALL_BITS
 from vutrace.protocol.wire import WIRES, sender_of
-from vutrace.records import Channel
+from vutrace.records import Channel, Side
 from vutrace.session import context, exchanges, recognition, rings
 from vutrace.session.ring_states import TRANSITIONS, TRIGGERS, RingState, Trigger
+from vutrace.views import config_space, details, masks, phrases, text
 from vutrace.views.descriptors import SEALS
 from vutrace.wireshark import export, names
+from vutrace.wireshark.devices import device_of, no_device, weights
 from vutrace.wireshark.layers import Entry, Layers, bits
-from vutrace.wireshark.lua import Value
+from vutrace.wireshark.lua import Code, Value
+from vutrace.wireshark.phrases import bits as mask_of
 from vutrace.wireshark.phrases import function
-from vutrace.wireshark.ring_names import names_of
 
 # Controls, formats, and blanks and breaks of other kinds; and the planes of Unicode that have such.
 MOVING = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
@@ -49,23 +48,24 @@ def tables(registry: Registry) -> dict[str, Value]:
         if layer.words:
             entry["words"] = function(layer.words, layer, layers)
     return {
-        "FEATURES": bits(VIRTIO_FEATURES),
         "DEVICES": devices,
+        "NO_DEVICE": no_device(),
         "MESSAGES": messages,
         "UNKNOWN": unknown(layers),
         "LAYERS": layers.tables,
         "CODES": codes(),
         "PROTOCOL_BITS": protocol_bits(),
         "RING_PACKED": context.RING_PACKED.bit_length() - 1,
+        "PARTIES": {str(side): side.words for side in Side},
         "SENDERS": senders(),
         "WIRES": {str(channel): wire_of(channel) for channel in Channel},
         "ACK": layers.key(Ack),
         "CONFIG": layers.key(Config),
-        "TELLING": sorted(recognition.telling(registry.devices)),
+        "TELLING": dict.fromkeys(sorted(recognition.telling(registry.devices)), True),
         "TRANSITIONS": transitions(),
         "STOPPED": str(RingState.STOPPED),
         "ENDED": Trigger.END.name,
-        "RINGS_KEPT": rings.RINGS_KEPT,
+        **bounds(),
         "WEIGHTS": weights(),
         "FRAME_PROBLEMS": {
             int(flag): problem_text(problem.rule, problem.text) for flag, problem in FRAME_PROBLEMS.items()
@@ -73,7 +73,7 @@ def tables(registry: Registry) -> dict[str, Value]:
         "PROBLEMS": problem_texts(),
         "CANNOT_COUNT": int(CANNOT_COUNT),
         "ESCAPES": escapes(),
-        "SEALS": bits(SEALS),
+        "SEALS": bits(SEALS, 32),
         "ERRNO": dict(errno.errorcode),
         "EXPORTED": {"table": export.TABLE, "place": export.PLACE},
     }
@@ -126,16 +126,18 @@ def message(spec: MessageSpec, owner: str, layers: Layers) -> Entry:
     }
 
 
-def fd_count(rule: FdRule) -> Entry:
-    """How many descriptors may come along."""
+def fd_count(rule: FdRule) -> Code:
+    """The function of the values that answers the least and the most descriptors that may come along."""
     known = FD_COUNTS[rule]
-    return {
-        "otherwise": known.otherwise,
-        "fields": known.fields or None,
-        "mask": None if known.mask == ALL_BITS else known.mask,
-        "where": known.then,
-        "per_region": known.per_region or None,
-    }
+    if known.per_region:
+        return Code("function(v) local n = v.nregions or v.region and 1 or 0 return n, n end")
+    least, most = known.otherwise
+    if not known.fields:
+        return Code(f"function() return {least}, {most} end")
+    tests = " or ".join(f"has_any(v.{name}, {mask_of(known.mask)})" for name in known.fields)
+    return Code(
+        f"function(v) if {tests} then return {known.then[0]}, {known.then[1]} end return {least}, {most} end"
+    )
 
 
 def effect_of(spec: MessageSpec) -> Entry | None:
@@ -218,23 +220,19 @@ def unknown(layers: Layers) -> Entry:
     return message(MessageSpec(0, "", ("Blob",), ("Blob",)), "", layers)
 
 
-def device_of(device: Device, layers: Layers) -> Entry:
-    """What a device dissector says, as data."""
-    telling, rings = names_of(device)
+def bounds() -> Entry:
+    """How much is shown and kept."""
     return {
-        "name": device.name,
-        "features": bits(device.features),
-        "config": layers.add(device.config, names.config_prefix(device.name)) if device.config else None,
-        "ring_bits": telling,
-        "control_ring": device.control_ring or None,
-        "pairs": device.pairs or None,
-        "rings": [{"words": each.words, "shift": each.shift, "exact": each.exact} for each in rings],
-        "commands": device.evidence.commands,
-        "messages": dict.fromkeys(device.evidence.messages, True),
-        "config_sizes": dict.fromkeys(device.evidence.config_sizes, True),
-        "offers": " ".join(bit_names(device.evidence.features, device.features, VIRTIO_FEATURES)),
-        "with": list(bit_numbers(device.evidence.features)),
-        "without": list(bit_numbers(device.evidence.without)),
+        "UNITS": text.UNITS[1:],
+        "BYTES_SHOWN": text.BYTES_SHOWN,
+        "LONG": text.LONG,
+        "PARTS_SHOWN": text.PARTS_SHOWN,
+        "ITEMS_SHOWN": phrases.ITEMS_SHOWN,
+        "NAMES_SHOWN": masks.NAMES_SHOWN,
+        "CONFIG_WIDTH": details.CONFIG_WIDTH,
+        "LARGEST_CONFIG": config_space.LARGEST,
+        "RINGS_KEPT": rings.RINGS_KEPT,
+        "WAITING_KEPT": exchanges.WAITING_KEPT,
     }
 
 
@@ -255,15 +253,4 @@ def senders() -> Entry:
     return {
         str(channel): {"request": str(sender_of(channel, False)), "reply": str(sender_of(channel, True))}
         for channel in Channel
-    }
-
-
-def weights() -> Entry:
-    """How much each kind of evidence for a device weighs."""
-    return {
-        "said": recognition.SAID,
-        "command": recognition.COMMAND,
-        "message": recognition.MESSAGE,
-        "config_size": recognition.CONFIG_SIZE,
-        "features": recognition.FEATURES,
     }

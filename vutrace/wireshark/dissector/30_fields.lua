@@ -20,10 +20,12 @@ local function bit_field(abbr, name, bit, width)
   return { proto = define(ProtoField.bool(abbr, name, half, nil, floor(2 ^ (bit % half)))), high = bit >= half }
 end
 
+-- Those of the bits that have a word for it.
 local function bit_fields(prefix, rows, width)
   local made = {}
   for _, row in ipairs(rows) do
-    if row[1] < width then made[#made + 1] = bit_field(prefix .. "." .. row[3], row[2], row[1], width) end
+    local bit, name, word = row[1], row[2], row[3]
+    if word then made[#made + 1] = bit_field(prefix .. "." .. word, name, bit, width) end
   end
   return made
 end
@@ -54,7 +56,7 @@ end
 
 local function bytes_proto(field)
   local kind = BYTES_TYPES[field.kind]
-  if BYTES_SIZES[field.kind] and BYTES_SIZES[field.kind] ~= field.size then kind = nil end
+  if BYTES_SIZES[field.kind] and BYTES_SIZES[field.kind] ~= field.width then kind = nil end
   field.plain = not kind
   return ProtoField[kind or "bytes"](field.filter, label(field.name))
 end
@@ -68,7 +70,6 @@ local function define_field(field)
     field.proto = define(bytes_proto(field))
   end
   if field.bits then
-    field.names = bit_table(field.bits)
     field.bit_fields = bit_fields(field.filter, field.bits, SIZES[field.code] * 8)
   end
   if field.parts then
@@ -82,13 +83,9 @@ for _, layer in pairs(LAYERS) do
 end
 
 -- Virtio features: the generic bits once, each device's own below the same name.
-FEATURE_FIELDS = bit_fields(NAME .. ".features", FEATURES, 64)
+FEATURE_FIELDS = bit_fields(NAME .. ".features", NO_DEVICE.features, 64)
 for _, device in ipairs(DEVICES) do
-  local own = {}
-  for _, row in ipairs(device.features) do
-    if not FEATURE_NAMES[row[1]] then own[#own + 1] = row end
-  end
-  device.feature_fields = bit_fields(NAME .. ".features", own, 64)
+  device.feature_fields = bit_fields(NAME .. ".features", device.features, 64)
 end
 
 local function own(kind, name, title, ...)
@@ -147,8 +144,6 @@ F = {
   sample_used_total = own("uint64", "sample.used_total", "Given back since the start", base.DEC),
   sample_kicks = own("uint64", "sample.kicks", "Kicks that nobody took", base.DEC),
   sample_calls = own("uint64", "sample.calls", "Calls that nobody took", base.DEC),
-  sample_kick_total = own("uint64", "sample.kick_total", "Kicks", base.DEC),
-  sample_call_total = own("uint64", "sample.call_total", "Calls", base.DEC),
   event = own("string", "event", "Event"),
   event_text = own("string", "event.text", "Text"),
   attribute = own("string", "event.attribute", "Attribute"),

@@ -10,15 +10,11 @@ end
 local function check_header(message, wire)
   local flags = message.flags
   if not wire.marked then
-    if message.reply and not wire.replies[flags] then
-      complain(message, PROBLEMS.ONLY_REPLY, flags, wire.words)
-    end
+    if message.reply and not wire.replies[flags] then complain(message, PROBLEMS.ONLY_REPLY, flags, wire.words) end
     return
   end
   local version = masked(flags, wire.version_mask)
-  if version ~= wire.version then
-    complain(message, PROBLEMS.WRONG_VERSION, version, flags, wire.version)
-  end
+  if version ~= wire.version then complain(message, PROBLEMS.WRONG_VERSION, version, flags, wire.version) end
   if masked(flags, wire.known) ~= flags then complain(message, PROBLEMS.UNKNOWN_BITS, flags) end
 end
 
@@ -28,23 +24,18 @@ function check_record(message, flags)
   end
 end
 
-local function expected_fds(rule, values)
-  if rule.per_region then
-    local count = values.nregions or (values.region and 1 or 0)
-    return count, count
-  end
-  local range = rule.otherwise
-  for _, name in ipairs(rule.fields or NONE) do
-    if has_any(values[name], rule.mask) then range = rule.where end
-  end
-  return range[1], range[2]
+local function check_sizes(message, payload)
+  local size, follow = message.size, message.stop - message.at
+  if size ~= follow then complain(message, PROBLEMS.SIZES_DIFFER, size, follow) end
+  if message.fits then return end
+  local whole = payload.sizes == "0" and "none" or format("%s (%s)", payload.sizes, message.layer.title)
+  complain(message, PROBLEMS.NO_LAYOUT, size, size == 1 and "byte" or "bytes", whole)
 end
 
-local function check_fds(message, rule, count)
-  local least, most = expected_fds(rule, message.values)
+local function check_fds(message, least, most, count)
   if count >= least and count <= most then return end
-  local expected = format("%d", most)
-  if most == 0 then expected = "no descriptor" elseif least ~= most then expected = least .. " to " .. most end
+  local expected = least == most and decimal(least) or least .. " to " .. most
+  if most == 0 then expected = "no descriptor" end
   complain(message, PROBLEMS.ODD_COUNT, count, count == 1 and "" or "s", expected)
 end
 
@@ -54,21 +45,10 @@ function check(message, record, payload)
   local role, due = "request", "replies"
   if message.reply then role, due = "reply", "requests" end
   message.lawful = SENDERS[message.channel][role] == record.sender
-  if not message.lawful then
-    local party = PARTIES[record.sender]
-    complain(message, PROBLEMS.FROM_OTHER_SIDE, role, party, due)
-  end
+  if not message.lawful then complain(message, PROBLEMS.FROM_OTHER_SIDE, role, PARTIES[record.sender], due) end
   if not message.known then return complain(message, PROBLEMS.UNKNOWN_REQUEST, message.request) end
-  local follow = message.stop - message.at
-  local sound = record.flags % 16 == 0 and not message.payload_unknown
-  if message.size ~= follow and sound then
-    complain(message, PROBLEMS.SIZES_DIFFER, message.size, follow)
-  end
-  if not message.fits and sound then
-    local unit = message.size == 1 and "byte" or "bytes"
-    local whole = payload.sizes == "0" and "none" or format("%s (%s)", payload.sizes, message.layer.title)
-    complain(message, PROBLEMS.NO_LAYOUT, message.size, unit, whole)
-  end
+  if record.flags % 16 == 0 and not message.payload_unknown then check_sizes(message, payload) end
   if masked(record.flags, CANNOT_COUNT) > 0 then return end
-  check_fds(message, message.spec[message.reply and "reply_fds" or "fds"], record.nfds)
+  local least, most = message.spec[message.reply and "reply_fds" or "fds"](message.values)
+  check_fds(message, least, most, record.nfds)
 end

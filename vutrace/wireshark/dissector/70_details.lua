@@ -1,25 +1,28 @@
 -- What matters in a message, in a few words: the templates of vutrace/protocol, which call these functions.
 
-local ITEMS_SHOWN, NAMES_SHOWN, CONFIG_WIDTH = 3, 8, 140
-
 -- What a template may ask beside fields.
 SPECIAL = {
   reply = function(message) return message.reply end,
-  pairs = function(_, context) return context.device ~= nil and context.device.pairs == true end,
+  pairs = function(_, context) return device_of(context).pairs == true end,
   behind = function(message) return math.max(0, message.on_wire - message.layer.least) end,
 }
 
 function is_negative(value) return decimal(value):sub(1, 1) == "-" end
 
-local function trimmed(text) return (text:gsub("^%s+", ""):gsub("%s+$", "")) end
-
 -- The parts that are not empty.
-function join_said(parts, none)
+function join_said(parts, none, between)
   local said = {}
   for _, part in ipairs(parts) do
     if part ~= "" then said[#said + 1] = part end
   end
-  return #said > 0 and concat(said, ", ") or none
+  return #said > 0 and concat(said, between or ", ") or none
+end
+
+-- A value by its field's name, where it says anything.
+function named_words(words, field, value, context)
+  if value ~= nil and field.kind and field.kind ~= "pad" then
+    words[#words + 1] = field.name .. " " .. words_of(value, field, context)
+  end
 end
 
 local function few(names, before, behind)
@@ -28,36 +31,17 @@ local function few(names, before, behind)
   return format("%s +%d", concat(names, " ", 1, NAMES_SHOWN), #names - NAMES_SHOWN)
 end
 
--- Short names of virtio bits, the generic ones first: see vutrace/views/masks.py.
-local function virtio_names(device, mask, without)
-  local generic, others = {}, {}
-  for _, bit in ipairs(set_bits(mask, without)) do
-    local name = FEATURE_NAMES[bit] or (device and device.feature_names[bit]) or ("bit " .. bit)
-    local list = FEATURE_NAMES[bit] and generic or others
-    list[#list + 1] = name:match("_F_(.+)") or name
-  end
-  for _, name in ipairs(others) do generic[#generic + 1] = name end
-  return generic
-end
-
 -- What is offered; in a request what is taken of it: `-` is left, `+` was never offered.
 local function mask_text(mask, facts, field, message, context)
-  local offered, taken, virtio = context[facts[1]], context[facts[2]], field.kind == "features"
-  local before = taken
-  if message.reply then before = offered end
-  if mask == before then return hex(mask) .. " as before" end
-  local function names(bits, without)
-    if virtio then return virtio_names(context.device, bits, without) end
-    return bit_names(bits, field.names, nil, without)
-  end
-  if message.reply or not offered then return trimmed(hex(mask) .. " " .. few(names(mask))) end
-  local words = { hex(mask) }
+  local offered, virtio = context[facts[1]], field.kind == "features"
+  local rows = virtio and device_of(context).short_features or field.bits
+  local function names(bits, without) return bit_names(bits, rows, without) end
+  if mask == context[facts[message.reply and 1 or 2]] then return hex(mask) .. " as before" end
+  if message.reply or not offered then return join_said({ hex(mask), few(names(mask)) }, "", " ") end
   local left = few(names(offered, mask), "-")
-  for _, each in ipairs({ virtio and "" or few(names(mask)), left ~= "" and left or "(all offered)",
-    few(names(mask, offered), "+", " (not offered)") }) do
-    if each ~= "" then words[#words + 1] = each end
-  end
-  return concat(words, " ")
+  if left == "" then left = "(all offered)" end
+  local taken, more = virtio and "" or few(names(mask)), few(names(mask, offered), "+", " (not offered)")
+  return join_said({ hex(mask), taken, left, more }, "", " ")
 end
 
 -- The forms of a template's values; each takes (value, arguments, field or function of an item, message, context).
@@ -95,20 +79,15 @@ FORMS = {
 local function generic(layer, values, context)
   local words = {}
   for _, field in ipairs(layer.fields) do
-    local value, text = values[field.name], nil
-    local inner = LAYERS[field.layer]
-    if field.type == "nested" and value then
-      text = generic(inner, value)
-    elseif field.type == "listed" and value then
-      text = {}
-      for i, each in ipairs(value) do text[i] = generic(inner, each) end
-      text = concat(text, ", ")
+    local value, inner, texts = values[field.name], LAYERS[field.layer], {}
+    if inner and value then
+      for i, each in ipairs(field.type == "listed" and value or { value }) do texts[i] = generic(inner, each) end
+      words[#words + 1] = field.name .. " " .. concat(texts, ", ")
     elseif value ~= nil and not context and type(value) ~= "table" then
-      text = type(value) == "string" and hex_bytes(value) or decimal(value)
-    elseif value ~= nil and field.kind ~= "pad" then
-      text = words_of(value, field, context)
+      words[#words + 1] = field.name .. " " .. (type(value) == "string" and hex_bytes or decimal)(value)
+    else
+      named_words(words, field, value, context)
     end
-    if text then words[#words + 1] = field.name .. " " .. text end
   end
   return concat(words, ", ")
 end
@@ -118,11 +97,8 @@ local function config_words(message, raw, context)
   local words, parts = {}, config_parts(raw, message.rest - #message.values.data, message.rest, message, context)
   table.sort(parts, function(one, other) return one.field.rank < other.field.rank end)
   for _, each in ipairs(parts) do
-    local value, field = each.value, each.field
-    local empty = value == 0 or type(value) == "string" and not value:find("[^\0]")
-    if field.kind and field.kind ~= "pad" and not empty then
-      words[#words + 1] = field.name .. " " .. words_of(value, field, context)
-    end
+    local empty = each.value == 0 or type(each.value) == "string" and not each.value:find("[^\0]")
+    if not empty then named_words(words, each.field, each.value, context) end
   end
   local text = concat(words, ", ")
   if #text > CONFIG_WIDTH then text = (text:sub(1, CONFIG_WIDTH):match("^(.*),") or "") .. ", …" end
@@ -134,14 +110,13 @@ local function make_detail(message, raw, context)
   local words = not message.reply and message.spec.words or layer.words
   if words and message.count == #layer.fields then
     text = words(message.values, message, context)
-    if layer.counted and layer.counted.kind == "config" then text = text .. config_words(message, raw, context) end
+    if layer == LAYERS[CONFIG] then text = text .. config_words(message, raw, context) end
   else
     text = generic(layer, message.values, context)
   end
   if message.rest == message.stop then return text end
-  local left = hex_bytes(raw:sub(message.rest + 1))
-  if layer.secrets then left = format("%d bytes redacted", message.stop - message.rest) end
-  return trimmed(text .. " " .. left)
+  local left = layer.secrets and format("%d bytes redacted", message.stop - message.rest)
+  return join_said({ text, left or hex_bytes(raw:sub(message.rest + 1)) }, "", " ")
 end
 
 -- The words stay the same as long as no more is known of the session.

@@ -24,11 +24,6 @@ end
 
 for _, layer in pairs(LAYERS) do layer.protos = protos_of(layer, { F.payload, F.rest }) end
 
-local function is_little(field, little)
-  if field.order then return field.order == "<" end
-  return little
-end
-
 local function add_plain(tree, field, range, little)
   return is_little(field, little) and add_le(tree, field.proto, range) or add(tree, field.proto, range)
 end
@@ -80,12 +75,7 @@ end
 
 local function item_text(layer, values, context)
   local words = {}
-  for _, field in ipairs(layer.fields) do
-    local value = values[field.name]
-    if value ~= nil and field.kind and field.kind ~= "pad" then
-      words[#words + 1] = field.name .. " " .. words_of(value, field, context)
-    end
-  end
+  for _, field in ipairs(layer.fields) do named_words(words, field, values[field.name], context) end
   return concat(words, ", ")
 end
 
@@ -100,6 +90,7 @@ ADDERS = {
   number = add_number,
   fixed = add_bytes,
   tail = add_bytes,
+  text = add_bytes,
   array = function(tree, field, packet, at)
     local size = SIZES[field.code]
     for i = 0, field.count - 1 do
