@@ -2,7 +2,8 @@
 
     python bench/hostile.py [files=5000] [records=10000000] [interrupts=2000] [starts=2000] [seed=0]
 
-Each part that is named runs; with none named, all do, which takes hours. The exit status is 1 where one found
+Each part that is named runs; with none named, all do, which takes hours. Records go through `check` and one
+verb in its turn, where they are more than one batch. The exit status is 1 where one found
 something, with the command that shows it again.
 """
 
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from random import Random
 
@@ -23,6 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "hosti
 from broken import CAPTURES, VERBS, Ran, damaged, load, record_file, run
 
 BATCH = 5000  # mutated records in one capture
+JUDGE = "check {}"  # reads, dissects, follows and judges
+TELL_SECONDS = 60  # between lines that say how far it is
 LOADING = 0.6  # seconds within which a start is interrupted
 PATIENCE = 20  # seconds for an end
 VUTRACE = [sys.executable, "-m", "vutrace"]
@@ -34,6 +38,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.runs, self.wrong, self.seconds, self.room = 0, 0, 0.0, 0
+        self._told = time.monotonic()
 
     def add(self, ran: Ran, how: str) -> None:
         """Count one."""
@@ -42,6 +47,9 @@ class Tally:
         if ran.wrong:
             self.wrong += 1
             print(f"WRONG  {how}: vutrace {' '.join(ran.words)}: {ran.wrong}", flush=True)
+        if time.monotonic() - self._told > TELL_SECONDS:
+            self._told = time.monotonic()
+            print(f"so far {self}; {how}", flush=True)
 
     def __str__(self) -> str:
         slowest = f"slowest {self.seconds:.2f} s of the processor, at most {self.room >> 20} MiB"
@@ -64,14 +72,15 @@ def files(count: int, seed: int) -> bool:
 
 
 def records(count: int, seed: int) -> bool:
-    """Mutated records through reader, dissection, session and each view."""
+    """Mutated records through reader, dissection, session and rules, each batch through a view in turn."""
     load()
     tally, passed = Tally(), 0
+    views = cycle(VERBS)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "x.pcapng"
         while passed < count:
             passed += record_file(Random(seed), path, min(BATCH, count))
-            for line in VERBS:
+            for line in VERBS if count <= BATCH else (JUDGE, next(views)):
                 tally.add(run(line, path, Path(name)), f"records={min(BATCH, count)} seed={seed}")
             seed += 1
     print(f"records: {passed:,} mutated records, {tally}")

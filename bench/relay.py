@@ -1,6 +1,6 @@
 """What the recording proxy costs, against the least that a relay in C costs and against no relay at all.
 
-    python bench/relay.py [--rounds N] [--only round_trips|bursts|rules|shown|neighbours|processor|listening]
+    python bench/relay.py [--rounds N] [--only NAME]
 
 Ratios of one run, its rounds interleaved. The bars: a median round trip of at most 1.25 times the C
 relay's and a 99th percentile of at most twice; a burst at 0.7 times its throughput or more with a complete
@@ -33,6 +33,8 @@ NEIGHBOURS = {"flood": "floods messages of 12 bytes", "pass": "passes 253 descri
 ROUND_TRIP_BAR, TAIL_BAR, THROUGHPUT_BAR, LISTEN_BAR = 1.25, 2.0, 0.7, 0.150
 NEIGHBOUR_BAR, PROCESSOR_BAR, RULES_BAR, SHOWN_BAR = 3.0, 2.0, 1.05, 1.25
 RULES = ["--rule", "SET_VRING_KICK ring=5 : delay 1ms", "--mask-features", "-MRG_RXBUF"]
+STATEFUL = [*RULES, "--rule", "SET_VRING_KICK ring=5 running after=SET_FEATURES : delay 1ms"]
+NAMED = [*RULES, "--rule", "SET_VRING_KICK ring=rx2 : delay 1ms"]
 SOURCE = Path(__file__).parent / "relay_c.c"
 PROXY = [sys.executable, "-m", "vutrace", "proxy"]
 
@@ -56,6 +58,8 @@ def main() -> int:
             "round_trips": lambda: bench.round_trips(rounds),
             "bursts": lambda: bench.bursts(rounds),
             "rules": lambda: bench.beside_plain("rules", "rules that match nothing", RULES_BAR, rounds),
+            "stateful": lambda: bench.beside_plain("stateful", "rules that ask what runs", RULES_BAR, rounds),
+            "named": lambda: bench.beside_plain("named", "rules by a ring's name", RULES_BAR, rounds),
             "shown": lambda: bench.beside_plain("shown", "rows and findings shown", SHOWN_BAR, rounds),
             "neighbours": lambda: bench.neighbours(max(1, rounds // 2)),
             "processor": lambda: bench.processor(rounds),
@@ -251,7 +255,9 @@ class Bench:
                 yield self._back
                 return
             shown = ["-w", str(self._capture), "--json"]
-            extra = {"vutrace": record, "rules": [*record, *RULES], "shown": shown}.get(relay, [])
+            rules = {"rules": RULES, "stateful": STATEFUL, "named": NAMED}
+            acting = {name: [*record, *words] for name, words in rules.items()}
+            extra = {"vutrace": record, "shown": shown, **acting}.get(relay, [])
             words = [*command, self._front, self._back, *extra]
             with self._process(words, self._front):
                 yield self._front

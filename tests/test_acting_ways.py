@@ -24,8 +24,10 @@ from kit.proxy_lab import (
 )
 
 from vutrace.dissection.registry import Registry
-from vutrace.records import Deed, Event, EventKind
+from vutrace.proxy.interest import Numbers
+from vutrace.records import Channel, Deed, Event, EventKind, Side
 from vutrace.session.tracker import Tracker
+from vutrace.tap.work import prepare
 from vutrace.views.board import Board
 from vutrace.views.board_text import board_lines
 
@@ -127,6 +129,15 @@ def test_a_message_without_a_next_goes_after_a_second_or_when_its_sender_closes(
     ends.front.shutdown(socket.SHUT_WR)
     assert ends.got(ends.back) == enable(0)
     assert ends.got(ends.back) == b""
+    ends.lab.stop()
+
+
+def test_a_next_message_that_is_half_here_when_the_second_is_over_stays_whole(tmp_path: Path) -> None:
+    ends = Ends(tmp_path, "SET_VRING_ENABLE ring=0 : swap")
+    send(ends.front, enable(0) + enable(1)[:14])
+    assert ends.got(ends.back) == enable(0)
+    send(ends.front, enable(1)[14:])
+    assert ends.got(ends.back) == enable(1)
     ends.lab.stop()
 
 
@@ -318,6 +329,44 @@ def test_a_rule_can_look_at_what_was_said_before(tmp_path: Path) -> None:
     sent = enable(0), message(SET_OWNER), enable(1)
     assert ends.to_back(*sent) == [enable(0), message(SET_OWNER), enable(1, 0)]
     ends.lab.stop()
+
+
+def test_a_rule_can_look_at_what_runs(tmp_path: Path, event: int) -> None:
+    ends = Ends(tmp_path, "SET_VRING_NUM running : set num=1")
+    size, smaller = (message(NUM, struct.pack("=II", 0, num)) for num in (256, 1))
+    assert ends.to_back(size, enable(0), size) == [size, enable(0), size]
+    close_all(ends.passed(KICK, [event]))
+    assert ends.to_back(size, enable(0, 0), size) == [smaller, enable(0, 0), size]
+    ends.lab.stop()
+
+
+def test_a_rule_can_name_a_ring_whose_name_hangs_on_what_was_offered(tmp_path: Path) -> None:
+    ends = Ends(tmp_path, "SET_VRING_NUM ring=tx0 : set num=1")
+    size, smaller = (message(NUM, struct.pack("=II", 1, num)) for num in (256, 1))
+    assert ends.to_back(size, message(GET_FEATURES)) == [size, message(GET_FEATURES)]
+    offered = message(GET_FEATURES, u64(0x1179AA743), REPLY)  # testpmd's: a network device
+    send(ends.back, offered)
+    assert ends.got(ends.front) == offered
+    assert ends.to_back(size) == [smaller]
+    ends.lab.stop()
+
+
+def test_a_tap_is_told_of_what_its_rules_ask_for_and_of_nothing_else() -> None:
+    def told(rule: str, channel: Channel = Channel.MAIN) -> Numbers:
+        return prepare({"rule": [rule]}).told(channel, Side.FRONTEND)
+
+    assert told("SET_VRING_NUM ring=1 num=4 : drop") == frozenset()
+    assert told("SET_VRING_NUM after=SET_OWNER,SET_FEATURES : drop") == {SET_OWNER, SET_FEATURES}
+    running = told("SET_VRING_NUM running : drop")
+    assert running is not None
+    assert {KICK, ENABLE, SET_FEATURES, SET_PROTOCOL} <= running
+    assert not {CALL, NUM, SET_MEM_TABLE} & running
+    named = told("SET_VRING_NUM ring=rx0 : drop")
+    assert named is not None
+    assert {GET_FEATURES, SET_FEATURES, GET_PROTOCOL} <= named
+    assert not {CALL, NUM, KICK, SET_MEM_TABLE} & named
+    assert told("SET_VRING_NUM phase=start : drop") is None
+    assert told("SET_VRING_NUM phase=start : drop", Channel.GPU) == frozenset()
 
 
 def test_a_burst_keeps_its_order_around_what_is_watched(tmp_path: Path) -> None:

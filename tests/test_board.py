@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from vutrace.capture import Writer
 from vutrace.cli import app
-from vutrace.cli.board import ENTER, LEAVE
+from vutrace.cli.board import ENTER, HOME, LEAVE
 from vutrace.records import Channel, FdInfo, FdKind, Frame, Side
 from vutrace.views.board import Board
 from vutrace.views.board_text import board_lines
@@ -253,13 +253,16 @@ def test_it_redraws_in_place_follows_the_size_and_leaves_the_terminal_as_it_was(
 def test_keys_scroll_explain_themselves_and_end_it(tmp_path: Path) -> None:
     with terminal(tmp_path / "x.pcapng") as screen:
         screen.read_until("nothing is connected yet")
-        os.write(screen.end, b"?")
         screen.read_until("q end")
         screen.resize(8, 120)
         screen.feed(qemu_net(QEMU_7_2, 16).boot().script)
         screen.read_until("2 of 32 rings running")
         os.write(screen.end, b"j")
         screen.read_until("\x1b[H   features")
+        os.write(screen.end, b"?")
+        screen.read_until(HOME)  # one picture may be under way
+        screen.read_until(HOME)
+        assert "q end" not in screen.read_until(HOME)
         os.write(screen.end, b"q")
         screen.read_until(LEAVE)
         assert screen.process.wait(10) == 0

@@ -63,7 +63,13 @@ def test_both_ends_from_the_command_line(
 @pytest.mark.parametrize(
     ("words", "status", "says"),
     [
-        (["frontend", "none.sock", "--device", "blk"], 2, "only net has a front-end"),
+        (["frontend", "none.sock", "--device", "gpu"], 2, "there are net, blk, fs"),
+        (
+            ["frontend", "none.sock", "--device", "blk", "--profile", "qemu-10"],
+            2,
+            "goes with --profile qemu-7.2",
+        ),
+        (["frontend", "none.sock", "--device", "rng", "--queues", "2"], 2, "no number of queues"),
         (["frontend", "none.sock", "--profile", "xen"], 2, "there are qemu-2.10"),
         (["frontend", "none.sock", "--enabled", "2"], 2, "only 1 queue pairs"),
         (["backend", "b.sock", "--profile", "xen"], 2, "there are dpdk"),

@@ -274,6 +274,45 @@ def test_the_relays_viewer(live: Live) -> None:
     assert "reply" in out
 
 
+def test_rows_that_come_are_folded_and_no_answer_is_waited_for_in_vain(live: Live) -> None:
+    """SET_BACKEND_REQ_FD with its ok, and SET_MEM_TABLE whose ok is late."""
+    records = handshake()
+    live.append(section_block() + connection_block(connection(), 0))
+    live.append(b"".join(record_block(each, 0) for each in records[:18]))
+    seen = ""
+    while "SET_MEM_TABLE" not in seen:
+        seen += live.line()  # it comes, though its answer does not
+    assert "= ok, 100" in next(line for line in seen.splitlines() if "SET_BACKEND_REQ_FD" in line)
+    live.append(record_block(records[18], 0))
+    os.close(live.alive)
+    assert "reply      ok" in live.child.communicate(timeout=START_SECONDS)[0]
+
+
+def test_what_has_every_message_is_not_folded(run: Run, capture: Path) -> None:
+    for words in (["--json"], ["-V"], ["-x"], ["-T", "fields", "-e", "name"]):
+        ran = run("show", capture, "--fold", *words)
+        assert ran.status == 2
+        assert "--fold is for rows alone" in ran.err
+
+
+def test_a_time_of_day_has_its_zone(run: Run, capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "EST5")
+    time.tzset()
+    assert " time EST conn" in run("show", capture, "-t", "a").out
+    assert " time UTC conn" in run("show", capture, "-t", "u").out
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_channel_has_its_opening_and_its_end(run: Run) -> None:
+    kept = Path(__file__).parent.parent / "captures" / "qemu-7.2-testpmd.pcapng"
+    rows = run("show", kept, "--channel", "backend").out.splitlines()
+    assert [" ".join(row.split()[4:7]) for row in rows[1:]] == [
+        "open: back-end channel,",
+        "close: back-end channel:",
+    ]
+
+
 def test_following_ends_on_an_interrupt_with_130(live: Live) -> None:
     live.append(section_block() + connection_block(connection(), 0) + record_block(handshake()[0], 0))
     live.line()

@@ -98,7 +98,7 @@ def test_random_bytes_pass_unchanged(noise: bytes, cuts: set[int], channel: Chan
 def test_ends_agree_with_what_is_fed(sent: list[Sent]) -> None:
     stream = b"".join(data for data, _ in sent)
     framer: Framer[int] = Framer(bound=BOUND)
-    ends = framer.ends(stream, len(stream))
+    ends = framer.ends(stream, len(stream), len(stream))
     for begin, end in pairwise([0, *ends]):
         (part,) = framer.feed(stream[begin:end])
         assert part.message

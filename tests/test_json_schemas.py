@@ -104,3 +104,12 @@ def test_the_schema_that_is_named_is_published() -> None:
     drawn = timeline_object(Timeline((), 0, 0))
     assert (SCHEMAS / f"{drawn['schema']}.json").exists()
     assert (SCHEMAS / f"{stats_json('', stats_of([]), [])['schema']}.json").exists()
+
+
+def test_rows_name_their_schema_once_and_queues_at_each_session() -> None:
+    tracker = Tracker(REGISTRY, "toy")
+    first, *others = map(json.loads, rows_of(tracker, [connection(), *handshake()]))
+    assert (SCHEMAS / f"{first['schema']}.json").exists()
+    assert not any("schema" in each for each in others)
+    drawn = timeline(tracker.rows(handshake()), tracker.connections)
+    assert [each["schema"] for each in json.loads(objects(drawn, None))] == ["queues-1"]

@@ -17,6 +17,7 @@ import pytest
 from kit.proxy_lab import SECONDS, frames, wait_for
 from kit.proxy_process import PROXY, Process, Words, exchange, memory_of, recorder_of, viewer_of
 
+from vutrace.cli.board import LEAVE
 from vutrace.records import Event
 
 
@@ -313,14 +314,24 @@ def test_memory_and_descriptors_do_not_grow(process: Process) -> None:
     child = process.start("-q", "-w", os.devnull)
 
     def cycles(count: int) -> tuple[int, int]:
-        for _ in range(count):
+        for turn in range(count):
             front, back = process.session()
             exchange(front, back, 3)
             front.close()
             back.close()
-        time.sleep(1)  # what records may be behind
-        memory = memory_of(child.pid) + memory_of(recorder_of(child))
-        return len(os.listdir(f"/proc/{child.pid}/fd")), memory
+            if turn % 100 == 99:
+                settle()  # who records may be behind, on a busy machine for long
+        memory = [memory_of(pid, "Pss_Anon") for pid in (child.pid, recorder_of(child))]
+        return open_files(), sum(memory)
+
+    def open_files() -> int:
+        return len(os.listdir(f"/proc/{child.pid}/fd"))
+
+    def settle() -> None:
+        last = -1
+        while (now := open_files()) != last:
+            last = now
+            time.sleep(0.1)
 
     before = cycles(600)  # until what is kept of the latest sessions is full
     after = cycles(900)
@@ -330,17 +341,63 @@ def test_memory_and_descriptors_do_not_grow(process: Process) -> None:
 
 
 def test_it_says_where_it_listens_and_in_the_end_what_there_is(process: Process, tmp_path: Path) -> None:
-    child = process.start("-w", str(tmp_path / "kept.pcapng"))
+    kept, rows = tmp_path / "kept.pcapng", tmp_path / "rows"
+    with rows.open("wb") as stdout:
+        child = process.start("-w", str(kept), stdout=stdout)
     front, back = process.session()
     front.close()
     back.close()
+    wait_for(lambda: b"closed" in rows.read_bytes())  # nothing is left of which it would have to be said
     first, second, last = process.stop(child).splitlines()
     assert first.startswith(f"vutrace: front-end: listening on {process.place / 'front'}, mode 0600: only ")
     assert second == f"vutrace: back-end: {process.place / 'back'}: there, and listening"
-    kept = tmp_path / "kept.pcapng"
     assert last == f"vutrace: 1 session in {kept}; what became of it: vutrace check {kept}"
 
 
 def test_who_only_records_is_told_nothing(process: Process, tmp_path: Path) -> None:
     child = process.start("-q", "-w", str(tmp_path / "kept.pcapng"))
     assert process.stop(child) == ""
+
+
+def test_the_board_of_a_proxy_has_keys_and_q_ends_the_proxy(process: Process) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(
+            sys.executable, [*PROXY, str(process.place / "front"), str(process.place / "back"), "--board"]
+        )
+    seen = b""
+
+    def read_until(wanted: bytes) -> None:
+        nonlocal seen
+        until = time.monotonic() + SECONDS
+        while wanted not in seen:
+            assert select.select([terminal], [], [], SECONDS)[0], seen[-2000:]
+            assert time.monotonic() < until, seen[-2000:]
+            seen += os.read(terminal, 65536)
+        seen = seen.partition(wanted)[2]
+
+    try:
+        read_until(b"q end")
+        ends = process.session()
+        read_until(b"session 1, ")
+        os.write(terminal, b"q")
+        read_until(LEAVE.encode())
+        read_until(b"session 1 (closed)")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+        assert ends[0].recv(1) == b""
+    finally:
+        os.close(terminal)  # which ends what is left
+
+
+def test_who_ends_the_whole_process_group_gets_all_rows_and_no_complaint(process: Process) -> None:
+    rows = process.place / "rows"
+    with rows.open("wb") as file:
+        child = process.start(stdout=file, before=os.setsid)
+    exchange(*process.session(), 3)
+    wait_for(lambda: "open" in rows.read_text())  # its viewer is there; timeout(1) sends its signal twice
+    os.kill(child.pid, signal.SIGTERM)
+    os.killpg(child.pid, signal.SIGTERM)
+    told = child.communicate(timeout=20)[1].decode()
+    assert child.returncode == 143
+    assert "viewer" not in told
+    assert rows.read_text().count("\n") >= 8

@@ -1,16 +1,19 @@
-"""Who passes many descriptors waits for room before anybody else does."""
+"""Who passes many descriptors waits for room before anybody else does; who floods comes after the others."""
 
 import array
 import os
 import socket
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from kit.proxy_lab import Lab, frames, message, receive
 
-from vutrace.proxy.flow import FEW, Flow, Substitution
+from vutrace.proxy.flow import FULL_TURNS, LONGEST_REST, TURN, Flow, Substitution
 from vutrace.proxy.outlet import Outlet
 from vutrace.proxy.pending import Origin
 from vutrace.proxy.recorder import CROWDED, FULL_UP, Recorder
@@ -26,6 +29,7 @@ class StubRecorder:
 
     blocked: int = 0
     shortages: int = 0
+    few: int = 20
     messages: int = 0
     waiting: list[tuple[Callable[[], object], int]] = field(default_factory=list)
 
@@ -34,6 +38,10 @@ class StubRecorder:
         self.messages += 1
         for fd in descriptors(ancillary):
             os.close(fd)
+
+    def burst(self, _time_ns: int, _origin: bytes, _data: bytes, count: int) -> None:
+        """So many messages."""
+        self.messages += count
 
     def when_room(self, call: Callable[[], object], level: int) -> None:
         """See `Recorder`."""
@@ -72,6 +80,14 @@ class Lane:
             os.close(fd)
         return data == MESSAGE
 
+    def flood(self, messages: int) -> float:
+        """One turn of the flow after so many messages; the seconds that it should rest then."""
+        self.sender.sendall(struct.pack("=III", 8, 1, 0) * messages)
+        self.flow.pump()
+        assert len(self._receiver.recv(1 << 16)) == 12 * min(messages, TURN)
+        rest, self.flow.rest = self.flow.rest, 0.0
+        return rest
+
     def close(self) -> None:
         """Everything."""
         for end in (self.sender, self._source, self._target, self._receiver):
@@ -96,11 +112,11 @@ def lanes(recorder: StubRecorder) -> Iterator[list[Lane]]:
 def test_where_room_is_short_only_who_brings_many_waits(recorder: StubRecorder, lanes: list[Lane]) -> None:
     many, few = lanes
     recorder.blocked, recorder.shortages = CROWDED, 1
-    assert many.send(FEW + 1)
+    assert many.send(recorder.few + 1)
     assert not many.send(1)
     assert not many.flow.reading
     assert [level for _, level in recorder.waiting] == [CROWDED]
-    for _ in range(FEW):
+    for _ in range(recorder.few):
         assert few.send(1)
     assert few.flow.reading
 
@@ -108,7 +124,7 @@ def test_where_room_is_short_only_who_brings_many_waits(recorder: StubRecorder, 
 def test_a_new_shortage_begins_with_the_same_for_all(recorder: StubRecorder, lanes: list[Lane]) -> None:
     many, _ = lanes
     recorder.blocked, recorder.shortages = CROWDED, 1
-    assert many.send(FEW + 1)
+    assert many.send(recorder.few + 1)
     assert not many.flow.reading
     recorder.shortages = 2
     assert many.flow.reading
@@ -120,3 +136,57 @@ def test_where_there_is_no_room_everybody_waits(recorder: StubRecorder, lanes: l
         assert not lane.send(1)
         assert not lane.flow.reading
     assert [level for _, level in recorder.waiting] == [FULL_UP, FULL_UP]
+
+
+def test_who_has_more_waiting_than_a_turn_takes_time_and_again_is_to_rest(lanes: list[Lane]) -> None:
+    rests = [lanes[0].flood(TURN + 2) for _ in range(FULL_TURNS + 2)]
+    assert rests[:FULL_TURNS] == [0.0] * FULL_TURNS
+    assert all(0 < rest <= LONGEST_REST for rest in rests[FULL_TURNS:])
+
+
+def test_a_burst_is_no_flood(lanes: list[Lane]) -> None:
+    rests = [lanes[0].flood(count) for _ in range(FULL_TURNS) for count in (TURN, TURN, TURN // 2)]
+    assert not any(rests)
+
+
+def test_who_passes_many_descriptors_with_each_message_is_to_rest_too(lanes: list[Lane]) -> None:
+    lane, _ = lanes
+    for _ in range(FULL_TURNS + 1):
+        assert lane.send(200)
+    assert lane.flow.rest > 0
+
+
+def test_a_flow_that_rests_reads_nothing_until_it_goes_on(lanes: list[Lane]) -> None:
+    lane, _ = lanes
+    lane.flow.rests = True
+    assert not lane.flow.reading
+    lane.flow.go_on()
+    assert lane.flow.reading
+
+
+def flood(front: socket.socket, back: socket.socket) -> None:
+    """Many messages at once, all of which come through."""
+    data = message(8) * 100 * TURN
+    sender = threading.Thread(target=front.sendall, args=(data,))
+    sender.start()
+    assert receive(back, len(data)) == (data, [])
+    sender.join()
+
+
+def test_who_floods_rests_only_where_there_is_another_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rested: list[Flow] = []
+    go_on = Flow.go_on
+    monkeypatch.setattr(Flow, "go_on", lambda flow: (rested.append(flow), go_on(flow)))
+    lab = Lab(tmp_path)
+    front, back = lab.session()
+    flood(front, back)
+    assert not rested
+    other = lab.session()
+    flood(front, back)
+    assert rested
+    assert len(set(map(id, rested))) == 1
+    for end in other:
+        end.close()
+    assert len(frames(lab.stop())) == 200 * TURN

@@ -33,7 +33,7 @@ def feed(
     watch: Stalls, time_ns: int, sender: Side, data: bytes, channel: Channel = Channel.MAIN
 ) -> Event | None:
     """One message."""
-    return watch.frame(time_ns, HERE, channel, sender, data)
+    return watch.frame(time_ns, HERE, channel, sender, data)[0]
 
 
 def test_a_reply_that_does_not_come_is_said_after_a_second_and_again_each_ten() -> None:

@@ -271,9 +271,12 @@ def test_on_a_terminal_the_board_is_drawn_in_place_and_left_in_order() -> None:
     try:
         assert process.stderr
         assert b"space pauses" in process.stderr.readline()
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
+        os.write(ours, b" ")
         seen = b""
+        while b"paused, at 0.00" not in seen:
+            assert select.select([ours], [], [], 20)[0], seen
+            seen += os.read(ours, 65536)
+        process.send_signal(signal.SIGINT)
         while process.poll() is None or select.select([ours], [], [], 0)[0]:
             seen += os.read(ours, 65536) if select.select([ours], [], [], 0.05)[0] else b""
         assert process.returncode == 130

@@ -24,7 +24,11 @@ from kit.ring_lab import (
 
 from vutrace.dissection.dissector import Dissector
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
-from vutrace.records import Channel, Frame, RingSample, SampleFlag, Side
+from vutrace.records import Channel, FdInfo, FdKind, Frame, RingSample, SampleFlag, Side
+from vutrace.rings.dirty_log import LogWatch
+from vutrace.rings.held import held
+from vutrace.rings.inflight import InflightBuffer, InflightMarks
+from vutrace.rings.notices import NoticeCounts
 from vutrace.rings.outstanding import Outstanding
 from vutrace.rings.packed import PackedForm
 from vutrace.rings.split import SplitForm
@@ -48,7 +52,7 @@ def split(memory: Memory, size: int = 8, event_idx: bool = False, order: str = "
 
 
 def watch(memory: Memory, size: int = 8, kicks: int | None = None, base: int | None = 0) -> RingWatch:
-    return RingWatch(memory.ring(size, base), split(memory, size), lambda: kicks, lambda: None)
+    return RingWatch(memory.ring(size, base), split(memory, size), lambda: NoticeCounts(kicks))
 
 
 def test_both_indexes_of_a_split_ring_and_what_is_in_flight(memory: Memory) -> None:
@@ -250,7 +254,7 @@ def test_a_chain_of_a_packed_ring_counts_until_the_next_is_used(memory: Memory) 
 
 def test_totals_of_a_packed_ring_agree_with_what_is_in_flight(memory: Memory) -> None:
     both, ring = Packed(memory), PackedForm(memory.seen(), 8, memory.addresses)
-    look = RingWatch(memory.ring(8, 0x8000_8000), ring, lambda: None, lambda: None)
+    look = RingWatch(memory.ring(8, 0x8000_8000), ring, NoticeCounts)
     for turn in range(1, 60):
         for _ in range(turn % 4):
             both.make()
@@ -305,3 +309,130 @@ def test_indexes_that_cannot_be_are_told(memory: Memory) -> None:
     both.made = 1000
     both.make([])
     assert ring.sample(2).has(SampleFlag.JUMPED)
+
+
+class Told:
+    """What a ring's kicks and calls come to."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def counts(self) -> NoticeCounts:
+        """As the sampler asks."""
+        return NoticeCounts(0, 0, 0, self.calls)
+
+
+def uncalled(look: RingWatch, at_s: float) -> int | None:
+    """For how long a call is missing, None where none is."""
+    sample = look.sample(int(at_s * SECOND))
+    return sample.uncalled_ms if sample.has(SampleFlag.UNCALLED) else None
+
+
+def test_a_driver_that_did_nothing_and_suppresses_nothing_was_to_be_called(memory: Memory) -> None:
+    both, told = Split(memory), Told()
+    look = RingWatch(memory.ring(8), split(memory), told.counts)
+    both.make([0, 1])
+    assert uncalled(look, 1) is None
+    both.use([0])
+    assert uncalled(look, 2) == 0
+    assert uncalled(look, 3.5) == 1500
+    told.calls = 1
+    assert uncalled(look, 4) is None
+    both.make([2], flags=1)  # it polls now
+    both.use([1])
+    assert uncalled(look, 5) is None
+    assert uncalled(look, 6) is None
+
+
+def test_a_driver_with_an_event_index_was_to_be_called_when_it_was_passed(memory: Memory) -> None:
+    both, told, event = Split(memory), Told(), AVAILABLE + 4 + 2 * 8
+    look = RingWatch(memory.ring(8), split(memory, event_idx=True), told.counts)
+    memory.write(event, "<H", 1)
+    both.make([0, 1, 2])
+    uncalled(look, 1)
+    both.use([0])
+    assert uncalled(look, 2) is None  # that was index 0
+    both.use([1])
+    assert uncalled(look, 3) == 0
+    assert uncalled(look, 4) == 1000
+    memory.write(event, "<H", 2)  # it has seen it by itself
+    assert uncalled(look, 5) is None
+
+
+def test_calls_that_are_not_counted_are_not_missed(memory: Memory) -> None:
+    both = Split(memory)
+    look = watch(memory)
+    both.make([0])
+    uncalled(look, 1)
+    both.use([0])
+    assert uncalled(look, 2) is None
+
+
+def marks_of(
+    ring: int, packed: bool, fields: tuple[int, ...], marked: tuple[int, ...]
+) -> InflightMarks | None:
+    """What an in-flight buffer says of a ring of 8; two rings of 512 bytes from byte 64 on."""
+    form, entry = ("<QHHHHHH12x", 32) if packed else ("<QHHHH", 16)
+    data = bytearray(64 + 2 * 512)
+    start = 64 + 512 * ring
+    struct.pack_into(form, data, start, 0, *fields)
+    for at in marked:
+        data[start + struct.calcsize(form) + entry * at] = 1
+    fd = os.memfd_create("inflight")
+    os.write(fd, data)
+    buffer = InflightBuffer()
+    payload = struct.pack("<QQHH", 1024, 64, 2, 8)
+    info = held(FdInfo(FdKind.MEMFD), fd)
+    header = struct.pack("<III", 32, 1, len(payload))
+    frame = Frame(0, 0, 1, Channel.MAIN, Side.FRONTEND, header + payload, (info,), wire_size=32)
+    buffer.feed(Dissector()(frame))
+    found = buffer.marks(ring, 8, packed)
+    os.close(fd)
+    assert buffer.marks(ring, 8, packed) is None  # whatever its number is now
+    return found
+
+
+def test_the_in_flight_buffer_is_read_as_both_kinds_of_rings_have_it() -> None:
+    assert marks_of(1, False, (1, 8, 3, 77), (0, 5)) == InflightMarks(2, 77)
+    assert marks_of(0, True, (1, 8, 3, 3, 5, 6), (7,)) == InflightMarks(1, 6)
+    assert marks_of(0, False, (0, 8, 3, 77), (0,)) is None  # nobody has begun to use it
+    assert marks_of(0, False, (1, 9, 3, 77), (0,)) is None  # it is of another ring
+
+
+def test_marks_that_are_not_as_the_ring_are_told_with_how_long(memory: Memory) -> None:
+    both, marks = Split(memory), [InflightMarks(1, 0)]
+    look = RingWatch(memory.ring(8), split(memory), NoticeCounts, marks=lambda: marks[0])
+    both.make([0])
+    assert not look.sample(SECOND).has(SampleFlag.MARKS_DIFFER)
+    both.use([0])
+    assert look.sample(2 * SECOND).has(SampleFlag.MARKS_DIFFER)
+    sample = look.sample(4 * SECOND)
+    assert (sample.differs_ms, sample.marked, sample.marked_used) == (2000, 1, 0)
+    marks[0] = InflightMarks(0, 1)
+    assert not look.sample(5 * SECOND).has(SampleFlag.MARKS_DIFFER)
+
+
+LOG_ALL = Context(features=1 << 26)
+
+
+def test_a_log_that_nobody_writes_while_rings_move_is_told() -> None:
+    fd = os.memfd_create("log")
+    os.ftruncate(fd, 64)
+    watch = LogWatch()
+    payload = struct.pack("<QQ", 64, 0)
+    frame = Frame(
+        0, 0, 1, Channel.MAIN, Side.FRONTEND, struct.pack("<III", 6, 1, 16) + payload,
+        (held(FdInfo(FdKind.MEMFD), fd),), wire_size=28,
+    )  # fmt: skip
+    watch.feed(Dissector()(frame))
+    assert watch.look(Context(), 0, SECOND) is None  # nobody logs yet
+    assert watch.look(LOG_ALL, 5, 2 * SECOND) == (64, 0, 0)
+    assert watch.look(LOG_ALL, 5, 4 * SECOND) is None  # nothing moved
+    assert watch.look(LOG_ALL, 6, 5 * SECOND) == (64, 0, 1000)
+    assert watch.look(LOG_ALL, 7, 7 * SECOND) == (64, 0, 3000)
+    os.pwrite(fd, b"\x81", 9)
+    assert watch.look(LOG_ALL, 8, 8 * SECOND) == (64, 2, 0)
+    os.pwrite(fd, b"\x00", 9)  # the front-end has taken it
+    assert watch.look(LOG_ALL, 8, 9 * SECOND) == (64, 0, 0)
+    os.close(fd)
+    assert watch.look(LOG_ALL, 9, 10 * SECOND) is None

@@ -12,7 +12,7 @@ from kit.wireshark_json import needs_tshark, write_plugin
 from vutrace.capture import Writer
 from vutrace.capture.pseudo_header import sample_of
 from vutrace.dissection.registry import load
-from vutrace.records import RingSample, SampleFlag
+from vutrace.records import DirtyLog, NoticeTimes, RingSample, SampleFlag
 from vutrace.session.model import Timeline
 from vutrace.session.series import Series
 from vutrace.views.annotated import Annotator
@@ -74,6 +74,33 @@ def test_json_has_everything_that_is_known_and_null_elsewhere() -> None:
         3000,
     )
     assert (ring["kicks"], ring["calls"], ring["oldest"], ring["used_wrap"]) == (2, None, None, None)
+
+
+def counted() -> Script:
+    """The same guest; ring 1 was kicked twice, its driver called once, and a log of dirty pages is there."""
+    script = qemu_net(QEMU_7_2, 1).boot().script
+    script.wait(0.1)
+    flags = KNOWN | int(SampleFlag.COUNTED | SampleFlag.MARKED)
+    ring = RingSample(1, flags, 256, 3, 0, 3, kick_total=2, call_total=1, marked=3, marked_used=9)
+    notices = NoticeTimes(1, "kick", ((script.time_ns - 1000, 1), (script.time_ns, 2)))
+    log = DirtyLog(4096, 12)
+    script.records.append(sample_of(script.time_ns, 0, 1, (ring,), 100_000_000, (notices,), log))
+    return script
+
+
+def test_counted_kicks_are_in_the_row_and_with_their_times_in_json() -> None:
+    shown = Annotator().annotate_all(rows(counted().records))
+    text, made = Text(Rows()), JsonLines()
+    both = [(" ".join(text.lines(each)), json.loads(next(iter(made.lines(each))))) for each in shown]
+    line, found = both[-1]
+    assert "tx0 0/s, 3 of 256 in flight, 2 kicks, 1 call; log: 12 pages dirty" in " ".join(line.split())
+    (ring,) = found["samples"]
+    assert (ring["kick_total"], ring["call_total"], ring["uncalled"]) == (2, 1, None)
+    assert (ring["inflight_marked"], ring["inflight_used"]) == (3, 9)
+    assert [total for _, total in ring["kick_times"]] == [1, 2]
+    assert ring["kick_times"][1][0] == found["time"]
+    assert "call_times" not in ring
+    assert found["log"] == {"size": 4096, "dirty": 12, "unwritten_ms": 0}
 
 
 def test_queues_and_the_board_have_what_moved_last() -> None:
@@ -169,3 +196,16 @@ def test_wireshark_has_fields_for_what_is_in_a_ring(tmp_path: Path) -> None:
     ran = subprocess.run([*words, "-Y", "vhost_user.sample"], capture_output=True, text=True, check=True)
     told = "= sample: ring 1: 3 of 256 in flight"
     assert ran.stdout.splitlines() == [f"{told}\t1\t{total}\t3\t{total}\t2" for total in TOTALS]
+
+
+@needs_tshark
+def test_wireshark_has_fields_for_counted_kicks_where_there_are_any(tmp_path: Path) -> None:
+    capture, script = tmp_path / "counted.pcapng", write_plugin(load(), tmp_path)
+    with Writer(capture) as writer:
+        for item in [endpoints(), *sampled().records[-1:], *counted().records[-1:]]:
+            writer.write(item)
+    words = ["tshark", "-X", f"lua_script:{script}", "-r", str(capture), "-T", "fields"]
+    for field in ("ring", "kick_total", "call_total"):
+        words += ["-e", f"vhost_user.sample.{field}"]
+    ran = subprocess.run([*words, "-Y", "vhost_user.sample"], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["1\t\t", "1\t2\t1"]

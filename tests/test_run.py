@@ -124,6 +124,40 @@ def test_what_a_program_sent_last_is_recorded_and_so_is_its_end(stage: Stage) ->
     assert closed.text == "the back-end closed"
 
 
+@pytest.mark.parametrize("words", [[], ["--exec"]], ids=["child", "itself"])
+def test_rules_act_between_a_program_and_who_connects(stage: Stage, words: list[str]) -> None:
+    rule = "GET_FEATURES reply : set features=0x40000000"
+    child = stage.backend(*words, "--rule", rule, "--rule", "SET_OWNER : drop", "--rings", "1s")
+    front = stage.connect("vhost.sock")
+    send(front, message(1))
+    assert receive_message(front)[0] == message(1, (1 << 30).to_bytes(8, sys.byteorder), flags=5)
+    front.close()
+    _, err = child.communicate(timeout=20)
+    assert child.returncode == 7
+    assert "vutrace: never matched: SET_OWNER : drop\n" in err
+    wait_for(lambda: [frame.acted for frame in frames(list(read(stage.capture)))][1])  # type: ignore[arg-type]
+
+
+def test_a_rule_that_cannot_be_used_is_2_and_nothing_is_started(stage: Stage) -> None:
+    for words in (["--rule", "SET_OWNR : drop"], ["--exec", "--rule", "SET_OWNR : drop"]):
+        out, err = stage.backend(*words).communicate(timeout=20)
+        assert out == ""
+        assert err.startswith("vutrace: rule 'SET_OWNR : drop': no message is called 'SET_OWNR'")
+        assert stage.children[-1].returncode == 2
+        assert not (stage.place / "vhost.sock").exists()
+        assert stage.clean()
+
+
+def test_rows_are_shown_as_asked(stage: Stage) -> None:
+    child = stage.backend("--rows", "--message", "GET_FEATURES", "--fold", "-t", "e")
+    front = stage.connect("vhost.sock")
+    ask(front)
+    front.close()
+    _, err = child.communicate(timeout=20)
+    assert "GET_FEATURES" in err
+    assert "front-end closed" not in err  # chosen by its message
+
+
 def test_a_front_end_that_connects_goes_through_vutrace(stage: Stage) -> None:
     listener = stage.listen("back.sock")
     words = [

@@ -241,3 +241,19 @@ def test_rounds_that_came_to_the_same_are_one_whatever_their_rows() -> None:
         )
     )
     assert " × features offered" in text
+
+
+def test_sessions_that_are_drawn_alike_are_drawn_once() -> None:
+    script = Script()
+    for _ in range(4):
+        script.open()
+        script.ask("GET_FEATURES")
+        script.close()
+    script.open()
+    script.ask("SET_OWNER")
+    text = draw(timeline_of(script))
+    assert "3 sessions, 2 to 4: the same, but for rows and times" in text
+    assert [line.split(",")[0] for line in text.splitlines() if line.startswith("session")] == [
+        "session 1",
+        "session 5",
+    ]

@@ -12,14 +12,14 @@ from kit.transcript import START_NS, Line, back, closed, connection, front, open
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load
-from vutrace.records import Event, Record, Side
+from vutrace.records import Event, EventKind, Record, Side
 from vutrace.rules.judge import Judge
 from vutrace.session.row import Row
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
 from vutrace.views.timeline.formats import DrawingOptions
 from vutrace.views.timeline.html import data as page_data
-from vutrace.views.timeline.html.columns import COLUMNS, STEPS
+from vutrace.views.timeline.html.columns import COLUMNS, PROBLEM, STEPS
 from vutrace.views.timeline.html.page import SCRIPTS, asset, render
 from vutrace.views.timeline.part import with_rings
 
@@ -184,14 +184,19 @@ def test_hostile_bytes_make_a_page() -> None:
     assert len(rows_in(session)) == len(script.records)
 
 
-def conversation(*lines: Line) -> tuple[dict, dict]:
-    """The data of one judged session, and that session."""
+def judged_page(records: list[Record]) -> dict:
+    """The data of a page of judged records."""
 
     def judged() -> Iterable[Row]:
-        return Judge().rows(Tracker(load()).rows([connection(), *script(*lines)]))
+        return Judge().rows(Tracker(load()).rows([connection(), *records]))
 
     drawn = timeline(judged(), {0: connection()})
-    data = data_of("".join(render(drawn, DrawingOptions(judged))))
+    return data_of("".join(render(drawn, DrawingOptions(judged))))
+
+
+def conversation(*lines: Line) -> tuple[dict, dict]:
+    """The data of one judged session, and that session."""
+    data = judged_page(script(*lines))
     return data, data["connections"][0]["sessions"][0]
 
 
@@ -208,6 +213,38 @@ def test_a_session_that_ended_in_order_has_no_banner() -> None:
     assert not session["failed"]
     assert session["broke"] is None
     assert session["verdict"].startswith("Still open")
+
+
+def test_a_front_end_that_leaves_running_rings_is_worth_a_look_and_no_failure() -> None:
+    records = [*qemu_net(QEMU_7_2, 1).boot().script.records]
+    records += script(closed(), start_ns=records[-1].time_ns + 10**9)
+    (session,) = judged_page(records)["connections"][0]["sessions"]
+    assert (session["failed"], session["look"]) == (False, True)
+    assert session["broke"] == len(records)
+
+
+def test_a_side_that_is_not_there_is_marked_at_its_row_and_no_session_is_open() -> None:
+    _, session = conversation(
+        Line(Event(0, 0, 0, EventKind.ERROR, text="the back-end at back.sock cannot be reached"))
+    )
+    assert rows_in(session)[0]["flags"] & PROBLEM
+    assert session["failed"]
+    assert session["ended"] == "it never began"
+
+
+def test_sessions_that_are_not_drawn_are_counted_with_those_that_they_are_like() -> None:
+    short = (opened("qemu"), front("GET_FEATURES"), back("GET_FEATURES", features=0), closed())
+    other = (opened("qemu"), front("SET_OWNER"), closed(Side.BACKEND))
+    records = [
+        record
+        for number in range(1, 1201)
+        for record in script(
+            *(other if number == 600 else short), session=number, start_ns=START_NS + number * 5_000_000
+        )
+    ]
+    (whole,) = judged_page(records)["connections"]
+    assert whole["omitted"] == 1  # the one that is not like the others
+    assert sum(1 + each["more"] for each in whole["sessions"]) == 1199
 
 
 def test_what_was_accepted_has_names() -> None:

@@ -68,12 +68,16 @@ class Framer(Generic[Fd]):
         """Whether bytes were read that are not forwarded yet."""
         return self._seen > 0 and not self._streams
 
-    def ends(self, ahead: memoryview | bytes, size: int) -> list[int]:
-        """Where the whole messages at the start of `ahead[:size]` end; those above the bound do not count."""
+    def ends(self, ahead: memoryview | bytes, size: int, most: int) -> list[int]:
+        """Where the whole messages at the start of `ahead[:size]` end, up to so many of them; those above the
+        bound do not count.
+        """
         ends: list[int] = []
         end = 0
         unpack, bound = HEADER.unpack_from, self._bound - HEADER_SIZE
-        while size - end >= HEADER_SIZE:
+        for _ in range(most):
+            if size - end < HEADER_SIZE:
+                break
             length = unpack(ahead, end)[2]
             end += HEADER_SIZE + length
             if end > size or length > bound:

@@ -96,6 +96,7 @@ class EventKind(StrEnum):
     GAP = "gap"  # messages were forwarded and not recorded; the attributes tell how many, which and when
     DROPPED = "dropped"  # a rule kept a message from its receiver; the attributes hold it
     SAMPLE = "sample"  # how rings stood in memory: a `Sample`
+    PAYLOAD = "payload"  # a request that went through a ring; the attributes have its header
 
 
 class Deed(StrEnum):
@@ -216,6 +217,10 @@ class SampleFlag(IntFlag):
     UNREADABLE = 1024  # it lies in one that cannot be read, or that has been made shorter
     BEYOND = 2048  # the used index is beyond the available one
     JUMPED = 4096  # an index moved by more than a ring can have
+    COUNTED = 8192  # `kick_total` and `call_total` are known: --count-kicks
+    UNCALLED = 16384  # something came back of which the driver wanted to be told, and it was not called
+    MARKED = 32768  # `marked` and `marked_used` are known: there is an in-flight buffer
+    MARKS_DIFFER = 65536  # that buffer is not as the ring is
 
 
 class RingSample(NamedTuple):
@@ -226,7 +231,10 @@ class RingSample(NamedTuple):
     `driver_event` and `device_event` the indexes of theirs. The totals count since the ring was started:
     chains, or descriptors of a packed ring. `kicks` and `calls` are what stands in the eventfds, unread.
     `head` is the oldest chain in flight, `length` its descriptors, `age_ms` how long it is known to be; it
-    has so many bytes for the device to read and to write.
+    has so many bytes for the device to read and to write. `kick_total` and `call_total` are how often the
+    eventfds were written to in the session, `uncalled_ms` how long a call is missing. `marked` are the
+    requests in flight by the in-flight buffer, `marked_used` its used index, `differs_ms` how long it has not
+    been as the ring is.
     """
 
     ring: int
@@ -248,18 +256,51 @@ class RingSample(NamedTuple):
     used_total: int = 0
     kicks: int = 0
     calls: int = 0
+    kick_total: int = 0
+    call_total: int = 0
+    uncalled_ms: int = 0
+    differs_ms: int = 0
+    marked: int = 0
+    marked_used: int = 0
 
     def has(self, flag: SampleFlag) -> bool:
         """Whether a flag is set."""
         return bool(self.flags & flag.value)
 
 
+class NoticeTimes(NamedTuple):
+    """When a ring was kicked (`role` "kick") or its driver called ("call"), at the latest.
+
+    `times` are pairs: nanoseconds since the epoch, and how often it had been by then.
+    """
+
+    ring: int
+    role: str
+    times: tuple[tuple[int, int], ...]
+
+
+class DirtyLog(NamedTuple):
+    """The log of dirty pages: its bytes, the bits that are set, and for how long (ms) it was not written.
+
+    That counts while rings move, and no bit was seen set.
+    """
+
+    size: int
+    dirty: int
+    unwritten_ms: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Sample(Event):
-    """How rings of a session stood in memory at one time: those that had changed since `interval_ns` ago."""
+    """How rings of a session stood in memory at one time: those that had changed since `interval_ns` ago.
+
+    `notices` are the kicks and calls since then, where they are counted; `log` is what became of the log.
+    """
 
     rings: tuple[RingSample, ...] = ()
     interval_ns: int = 0
+    notices: tuple[NoticeTimes, ...] = ()
+    log: DirtyLog | None = None
 
 
 Record = Frame | Event

@@ -129,7 +129,7 @@ CASES = (
     ),
     Case(
         38,
-        ("BACKEND_IOTLB_MSG", "IOTLB_MSG"),
+        ("BACKEND_IOTLB_MSG", "[miss 11, "),
         [
             net(),
             *hello(NET, protocol("BACKEND_REQ", "REPLY_ACK")),

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cases import handshake, memories, replies, rings
+from cases import handshake, memories, moving, replies, rings
 from cases.case import Case
 from vutrace.capture import Item, Writer
 from vutrace.cli import app
 
-CASES = (*handshake.CASES, *rings.CASES, *replies.CASES, *memories.CASES)
+CASES = (*handshake.CASES, *rings.CASES, *replies.CASES, *memories.CASES, *moving.CASES)
 
 
 def kept(path: Path, items: list[Item]) -> str:

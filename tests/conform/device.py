@@ -4,7 +4,7 @@ import contextlib
 import mmap
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit
@@ -15,8 +15,18 @@ DESCRIPTOR = struct.Struct("<QIHH")
 PACKED = bit("VIRTIO_F_RING_PACKED", VIRTIO_FEATURES)
 EVENT_IDX = bit("VIRTIO_F_EVENT_IDX", VIRTIO_FEATURES)
 LOG_ALL = bit("VHOST_F_LOG_ALL", VIRTIO_FEATURES)
+ACCESS_PLATFORM = bit("VIRTIO_F_ACCESS_PLATFORM", VIRTIO_FEATURES)
 LAST = (1 << 64) - 1
+GPU_DISPLAY_INFO = 0x100
+GPU_ANSWERS = {GPU_DISPLAY_INFO: 0x1101, 0x102: 0x1203}
 Kinds = frozenset[str]
+
+
+class MissError(Exception):
+    """An address behind the IOMMU whose translation is not known."""
+
+    def __init__(self, address: int) -> None:
+        self.address = address
 
 
 @dataclass
@@ -35,6 +45,24 @@ class Memory:
     kinds: Kinds
     regions: list[MappedPart] = field(default_factory=list)
     log: int = -1
+    translated: bool = False
+    translations: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def translate(self, bus: int, size: int, user: int) -> None:
+        self.translations.append((bus, size, user))
+
+    def forget(self) -> None:
+        if "keeps-translations" not in self.kinds:
+            self.translations.clear()
+
+    def _find(self, address: int, size: int, kind: str) -> tuple[MappedPart, int] | None:
+        """By the kind of address that is in use; MissError where the IOMMU has to be asked."""
+        if not self.translated:
+            return self._of(address, size, kind)
+        for bus, length, user in self.translations:
+            if bus <= address and address + size <= bus + length:
+                return self._of(user + address - bus, size, "user")
+        raise MissError(address)
 
     def add(self, region: Mapping[str, int], fd: int) -> None:
         guest, user, size, offset = (
@@ -74,13 +102,13 @@ class Memory:
         return None
 
     def read(self, address: int, size: int, kind: str = "user") -> bytes:
-        found = self._of(address, size, kind)
+        found = self._find(address, size, kind)
         if found is None:
             raise ValueError("outside memory")
         return found[0].mapping[found[1] : found[1] + size]
 
     def write(self, address: int, data: bytes, kind: str = "user") -> None:
-        found = self._of(address, len(data), kind)
+        found = self._find(address, len(data), kind)
         if found is None:
             raise ValueError("outside memory")
         found[0].mapping[found[1] : found[1] + len(data)] = data
@@ -88,13 +116,23 @@ class Memory:
 
 @dataclass
 class Disk:
-    """What carries a request out: sectors of ones; or with `net` nothing but taking it."""
+    """What carries a request out: sectors of ones; a network card takes it; a GPU asks its front-end."""
 
-    net: bool
+    device: str
+    ask_displays: Callable[[], None] = lambda: None
 
-    def answer(self, sizes: list[int]) -> list[bytes]:
-        if self.net:
+    def answer(self, request: bytes, sizes: list[int]) -> list[bytes]:
+        if self.device == "net":
             return [b"" for _ in sizes]
+        if self.device == "gpu" and sizes:
+            kind = int.from_bytes(request[:4], "little")
+            if kind == GPU_DISPLAY_INFO:
+                self.ask_displays()
+            told = GPU_ANSWERS[kind].to_bytes(4, "little").ljust(24, b"\0")
+            parts, rest = [], told.ljust(sum(sizes), b"\0")
+            for size in sizes:
+                parts, rest = [*parts, rest[:size]], rest[size:]
+            return parts
         return [b"\1" * size for size in sizes[:-1]] + [b"\0" * sizes[-1]] if sizes else []
 
 
@@ -121,6 +159,9 @@ class Queue:
     echo: "Queue | None" = None
     waits: bool = False
     packet: bytes = b""
+    missed: int = -1
+    on_miss: Callable[[int], None] = lambda address: None
+    on_call: Callable[[int], None] | None = None
 
     def set_base(self, base: int) -> None:
         self.last = base & (0x7FFF if self.features & PACKED else 0xFFFF)
@@ -141,6 +182,9 @@ class Queue:
         self.set_kick(fd)
         self.started, self.polls = not ("starts-once" in self.kinds and self.was_started), fd < 0
         self.was_started = True
+
+    def start_in_band(self) -> None:
+        self.started = self.was_started = "deaf" not in self.kinds
 
     def stop(self) -> None:
         if "goes-on" not in self.kinds:
@@ -175,6 +219,10 @@ class Queue:
             for _ in range(self.size):
                 if not (self.packed() if self.features & PACKED else self.split()):
                     break
+        except MissError as miss:
+            if miss.address != self.missed:
+                self.missed = miss.address
+                self.on_miss(miss.address)
         except (ValueError, IndexError):
             if "ring-kills" in self.kinds:
                 raise MemoryError from None
@@ -228,9 +276,11 @@ class Queue:
         order = [flags & WRITE for _, _, flags in parts]
         if order != sorted(order):
             raise ValueError("a readable part behind a writable one")
-        for address, length, flags in parts:
-            if not flags & WRITE and not flags & INDIRECT:
-                self.memory.read(address, length, "guest")
+        request = b"".join(
+            self.memory.read(address, length, "guest")
+            for address, length, flags in parts
+            if not flags & WRITE and not flags & INDIRECT
+        )
         if self.echo:
             self.echo.packet = bytes(10) + b"\1\0" + bytes(60)
         if self.packet:
@@ -240,10 +290,12 @@ class Queue:
             self.memory.write(parts[0][0], packet, "guest")
             return len(packet)
         room = [(address, length) for address, length, flags in parts if flags & WRITE]
-        if not parts or (self.disk.net is False and not room):
+        if not parts or (self.disk.device != "net" and not room):
             raise ValueError("a request without room")
         written = 0
-        for (address, _), data in zip(room, self.disk.answer([size for _, size in room]), strict=True):
+        for (address, _), data in zip(
+            room, self.disk.answer(request, [size for _, size in room]), strict=True
+        ):
             self.memory.write(address, b"" if "lazy" in self.kinds else data, "guest")
             written += len(data)
         return written
@@ -255,6 +307,8 @@ class Queue:
             os.pwrite(self.memory.log, bytes([old | 1 << page % 8]), page // 8)
 
     def tell(self, wanted: bool) -> None:
+        if self.on_call and (self.call < 0 or "calls-twice" in self.kinds):
+            self.on_call(self.index)
         if self.call >= 0 and (wanted or "always-calls" in self.kinds) and "never-calls" not in self.kinds:
             with contextlib.suppress(OSError):
                 os.eventfd_write(self.call, 1)

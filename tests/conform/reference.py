@@ -1,30 +1,24 @@
 """A back-end that keeps to the spec in every case of the suite; faults are put into it, one at a time.
 
-It is a disk (or with `net` a network card that drops what it is sent), with all that the protocol has.
+It is a disk, a network card that sends back what it is sent, or a GPU, with all that the protocol has.
 """
 
-import contextlib
 import os
-import select
-import socket
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from conform.device import Disk, Memory, Queue
-from vutrace.conform.tested import NotReachedError, TestedPeer
+from conform.device import ACCESS_PLATFORM, Disk, Memory, Queue
+from conform.moving import MovingPart
+from conform.side import EndOfChannel
 from vutrace.dissection.message import Message
-from vutrace.peers.connection import PeerConnection
 from vutrace.peers.encode import encode_reply
 from vutrace.protocol import payloads as p
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
 from vutrace.protocol.layers import Empty, Layer
 from vutrace.protocol.spec import FdRule, ReplyRule
-from vutrace.protocol.wire import HEADER, NEED_REPLY, NOFD, REPLY, VERSION
-from vutrace.records import Side
-from vutrace.sockets.framed import PeerError, close_all
+from vutrace.protocol.wire import HEADER, NEED_REPLY, REPLY, VERSION
+from vutrace.sockets.framed import close_all
 
-TestedPeer.__test__ = False  # type: ignore[attr-defined]
 RINGS, SLOTS, LONGEST = 2, 8, 32768
 FEATURES = sum(
     bit(name, VIRTIO_FEATURES)
@@ -41,6 +35,9 @@ FEATURES = sum(
 PROTOCOL = sum(1 << number for number in PROTOCOL_FEATURES)
 ACK = bit("REPLY_ACK", PROTOCOL_FEATURES)
 PROTOCOL_BIT = bit("VHOST_USER_F_PROTOCOL_FEATURES", VIRTIO_FEATURES)
+INBAND = bit("INBAND_NOTIFICATIONS", PROTOCOL_FEATURES)
+IOTLB_UPDATE, IOTLB_INVALIDATE = 2, 3
+OWN_FEATURES = {"blk": 1 << 11, "net": 1 << 3, "gpu": 0}
 CONFIG = (8192).to_bytes(8, "little") + bytes(52)
 WRITABLE = 32
 
@@ -63,19 +60,33 @@ Fault = Callable[["Reference", Message, Outcome], None]
 """Changes what is done about a message."""
 
 
-class Reference:
+class Reference(MovingPart):
     """One connection's device."""
 
-    def __init__(self, kinds: frozenset[str], net: bool) -> None:
+    def __init__(self, kinds: frozenset[str], device: str) -> None:
+        super().__init__()
         self.kinds = kinds  # faults of behaviour, by name
         self.features = self.protocol = self.status = 0
-        self.offered = FEATURES | (1 << 3 if net else 1 << 11)
+        self.offered = FEATURES | OWN_FEATURES[device]
         self.config = bytearray(CONFIG)
         self.memory = Memory(kinds)
-        self.queues = [Queue(index, self.memory, Disk(net), kinds) for index in range(RINGS)]
-        if net:
+        work = Disk(device, self.ask_displays)
+        self.queues = [Queue(index, self.memory, work, kinds, on_miss=self.miss) for index in range(RINGS)]
+        if device == "net":
             self.queues[1].echo, self.queues[0].waits = self.queues[0], True
-        self.kept: list[int] = []
+        self.passing: list[int] = []
+        self.sessions: set[int] = set()
+        self.channel: EndOfChannel | None = None
+        self.screen: EndOfChannel | None = None
+        self.later: Callable[[], None] = lambda: None
+
+    def miss(self, address: int) -> None:
+        if self.channel and "never-misses" not in self.kinds:
+            self.channel.miss(address)
+
+    def ask_displays(self) -> None:
+        if self.screen and "gpu-invents" not in self.kinds:
+            self.screen.ask("GPU_GET_DISPLAY_INFO", Empty())
 
     def handle(self, message: Message, fds: list[int]) -> Outcome:
         """Carry it out, strictly."""
@@ -123,6 +134,8 @@ class Reference:
     def close(self) -> None:
         """Everything is given back."""
         close_all(self.kept)
+        for channel in filter(None, (self.channel, self.screen)):
+            channel.close()
         self.memory.clear()
         for queue in self.queues:
             queue.close()
@@ -137,6 +150,7 @@ class Reference:
         if features & ~self.offered:
             raise RefusalError("not offered")
         self.features = features
+        self.memory.translated = bool(features & ACCESS_PLATFORM) and "no-iommu" not in self.kinds
         for queue in self.queues:
             queue.features = features
             queue.enabled |= not features & PROTOCOL_BIT and "disabled" not in self.kinds
@@ -171,21 +185,60 @@ class Reference:
 
     def set_vring_endian(self, message: Message, fds: list[int]) -> None: ...
 
-    def vring_kick(self, message: Message, fds: list[int]) -> None: ...
+    def vring_kick(self, message: Message, fds: list[int]) -> None:
+        self.queue(message).start_in_band()
 
     def set_log_fd(self, message: Message, fds: list[int]) -> None: ...
 
     def set_backend_req_fd(self, message: Message, fds: list[int]) -> None:
-        if self.kept and "keeps-channel" not in self.kinds:
-            os.close(self.kept.pop())
-        self.kept.append(fds.pop())
+        if self.channel and "keeps-channel" not in self.kinds:
+            self.channel.close()
+        elif self.channel:
+            self.kept.append(os.dup(self.channel.socket.fileno()))
+        self.channel = EndOfChannel(fds.pop(), self.kinds)
         if "talks" in self.kinds:
-            os.write(self.kept[-1], bytes(12))
+            self.channel.miss(0)
+        for queue in self.queues:
+            spoken = self.protocol & INBAND and "no-message" not in self.kinds
+            queue.on_call = self.channel.call if spoken else None
+
+    def gpu_set_socket(self, message: Message, fds: list[int]) -> None:
+        self.screen = EndOfChannel(fds.pop(), self.kinds)
+        self.later = self.screen.negotiate
 
     def iotlb_msg(self, message: Message, fds: list[int]) -> Layer:
-        place = message.number_in("user_address") or 0
-        outside = message.number_in("type") == 2 and self.memory.of_user(place) is None
-        return p.Ack(status=1 if outside else 0)
+        bus, size, user = (message.number_in(name) or 0 for name in ("iova", "size", "user_address"))
+        kind = message.number_in("type")
+        if kind == IOTLB_UPDATE:
+            if self.memory.of_user(user) is None:
+                return p.Ack(status=1)
+            self.memory.translate(bus, size, user)
+        if kind == IOTLB_INVALIDATE:
+            self.memory.forget()
+        for queue in self.queues:
+            queue.missed = -1
+        if "asks-anyway" in self.kinds:
+            self.miss(bus)
+        return p.Ack(status=0)
+
+    def create_crypto_session(self, message: Message, fds: list[int]) -> Layer:
+        self.sessions.add(7)
+        return p.CryptoSession(session_id=7)
+
+    def close_crypto_session(self, message: Message, fds: list[int]) -> None:
+        self.sessions.remove(message.number_in("session_id") or 0)
+
+    def get_shared_object(self, message: Message, fds: list[int]) -> Layer:
+        return Empty()
+
+    def hear(self) -> bool:
+        """Something came over the back-end channel; whether it is survived."""
+        assert self.channel
+        heard = self.channel.hear()
+        if heard in ("end", "garbage"):
+            self.channel.close()
+            self.channel = None
+        return f"{heard}-kills" not in self.kinds
 
     def reset_device(self, message: Message, fds: list[int]) -> None:
         for queue in self.queues:
@@ -196,13 +249,16 @@ class Reference:
 
     # Memory
 
-    def set_mem_table(self, message: Message, fds: list[int]) -> None:
+    def set_mem_table(self, message: Message, fds: list[int]) -> Layer | None:
         regions = message.fields["regions"]
         if len(regions) > SLOTS or message.number_in("nregions") != len(regions):
             raise RefusalError("regions")
+        if self.listening and not regions:
+            return None  # the front-end has what it was told
         self.memory.clear()
         for region, fd in zip(regions, fds, strict=True):
             self.memory.add(region, fd)
+        return self.table_told(regions)
 
     def get_max_mem_slots(self, message: Message, fds: list[int]) -> Layer:
         return p.MemSlots(max_mem_slots=SLOTS)
@@ -239,7 +295,8 @@ class Reference:
 
     def set_vring_addr(self, message: Message, fds: list[int]) -> None:
         parts = [message.number_in(part) or 0 for part in ("descriptor", "available", "used", "log")]
-        if any(self.memory.of_user(part) is None for part in parts[:3]):
+        known = self.features & ACCESS_PLATFORM or all(map(self.memory.of_user, parts[:3]))
+        if not known:
             raise RefusalError("outside")
         self.queue(message).set_address(parts, message.number_in("flags") or 0)
 
@@ -295,115 +352,3 @@ class Reference:
 
     def get_shmem_config(self, message: Message, fds: list[int]) -> Layer:
         return p.ShmemConfig()
-
-    def set_device_state_fd(self, message: Message, fds: list[int]) -> Layer:
-        good = message.number_in("direction") in (0, 1) and not message.number_in("phase")
-        return p.DeviceStateReply(u64=NOFD | (0 if good else 1))
-
-    def check_device_state(self, message: Message, fds: list[int]) -> Layer:
-        return p.Ack(status=0)
-
-
-class InProcess(TestedPeer):
-    """The reference as what is tested: a thread for each connection, dead for good when a fault kills it."""
-
-    def __init__(
-        self, fault: Fault | None = None, kinds: frozenset[str] = frozenset(), net: bool = False
-    ) -> None:
-        self.fault, self.kinds, self.net = fault, kinds, net
-        self.dead = False
-        self.leaked: list[int] = []
-        self.threads: list[threading.Thread] = []
-
-    def open(self, timeout: float) -> socket.socket:
-        """A connection to a new device."""
-        if self.dead or ("once" in self.kinds and self.threads):
-            raise NotReachedError("it is gone")
-        ours, theirs = socket.socketpair()
-        thread = threading.Thread(target=self.serve, args=(theirs,), daemon=True)
-        self.threads.append(thread)
-        thread.start()
-        return ours
-
-    def crash(self, patience: float = 0.0) -> str:
-        """Whether a fault killed it."""
-        if patience:
-            for thread in self.threads[-1:]:
-                thread.join(patience)
-        return "killed by SIGSEGV" if self.dead else ""
-
-    def running(self) -> bool:
-        """Until it died."""
-        return not self.dead
-
-    def rest(self) -> str:
-        """All connections are over; it is alive again for the next case."""
-        for thread in self.threads:
-            thread.join(2)
-        self.threads.clear()
-        close_all(self.leaked)
-        self.leaked.clear()
-        dead, self.dead = self.dead, False
-        return "killed by SIGSEGV" if dead else ""
-
-    def serve(self, end: socket.socket) -> None:
-        """One connection, to its end."""
-        device = Reference(self.kinds, self.net)
-        device.passing = []
-        connection = PeerConnection(end, Side.FRONTEND)
-        try:
-            while self.turn(device, end, connection):
-                pass
-        except PeerError:
-            self.dead |= "broken-off" in self.kinds
-        except MemoryError:
-            self.dead = True
-        finally:
-            connection.close()
-            device.close()
-
-    def turn(self, device: Reference, end: socket.socket, connection: PeerConnection) -> bool:
-        """Whatever comes first: a message, a kick."""
-        kicks = {queue.kick: queue for queue in device.queues if queue.kick >= 0}
-        polls = any(queue.polls for queue in device.queues)
-        ready = select.select([end, *kicks], [], [], 0.001 if polls else None)[0]
-        for fd in ready:
-            if fd in kicks:
-                with contextlib.suppress(OSError):
-                    os.read(fd, 8)
-        if end in ready and not self.message(device, end, connection):
-            return False
-        for queue in reversed(device.queues):  # what is sent comes back
-            queue.serve()
-        return True
-
-    def message(self, device: Reference, end: socket.socket, connection: PeerConnection) -> bool:
-        """One message; whether the connection goes on."""
-        if "short-reads" in self.kinds:
-            look = end.recv(4096, socket.MSG_PEEK)
-            if 0 < len(look) < 12 or (len(look) >= 12 and len(look) < 12 + HEADER.unpack_from(look)[2]):
-                return False
-            if len(look) > 12 + HEADER.unpack_from(look)[2] if look else False:
-                return False
-        received = connection.receive("a request")
-        if received is None:
-            self.dead |= "closing-kills" in self.kinds
-            return False
-        message, fds = received.message, received.fds
-        size = HEADER.unpack_from(message.frame.data)[2] if len(message.frame.data) >= 12 else 0
-        out = device.handle(message, fds) if size <= 1 << 16 else Outcome(close=True, refused=True)
-        if self.fault:
-            self.fault(device, message, out)
-        if "keeps-descriptors" in self.kinds:
-            self.leaked += fds
-        else:
-            close_all(fds)
-        if out.die:
-            self.dead = True
-            return False
-        for reply in out.replies:
-            with contextlib.suppress(PeerError):
-                connection.send(reply, device.passing, "a reply")
-            close_all(device.passing)
-            device.passing = []
-        return not out.close

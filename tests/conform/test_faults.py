@@ -11,7 +11,8 @@ from functools import cache
 
 import pytest
 
-from conform.reference import Fault, InProcess, Outcome, Reference
+from conform.in_process import InProcess
+from conform.reference import OWN_FEATURES, Fault, Outcome, Reference
 from vutrace.conform.case import Case, CaseVerdict
 from vutrace.conform.catalogue import backend_cases
 from vutrace.conform.run import Bench, run_case, survey
@@ -257,9 +258,36 @@ FAULTS: tuple[tuple[str, FaultyBackEnd | Callable[[Case], FaultyBackEnd]], ...] 
     ("inflight/area", kind("inflight-small")),
     ("inflight/huge", dies("GET_INFLIGHT_FD")),
     ("channel/replaced", kind("keeps-channel")),
+    ("channel/ends", kind("end-kills")),
+    ("channel/unasked-answer", kind("answer-kills")),
+    ("channel/garbage", kind("garbage-kills")),
     ("channel/*", kind("talks")),
+    ("in-band/kick", kind("deaf")),
+    ("in-band/call", kind("no-message")),
+    ("in-band/call-waits", kind("never-waits")),
+    ("in-band/descriptor-preferred", kind("calls-twice")),
     ("iotlb/update", at("IOTLB_MSG", lambda message, out: replace(out, (1).to_bytes(8, "little")))),
-    ("iotlb/*", at("IOTLB_MSG", lambda message, out: replace(out, bytes(8)))),
+    ("iotlb/outside-memory", at("IOTLB_MSG", lambda message, out: replace(out, bytes(8)))),
+    ("iotlb/miss", kind("never-misses")),
+    ("iotlb/miss-answered", kind("no-iommu")),
+    ("iotlb/told-before", kind("asks-anyway")),
+    ("iotlb/invalidated", kind("keeps-translations")),
+    ("gpu/asks-features-first", kind("gpu-rash")),
+    ("gpu/takes-nothing-of-nothing", kind("gpu-greedy")),
+    ("gpu/takes-what-is-offered", kind("gpu-greedier")),
+    ("gpu/display-info", kind("gpu-invents")),
+    ("device-state/saved", kind("endless-state")),
+    ("device-state/loaded", kind("state-lost")),
+    ("device-state/works-again", kind("idle-when-loaded")),
+    ("device-state/garbage", kind("any-state")),
+    ("device-state/check-alone", dies("CHECK_DEVICE_STATE")),
+    ("postcopy/advise", kind("no-faults")),
+    ("postcopy/faults-come-over", kind("faults-elsewhere")),
+    ("postcopy/listen", refuses("POSTCOPY_LISTEN")),
+    ("postcopy/listen-alone", dies("POSTCOPY_LISTEN")),
+    ("postcopy/table-is-told", kind("untold")),
+    ("postcopy/end", at("POSTCOPY_END", lambda message, out: replace(out, (1).to_bytes(8, "little")))),
+    ("postcopy/works-after-end", kind("idle")),
     ("net/packet-received", kind("short-packet")),
     ("net/num-buffers", kind("no-count")),
     ("*/call", kind("never-calls")),
@@ -292,33 +320,34 @@ def registry() -> Registry:
 
 
 @cache
-def offer(net: bool) -> Survey:
+def offer(device: str) -> Survey:
     """What the reference offers."""
-    return survey(bench(InProcess(net=net), net))
+    return survey(bench(InProcess(device=device), device))
 
 
-def bench(peer: InProcess, net: bool, timeout: float = 2.0) -> Bench:
-    return Bench(peer, registry(), "net" if net else "blk", timeout)
+def bench(peer: InProcess, device: str, timeout: float = 2.0) -> Bench:
+    return Bench(peer, registry(), device, timeout)
 
 
-def is_for_net(case: Case) -> bool:
-    return bool(offer(net=False).why_not(case))
+def device_for(case: Case) -> str:
+    """The first device that a case has a sense with."""
+    return next(device for device in OWN_FEATURES if not offer(device).why_not(case))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_back_end_that_keeps_to_the_spec_passes(name: str) -> None:
     case = CASES[name]
-    net = is_for_net(case)
-    assert offer(net).why_not(case) == ""
-    result = run_case(bench(InProcess(net=net), net), offer(net), case)
+    device = device_for(case)
+    result = run_case(bench(InProcess(device=device), device), offer(device), case)
     assert (result.verdict, result.came) == (CaseVerdict.PASS, "")
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_its_fault_is_found(name: str) -> None:
     case = CASES[name]
-    net, fault = is_for_net(case), fault_of(case)
-    result = run_case(bench(InProcess(fault.act, fault.kinds, net), net, SOON), offer(net), case)
+    device, fault = device_for(case), fault_of(case)
+    peer = InProcess(fault.act, fault.kinds, device)
+    result = run_case(bench(peer, device, SOON), offer(device), case)
     assert result.verdict is CaseVerdict.FAIL
     assert result.came
 

@@ -16,6 +16,7 @@ from kit.proxy_lab import Lab, events, frames, message, receive, receive_message
 from kit.proxy_process import Process, exchange, memory_of, recorder_of
 
 from vutrace.capture import read
+from vutrace.proxy import pair
 from vutrace.proxy.session import MOST_CHANNELS
 from vutrace.records import Event, EventKind, Frame, FrameFlag
 
@@ -235,6 +236,26 @@ def test_the_first_loss_of_a_descriptor_is_a_loud_line(process: Process) -> None
     assert "64" in said
     lossy = [frame for frame in frames(process.records()) if frame.flags & FrameFlag.FDS_LOST]
     assert len(lossy) == 3
+
+
+def test_a_session_more_than_there_may_be_is_turned_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pair, "MOST_SESSIONS", 2)
+    lab = Lab(tmp_path)
+    first, second = lab.session(), lab.session()
+    for front, back in (first, second):
+        send(front, message(1))
+        assert receive_message(back)[0] == message(1)
+    assert lab.connect().recv(1) == b""
+    first[0].close()
+    assert first[1].recv(1) == b""
+    first[1].close()
+    front, back = lab.session()
+    send(front, message(3))
+    assert receive_message(back)[0] == message(3)
+    records = lab.stop()
+    assert any("2 sessions are open" in event.text for event in events(records, EventKind.ERROR))
 
 
 def test_a_channel_more_than_there_may_be_is_passed_on_untraced(tmp_path: Path) -> None:

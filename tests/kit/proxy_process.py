@@ -93,10 +93,13 @@ def viewer_of(child: subprocess.Popen[bytes]) -> int:
     return children_of(child, Path(sys.executable).name.encode(), but=b"\0proxy\0")
 
 
-def memory_of(pid: int) -> int:
-    """What a process takes of the machine's memory, in KiB; shared pages are divided by who shares them."""
+def memory_of(pid: int, kind: str = "Pss") -> int:
+    """What a process takes of the machine's memory, in KiB; shared pages are divided by who shares them.
+
+    Of the `kind` Pss_Anon they are its own and its children's: of libraries every program has a share.
+    """
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:"))
 
 
 def recorder_of(child: subprocess.Popen[bytes]) -> int:

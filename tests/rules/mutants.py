@@ -25,9 +25,14 @@ from vutrace.session.tracker import Tracker  # noqa: E402
 
 Found = list[tuple[int, str, int | None, str]]
 MODULES = (
-    "ring",
+    "ring_base",
+    "ring_enabling",
+    "ring_setup",
+    "ring_values",
     "negotiation",
-    "memory",
+    "memory_access",
+    "memory_regions",
+    "memory_tables",
     "migration",
     "inflight",
     "config",

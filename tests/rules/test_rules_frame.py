@@ -4,10 +4,29 @@ import struct
 from dataclasses import replace
 
 import pytest
-from kit.transcript import Line, back, closed, front, memfd, socket
-from traces import USUAL, Case, ask, before, broken_rules, end, hello, ids, instead, protocol, started
+from kit.transcript import Line, back, closed, connection, eventfd, front, memfd, script, socket
+from traces import (
+    REGISTRY,
+    USUAL,
+    Case,
+    ask,
+    before,
+    broken_rules,
+    enable,
+    end,
+    hello,
+    ids,
+    instead,
+    problems,
+    protocol,
+    ring,
+    started,
+)
 
-from vutrace.records import Frame, FrameFlag
+from vutrace.records import Event, EventKind, Frame, FrameFlag
+from vutrace.rules.judge import Judge
+from vutrace.rules.verdict import VerdictBuilder, begin, verdict
+from vutrace.session.tracker import Tracker
 
 RUNS = [*started(), *end()]
 ACKNOWLEDGED = ask("SET_VRING_ENABLE", {"status": 0}, index=0, num=1, need_reply=True)
@@ -57,7 +76,24 @@ def late(*lines: Line) -> list[Line]:
     return before(RUNS, "GET_VRING_BASE", *lines)
 
 
+def gap(*kinds: tuple[str, int]) -> Line:
+    """Messages that were not recorded, as "sender channel request", and how many of each."""
+    attributes = {f"missing {kind}": str(count) for kind, count in kinds}
+    total = str(sum(count for _, count in kinds))
+    event = Event(0, 0, 1, EventKind.GAP, "missing", attributes={"messages": total, **attributes})
+    return Line(event)
+
+
+SETS_UP = gap(("frontend main request 8", 2), ("frontend main request 10", 1), ("frontend main request 9", 1))
+# What the rules would tell of a ring that was set up unseen, and of replies to requests that nobody saw.
+UNSEEN = [
+    SETS_UP,
+    front("SET_VRING_KICK", u64=1, fds=[eventfd(201)]),
+    *enable(1),
+    back("GET_QUEUE_NUM", queue_num=4),
+]
 CASES = [
+    Case("frame.not-recorded", late(*UNSEEN), late(*ring(1), *enable(1)), breaches=1),
     Case("frame.cut", marked(FrameFlag.CUT), RUNS),
     Case("frame.broken-off", marked(FrameFlag.PARTIAL), RUNS),
     Case("frame.descriptors-lost", marked(FrameFlag.FDS_LOST), RUNS),
@@ -105,3 +141,54 @@ def test_a_trace_breaks_its_rule_and_no_other(case: Case) -> None:
 def test_its_lawful_neighbours_break_none(case: Case) -> None:
     for lawful in (case.lawful, *case.more):
         assert broken_rules(lawful, case.device) == []
+
+
+def test_what_is_missing_is_told_by_name() -> None:
+    (problem,) = problems(late(*UNSEEN))
+    assert problem.text == (
+        "4 messages are not recorded: 2 × SET_VRING_NUM of the front-end, "
+        "1 × SET_VRING_BASE of the front-end, 1 × SET_VRING_ADDR of the front-end; "
+        "what needs them is not judged from here on"
+    )
+
+
+def test_of_many_kinds_that_are_missing_some_are_named() -> None:
+    kinds = [(f"backend gpu request {number}", 1) for number in (1, 2, 3, 4711)]
+    (problem,) = problems(late(gap(*kinds, ("others", 7), ("backend backend request 2", 2))))
+    assert (
+        "13 messages are not recorded: 7 × others, 2 × BACKEND_CONFIG_CHANGE_MSG of the back-end"
+        in problem.text
+    )
+    assert "and 2 kinds more" in problem.text
+
+
+def test_a_reply_that_may_be_missing_is_owed_by_nobody() -> None:
+    told = verdict_on(*hello(), front("GET_FEATURES"), gap(("backend main request 1", 1)), closed())
+    assert "owe" not in told
+    assert "1 message was not recorded, from [11] on: it may have been otherwise" in told
+
+
+def test_after_a_gap_replies_are_paired_again_once_one_came() -> None:
+    unasked = back("SET_VRING_ENABLE", status=0)
+    again = [gap(("frontend main request 18", 1)), *ask("GET_QUEUE_NUM", {"queue_num": 4})]
+    assert broken_rules(late(*again)) == ["frame.not-recorded"]
+    assert broken_rules(late(gap(("others", 1)), unasked)) == ["frame.not-recorded"]
+    assert broken_rules(late(*again, unasked)) == ["frame.not-recorded", "reply.unasked"]
+
+
+def test_of_a_message_whose_descriptors_were_lost_none_is_missed() -> None:
+    lost = FrameFlag.FDS_LOST
+    kept = instead(RUNS, "SET_VRING_CALL", front("SET_VRING_CALL", u64=0, marks=lost))
+    assert broken_rules(kept) == ["frame.descriptors-lost"]
+    log = ask("SET_LOG_BASE", {}, mmap_size=1 << 20, mmap_offset=0, marks=lost)
+    assert broken_rules(late(*log)) == ["frame.descriptors-lost"]
+
+
+def verdict_on(*lines: Line) -> str:
+    """The verdict on a session."""
+    course: VerdictBuilder | None = None
+    for row in Judge().rows(Tracker(REGISTRY).rows([connection(), *script(*lines)])):
+        course = course or begin(row)
+        course.feed(row)
+    assert course
+    return verdict(course, course.last_ns).text

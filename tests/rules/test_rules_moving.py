@@ -5,7 +5,7 @@ from kit.transcript import Line, front
 from traces import Case, broken_rules, ids, instead, started, stop
 
 from vutrace.capture.pseudo_header import sample_of
-from vutrace.records import RingSample, SampleFlag
+from vutrace.records import DirtyLog, RingSample, SampleFlag
 
 KNOWN = SampleFlag.INDEXES | SampleFlag.KICKS
 REQUEST = KNOWN | SampleFlag.CHAIN | SampleFlag.REQUEST
@@ -49,7 +49,28 @@ def flagged(flag: int, **fields: int) -> list[Line]:
     return [*started(), look(flags=KNOWN | flag, **fields)]
 
 
+def logged(unwritten_ms: int) -> list[Line]:
+    """A look at the log of dirty pages."""
+    log = DirtyLog(4096, 0, unwritten_ms)
+    return [*started(), Line(sample_of(0, 0, 1, (), 100_000_000, log=log), 100_000_000)]
+
+
 CASES = [
+    Case(
+        "ring.call-missing",
+        flagged(SampleFlag.COUNTED | SampleFlag.UNCALLED, used=1, uncalled_ms=1200),
+        flagged(SampleFlag.COUNTED | SampleFlag.UNCALLED, used=1, uncalled_ms=200),
+        more=[flagged(SampleFlag.COUNTED, used=1)],
+    ),
+    Case(
+        "ring.inflight-differs",
+        flagged(
+            SampleFlag.MARKED | SampleFlag.MARKS_DIFFER, marked=2, marked_used=7, used=9, differs_ms=1200
+        ),
+        flagged(SampleFlag.MARKED | SampleFlag.MARKS_DIFFER, marked=2, marked_used=7, used=9, differs_ms=200),
+        more=[flagged(SampleFlag.MARKED, marked=2, in_flight=2)],
+    ),
+    Case("migration.log-not-written", logged(2500), logged(1500)),
     Case(
         "ring.kick-not-taken",
         waiting(kicks=3, device_flags=SLEEPS),

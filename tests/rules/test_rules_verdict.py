@@ -189,7 +189,7 @@ def test_nobody_was_there() -> None:
     told = of(missing, missing)
     assert not told.orderly
     assert told.text == (
-        "No session: the back-end at connect:b cannot be reached: Connection refused, 2 tries in 0.0 s."
+        "No session: the back-end at connect:b cannot be reached: Connection refused, 2 tries in 0.1 ms."
     )
 
 

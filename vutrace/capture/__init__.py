@@ -2,7 +2,7 @@
 
 from vutrace.capture.encode import MAX_PACKET, connection_block, message_blocks, record_block, section_block
 from vutrace.capture.errors import CaptureError
-from vutrace.capture.follow import Done, WriterGone, copy, follow
+from vutrace.capture.follow import Done, DoneOrIdle, WriterGone, copy, follow
 from vutrace.capture.reader import Item, Reader, read
 from vutrace.capture.writer import Writer, append, create
 
@@ -10,6 +10,7 @@ __all__ = [
     "MAX_PACKET",
     "CaptureError",
     "Done",
+    "DoneOrIdle",
     "Item",
     "Reader",
     "Writer",

@@ -3,7 +3,7 @@
 import os
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
 
 from vutrace.capture.errors import CaptureError
@@ -34,6 +34,19 @@ class WriterGone:
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         return bool(poll.poll(timeout * 1000)) and os.read(self._fd, 4096) == b""
+
+
+class DoneOrIdle:
+    """`done`, or for ever; whenever nothing more comes `idle` is called."""
+
+    def __init__(self, done: Done | None, idle: Callable[[], None]) -> None:
+        self._done = done or threading.Event()
+        self._idle = idle
+
+    def wait(self, timeout: float) -> bool:
+        """See `Done`."""
+        self._idle()
+        return self._done.wait(timeout)
 
 
 def follow(path: str | os.PathLike[str], done: Done | None = None) -> Reader:

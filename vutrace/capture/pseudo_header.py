@@ -9,17 +9,26 @@ from collections.abc import Iterator, Mapping
 from vutrace.capture.acted import decode_acted, encode_acted
 from vutrace.capture.errors import MalformedError
 from vutrace.capture.fd_info import decode_fd, encode_fd
-from vutrace.capture.ring_sample import decode_ring, encode_ring
+from vutrace.capture.ring_sample import (
+    decode_log,
+    decode_notices,
+    decode_ring,
+    encode_log,
+    encode_notices,
+    encode_ring,
+)
 from vutrace.capture.tlv import decode_text, encode_text, encode_tlv, walk_tlvs
 from vutrace.quick import quick
 from vutrace.records import (
     Acted,
     Channel,
+    DirtyLog,
     Event,
     EventKind,
     FdInfo,
     Frame,
     FrameFlag,
+    NoticeTimes,
     Record,
     RingSample,
     Sample,
@@ -43,10 +52,11 @@ EVENT_CODES: dict[EventKind, int] = {
     EventKind.GAP: 5,
     EventKind.DROPPED: 6,
     EventKind.SAMPLE: 7,
+    EventKind.PAYLOAD: 8,
 }
 
 TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_ACTED, TLV_KNOWN = 1, 2, 3, 4, 5
-TLV_RING, TLV_INTERVAL = 16, 17
+TLV_RING, TLV_INTERVAL, TLV_NOTICES, TLV_LOG = 16, 17, 18, 19
 
 # Bytes: of one text or attribute, and of all of an event's TLVs. Wireshark refuses packets over 256 KiB.
 TEXT_LIMIT = 16 * 1024
@@ -124,12 +134,21 @@ def encode_event(event: Event) -> bytes:
 
 def encode_sample(sample: Sample) -> bytes:
     tlvs = encode_tlv(TLV_INTERVAL, INTERVAL.pack(sample.interval_ns))
-    tlvs += b"".join(within(EVENT_LIMIT, (encode_tlv(TLV_RING, encode_ring(ring)) for ring in sample.rings)))
+    tlvs += b"".join(within(EVENT_LIMIT, sample_tlvs(sample)))
     place = sample.connection, sample.session
     fixed = FIXED.pack(
         START, SAMPLE, CHANNEL_CODES[Channel.MAIN], 0, FIXED.size + len(tlvs), *place, *[0] * 5
     )
     return fixed + tlvs
+
+
+def sample_tlvs(sample: Sample) -> Iterator[bytes]:
+    if sample.log:
+        yield encode_tlv(TLV_LOG, encode_log(sample.log))
+    for ring in sample.rings:
+        yield encode_tlv(TLV_RING, encode_ring(ring))
+    for notices in sample.notices:
+        yield encode_tlv(TLV_NOTICES, encode_notices(notices))
 
 
 def event_tlvs(event: Event) -> Iterator[bytes]:
@@ -193,27 +212,42 @@ def decode(data: bytes, start: int, end: int, time_ns: int, numbers: Mapping[int
             attributes,
         )
     if kind == SAMPLE:
-        place = numbers[connection], session
-        return sample_of(time_ns, *place, *decode_rings(data, start + 36, body))
+        return sample_of(time_ns, numbers[connection], session, *decode_sample(data, start + 36, body))
     return None
 
 
 def sample_of(
-    time_ns: int, connection: int, session: int, rings: tuple[RingSample, ...], interval_ns: int
+    time_ns: int,
+    connection: int,
+    session: int,
+    rings: tuple[RingSample, ...],
+    interval_ns: int,
+    notices: tuple[NoticeTimes, ...] = (),
+    log: DirtyLog | None = None,
 ) -> Sample:
     """A sample of rings."""
     text = f"{len(rings)} ring{'' if len(rings) == 1 else 's'} in memory"
-    return Sample(time_ns, connection, session, EventKind.SAMPLE, text, rings=rings, interval_ns=interval_ns)
+    place = time_ns, connection, session
+    return Sample(
+        *place, EventKind.SAMPLE, text, rings=rings, interval_ns=interval_ns, notices=notices, log=log
+    )
 
 
-def decode_rings(data: bytes, start: int, end: int) -> tuple[tuple[RingSample, ...], int]:
-    rings, interval_ns = [], 0
+Sampled = tuple[tuple[RingSample, ...], int, tuple[NoticeTimes, ...], DirtyLog | None]
+
+
+def decode_sample(data: bytes, start: int, end: int) -> Sampled:
+    rings, interval_ns, notices, log = [], 0, [], None
     for kind, first, last in walk_tlvs(data, start, end):
         if kind == TLV_RING:
             rings.append(decode_ring(data, first, last))
         elif kind == TLV_INTERVAL and last - first >= INTERVAL.size:
             (interval_ns,) = INTERVAL.unpack_from(data, first)
-    return tuple(rings), interval_ns
+        elif kind == TLV_NOTICES:
+            notices.append(decode_notices(data, first, last))
+        elif kind == TLV_LOG:
+            log = decode_log(data, first, last)
+    return tuple(rings), interval_ns, tuple(notices), log
 
 
 def decode_fds(data: bytes, start: int, end: int, nfds: int) -> tuple[FdInfo, ...]:

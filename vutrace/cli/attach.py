@@ -18,14 +18,16 @@ EXAMPLES = """Examples:
 
 
 def attach(
-    pid: Annotated[int, typer.Argument(metavar="PID", min=1, help="The process of either end.")],
-    write: Annotated[str, typer.Option("-w", "--write", metavar="FILE", help="Record; - is stdout.")] = "",
+    pid: Annotated[int, typer.Argument(metavar="PID", min=1, help="The process at either end.")],
+    write: Annotated[
+        str, typer.Option("-w", "--write", metavar="FILE", help="Record to FILE; - is stdout.")
+    ] = "",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no rows.")] = False,
     device: Device = "",
     dissector: Dissectors = None,
     color: Color = When.AUTO,
 ) -> None:
-    """Show what a program that already runs says on its vhost-user sockets, by strace; then let go of it."""
+    """Show the vhost-user messages of a running program with strace; then detach."""
     from vutrace.cli.printers import shower
     from vutrace.cli.reading import load_dissectors
     from vutrace.cli.replay import interruptible, writing

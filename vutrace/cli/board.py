@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
@@ -25,23 +26,31 @@ PICTURES = 0.1  # seconds between two pictures
 # xterm's control sequences: the other screen and no cursor; and back
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 HOME, END_OF_LINE, END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
-KEYS = "q end   j k down, up   space b half a page   ? these keys"
+KEYS = "q end   j k down, up   space b half a page   ? hides this line"
 SCROLLS = {"j": 1, "k": -1, " ": 1, "b": -1}
 USUAL_SIZE = os.terminal_size((100, 24))
 ENDLESS = os.terminal_size((100_000, 100_000))  # where it is not a terminal that it goes to
 
 
 def board_of(
-    file: str, reader: "Reader", registry: "Registry", device: str, live: bool, paint: Paint
+    file: str,
+    reader: "Reader",
+    registry: "Registry",
+    device: str,
+    live: bool,
+    paint: Paint,
+    ends: int = 0,
 ) -> None:
-    """Show the board of the capture in `file`, `live` while it grows."""
+    """Show the board of the capture in `file`, `live` while it grows; q ends the proxy `ends`, if any."""
     from vutrace.cli.reading import judged, noting, track
     from vutrace.session.tracker import Tracker
     from vutrace.views.board import Board
 
     tracker = Tracker(registry, device)
     rows = judged(noting(file, reader, track(reader, tracker)))
-    show_board(rows, Board(tracker.connections), live, paint, sys.stdout)
+    # As Ctrl-C would: the proxy ends in order, and so does what is shown of it.
+    leave = partial(os.kill, ends, signal.SIGINT) if ends else None
+    show_board(rows, Board(tracker.connections), live, paint, sys.stdout, leave)
 
 
 class Feeder:
@@ -70,8 +79,20 @@ class Feeder:
             raise self._error
 
 
-def show_board(rows: "Iterable[Row]", board: "Board", live: bool, paint: Paint, out: TextIO) -> None:
-    """Show the board while rows come; only as it stands at the end on what cannot be drawn on in place."""
+def show_board(
+    rows: "Iterable[Row]",
+    board: "Board",
+    live: bool,
+    paint: Paint,
+    out: TextIO,
+    leave: Callable[[], None] | None = None,
+    status: Callable[[], str] | None = None,
+) -> None:
+    """Show the board while rows come; only as it stands at the end on what cannot be drawn on in place.
+
+    q ends it, or does what `leave` does, after which no more rows come. With a `status`, that is its last
+    line, and the keys are another's.
+    """
     from vutrace.views.board_text import board_lines
 
     feeder = Feeder(rows, board)
@@ -83,7 +104,7 @@ def show_board(rows: "Iterable[Row]", board: "Board", live: bool, paint: Paint, 
 
     try:
         if live and out.isatty() and os.environ.get("TERM") != "dumb":
-            redraw(feeder.done, lines, out)
+            redraw(feeder.done, lines, out, leave, status)
         else:
             feeder.done.wait()
     finally:
@@ -93,32 +114,44 @@ def show_board(rows: "Iterable[Row]", board: "Board", live: bool, paint: Paint, 
     feeder.finish()
 
 
-def redraw(done: threading.Event, lines: Callable[[os.terminal_size, bool], list[str]], out: TextIO) -> None:
-    """Draw in place until `done` or q, also when the terminal changes its size; ? tells the keys."""
-    from vutrace.replay.keyboard import keyboard
+def redraw(
+    done: threading.Event,
+    lines: Callable[[os.terminal_size, bool], list[str]],
+    out: TextIO,
+    leave: Callable[[], None] | None,
+    status: Callable[[], str] | None,
+) -> None:
+    """Draw in place until `done` or q, also when the terminal changes its size; its last line is the keys."""
+    from vutrace.replay.keyboard import Keyboard, keyboard
 
-    first, told = 0, False
-    with other_screen(out), keyboard(False) as keys:
+    first, told = 0, True
+    with other_screen(out), nullcontext(Keyboard(-1)) if status else keyboard(False) as keys:
         while not done.is_set():
             size = size_of(out)
-            whole = lines(size, False)
-            first = max(0, min(first, len(whole) - size.lines))
-            shown = whole[first : first + size.lines - 1] if first or told else lines(size, True)
-            footer = [KEYS[: size.columns]] if first or told else []
-            body = "\n".join(line + END_OF_LINE for line in [*shown[: size.lines - len(footer)], *footer])
+            last = status() if status else KEYS if keys.fd >= 0 else ""
+            footer = [last[: size.columns]] if told and last and size.lines > 1 else []
+            room = os.terminal_size((size.columns, size.lines - len(footer)))
+            whole = lines(room, False)
+            first = max(0, min(first, len(whole) - room.lines))
+            shown = whole[first : first + room.lines] if first else lines(room, True)
+            body = "\n".join(line + END_OF_LINE for line in [*shown, *footer])
             out.write(HOME + body + END_OF_SCREEN)
             out.flush()
             key = keys.wait(PICTURES)
             if key == "q":
-                return
+                if leave is None:
+                    return
+                leave()
             told = told != (key == "?")
-            first += SCROLLS.get(key, 0) * (size.lines // 2 if key in " b" else 1)
+            first += SCROLLS.get(key, 0) * (room.lines // 2 if key in " b" else 1)
 
 
 @contextmanager
 def other_screen(out: TextIO) -> Iterator[None]:
     """The alternate screen; however this ends, the terminal is as it was."""
-    before = signal.signal(signal.SIGTERM, terminated)
+    before = signal.getsignal(signal.SIGTERM)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, terminated)
     try:
         out.write(ENTER)
         yield

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
 
 \b
-  vutrace check start.pcapng                        what is wrong, and what became of each session
-  vutrace check *.pcapng --severity error           nothing but errors
+  vutrace check start.pcapng                        what is wrong, and how each session ended
+  vutrace check *.pcapng --severity error           only errors
   vutrace check start.pcapng --select memory,ring   some groups of rules, or single rules
   vutrace check start.pcapng --ignore reply.refused --profile strict
   vutrace check start.pcapng --json | jq .verdict   one object for each session
@@ -42,29 +42,30 @@ def check(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Captures; - is stdin.")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object for each session.")] = False,
     sarif: Annotated[bool, typer.Option("--sarif", help="A SARIF 2.1.0 log.")] = False,
-    junit: Annotated[bool, typer.Option("--junit", help="JUnit's XML.")] = False,
+    junit: Annotated[bool, typer.Option("--junit", help="JUnit XML.")] = False,
     select: Annotated[
         list[str] | None,
-        typer.Option(metavar="RULE,...", help="Only these rules or groups.", show_default=False),
+        typer.Option(metavar="RULE,...", help="Use only these rules or groups.", show_default=False),
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(metavar="RULE,...", help="Not these rules or groups.", show_default=False),
+        typer.Option(metavar="RULE,...", help="Skip these rules or groups.", show_default=False),
     ] = None,
-    severity: Annotated[Severity, typer.Option(help="The least that counts.")] = Severity.WARNING,
+    severity: Annotated[Severity, typer.Option(help="The lowest severity that counts.")] = Severity.WARNING,
     profile: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Whose known deviations are no more than info: auto, strict, or a name."
+            metavar="NAME",
+            help="Show known deviations of an implementation as info: auto, strict, or its name.",
         ),
     ] = "auto",
     device: Device = "",
     dissector: Dissectors = None,
     color: Color = When.AUTO,
 ) -> None:
-    """Say what is wrong in captures, and what became of each session.
+    """Say what is wrong in captures, and how each session ended.
 
-    Exit status: 0 nothing of that severity was found, 1 something was, 3 a file cannot be read.
+    Exit status: 0 no findings of that severity, 1 findings, 3 a file cannot be read.
     """
     from vutrace.cli.reading import load_dissectors, refuse_stdin_twice
 

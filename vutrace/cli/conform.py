@@ -21,42 +21,47 @@ if TYPE_CHECKING:
     from vutrace.views.colour import Paint
 
 UNMET = 1
-app = typer.Typer(help="Put a back-end or a front-end to the spec, case by case.", no_args_is_help=True)
+app = typer.Typer(help="Test a back-end or a front-end against the specification.", no_args_is_help=True)
 
 To = Annotated[str, typer.Option("--to", metavar="ENDPOINT", help="Where it is: PATH, @NAME or listen:PATH.")]
 Start = Annotated[
-    str, typer.Option("--start", metavar="CMD", help="How to start it; {socket} is where it has to listen.")
+    str,
+    typer.Option("--start", metavar="CMD", help="Start it with this command; it must listen on {socket}."),
 ]
 Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="CASE", help="Only this case, group or pattern; may be repeated."),
 ]
-List = Annotated[bool, typer.Option("--list", help="The cases, one a line; all about them with --json.")]
-Write = Annotated[str, typer.Option("-w", metavar="DIR", help="A capture of each case goes there.")]
+List = Annotated[
+    bool, typer.Option("--list", help="List the cases, one per line; with --json, everything about them.")
+]
+Write = Annotated[
+    str, typer.Option("-w", metavar="DIR", help="Write a capture of each case to this directory.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object for each case.")]
-Junit = Annotated[bool, typer.Option("--junit", help="JUnit's XML.")]
+Junit = Annotated[bool, typer.Option("--junit", help="JUnit XML.")]
 Tap = Annotated[bool, typer.Option("--tap", help="TAP, version 14.")]
-Strict = Annotated[bool, typer.Option("--strict", help="What the spec says with should decides, too.")]
+Strict = Annotated[bool, typer.Option("--strict", help="A failed “should” also counts as a failure.")]
 AllowKnown = Annotated[
-    bool, typer.Option("--allow-known", help="Failures that are known of this program do not decide.")
+    bool, typer.Option("--allow-known", help="Ignore failures that are known for this program.")
 ]
 
 EXAMPLES = """Examples:
 
 \b
   vutrace conform backend --start 'qemu-storage-daemon ... addr.path={socket}'
-  vutrace conform backend --to /tmp/vhost.sock          somebody is there already
+  vutrace conform backend --to /tmp/vhost.sock          it is already running
   vutrace conform backend --to /tmp/vhost.sock --only memory --only rings/base-0-comes-back
-  vutrace conform backend --list                        one group/case a line
+  vutrace conform backend --list                        one group/case per line
 """
 
 
-@app.command("backend", short_help="A back-end, by a front-end of ours.")
+@app.command("backend", short_help="Test a back-end.")
 def backend(
     to: To = "",
     start: Start = "",
     share: Annotated[
-        bool, typer.Option("--share", help="One process for all cases, not one for each.")
+        bool, typer.Option("--share", help="Use one process for all cases instead of one per case.")
     ] = False,
     list_: List = False,
     only: Only = None,
@@ -64,18 +69,16 @@ def backend(
     json: Json = False,
     junit: Junit = False,
     tap: Tap = False,
-    timeout: Annotated[
-        float, typer.Option(metavar="S", help="Seconds that a reply may take.", min=0.05)
-    ] = 2.0,
+    timeout: Annotated[float, typer.Option(metavar="S", help="Seconds to wait for a reply.", min=0.05)] = 2.0,
     strict: Strict = False,
     allow_known: AllowKnown = False,
     device: Device = "",
     dissector: Dissectors = None,
     color: Color = When.AUTO,
 ) -> None:
-    """Say what a back-end does otherwise than the spec, case by case.
+    """Test a back-end against the specification, case by case.
 
-    Exit status: 0 all musts hold, 1 not all, 4 it cannot be reached.
+    Exit status: 0 every “must” holds, 1 one does not, 4 it cannot be reached.
     """
     from vutrace.conform.catalogue import backend_cases
 
@@ -98,10 +101,10 @@ def backend(
 backend.__doc__ = f"{backend.__doc__}\n\n{EXAMPLES}"
 
 
-@app.command("frontend", short_help="A front-end, by a back-end of ours.")
+@app.command("frontend", short_help="Test a front-end.")
 def frontend(
     listen: Annotated[
-        str, typer.Option("--listen", metavar="PATH", help="Where a front-end connects that comes again.")
+        str, typer.Option("--listen", metavar="PATH", help="Where a front-end reconnects.")
     ] = "",
     start: Start = "",
     list_: List = False,
@@ -111,17 +114,17 @@ def frontend(
     junit: Junit = False,
     tap: Tap = False,
     quiet: Annotated[
-        float, typer.Option(metavar="S", help="A case is over when nothing came for so long.", min=0.1)
+        float, typer.Option(metavar="S", help="Seconds without a message after which a case ends.", min=0.1)
     ] = 1.0,
     strict: Strict = False,
     allow_known: AllowKnown = False,
-    device: Annotated[str, typer.Option(metavar="NAME", help="What we are: net, blk, ...")] = "net",
+    device: Annotated[str, typer.Option(metavar="NAME", help="The device to play: net, blk, ...")] = "net",
     dissector: Dissectors = None,
     color: Color = When.AUTO,
 ) -> None:
-    """Say what a front-end does otherwise than the spec, judged by the rules of `vutrace check`.
+    """Test a front-end against the specification, with the rules of `vutrace check`.
 
-    Exit status: 0 all musts hold, 1 not all, 4 it does not come.
+    Exit status: 0 every “must” holds, 1 one does not, 4 it does not connect.
     """
     from vutrace.conform.catalogue import frontend_cases
 

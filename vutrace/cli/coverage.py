@@ -36,17 +36,15 @@ class CoverageFormat(StrEnum):
 
 def coverage(
     files: Annotated[list[str], typer.Argument(metavar="CAPTURE...", help="Captures; - is stdin.")],
-    format_: Annotated[
-        CoverageFormat, typer.Option("--format", help="How to tell it.")
-    ] = CoverageFormat.TEXT,
+    format_: Annotated[CoverageFormat, typer.Option("--format", help="Output format.")] = CoverageFormat.TEXT,
     output: Output = "-",
-    everything: Annotated[bool, typer.Option("--all", help="Everything, with how often it came.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="List everything, with counts.")] = False,
     width: Width = None,
     device: Device = "",
     dissector: Dissectors = None,
     color: Color = When.AUTO,
 ) -> None:
-    """Say which messages, values, bits, transitions and rules of the spec were exercised, and which not."""
+    """Say which messages, values, bits, transitions and rules of the specification captures exercise."""
     from vutrace.cli.reading import load_dissectors, refuse_overwrite, refuse_stdin_twice
     from vutrace.outgoing import json_text
     from vutrace.views.coverage.counting import Coverage

@@ -12,8 +12,8 @@ from vutrace.cli.errors import UsageError
 EXAMPLES = """Examples:
 
 \b
-  vutrace demo                                      a guest with 20 queue pairs under QEMU 2.10 boots
-  vutrace demo --restart                            its back-end is killed and comes back: no features phase
+  vutrace demo                                      QEMU 2.10 boots a guest with 20 queue pairs
+  vutrace demo --restart                            its back-end is killed and restarted: no features phase
   vutrace demo --queues 2 --enabled 2 --front-end qemu-10
   vutrace demo --front-end virtio-user --rows       every message
   vutrace demo -w demo.pcapng && vutrace queues demo.pcapng
@@ -22,17 +22,20 @@ EXAMPLES = """Examples:
 
 def demo(
     queues: Annotated[int, typer.Option(min=1, max=128, help="Queue pairs that are configured.")] = 20,
-    enabled: Annotated[int, typer.Option(min=1, help="Queue pairs that the guest turns on.")] = 1,
+    enabled: Annotated[int, typer.Option(min=1, help="Queue pairs that the guest enables.")] = 1,
     front_end: Annotated[
         str, typer.Option(metavar="PROFILE", help="qemu-2.10, qemu-7.2, qemu-10 or virtio-user.")
     ] = "qemu-2.10",
     restart: Annotated[bool, typer.Option("--restart", help="Kill and restart the back-end.")] = False,
     write: Annotated[
-        str, typer.Option("-w", "--write", metavar="FILE", help="Keep the capture.", show_default=False)
+        str,
+        typer.Option(
+            "-w", "--write", metavar="FILE", help="Keep the capture in this file.", show_default=False
+        ),
     ] = "",
-    rows: Annotated[bool, typer.Option("--rows", help="Show every message, too.")] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Also show every message.")] = False,
 ) -> None:
-    """See vutrace at work with model ends: real protocol, real sockets, nothing to install."""
+    """See vutrace at work on model ends: real protocol, real sockets, nothing to install."""
     from vutrace.capture.temporary import directory as temporary_directory
     from vutrace.peers import PROFILES
     from vutrace.peers.scene import Play, ProxyEndedError, record

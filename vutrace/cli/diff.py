@@ -31,23 +31,26 @@ DIFFERENT = 1
 def diff(
     a: Annotated[str, typer.Argument(metavar="A", help="A capture.")],
     b: Annotated[
-        str, typer.Argument(metavar="[B]", help="Another; the same one unless given.", show_default=False)
+        str, typer.Argument(metavar="[B]", help="Another capture; default: the same one.", show_default=False)
     ] = "",
     session: Annotated[
-        str, typer.Option(metavar="N[:M]", help="Only session N of A and M of B (N, too, unless given).")
+        str, typer.Option(metavar="N[:M]", help="Compare session N of A with session M of B (default: N).")
     ] = "",
     connection: Annotated[
-        str, typer.Option(metavar="X[:Y]", help="Only connection X of A and Y of B, by letter.")
+        str, typer.Option(metavar="X[:Y]", help="Compare connection X of A with connection Y of B.")
     ] = "",
-    latency: Annotated[bool, typer.Option("--latency", help="Compare how long replies took, too.")] = False,
+    latency: Annotated[bool, typer.Option("--latency", help="Also compare how long replies took.")] = False,
     indexes: Annotated[
-        bool, typer.Option("--indexes", help="Compare whether rings have moved on, too: what passed decides.")
+        bool,
+        typer.Option(
+            "--indexes", help="Also compare whether rings have moved on, which depends on the traffic."
+        ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    device: Annotated[str, typer.Option(metavar="NAME", help="What was traced (net, blk, ...).")] = "",
+    device: Annotated[str, typer.Option(metavar="NAME", help="The traced device (net, blk, ...).")] = "",
     dissector: Dissectors = None,
 ) -> None:
-    """Compare two captures by meaning: blind to descriptors, addresses, times, and rings' interleaving."""
+    """Compare two captures by meaning, ignoring descriptors, addresses, times, and how rings interleave."""
     from vutrace.cli.reading import load_dissectors
     from vutrace.diff.compare import pairings
     from vutrace.diff.text import objects, same, text

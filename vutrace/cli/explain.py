@@ -34,12 +34,20 @@ def explain(
     ] = None,
     read: Annotated[
         str | None,
-        typer.Option("-r", "--read", metavar="FILE", help="Where it went wrong here.", show_default=False),
+        typer.Option(
+            "-r",
+            "--read",
+            metavar="FILE",
+            help="Report where the specification was broken.",
+            show_default=False,
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Whose feature bits, and what is traced.")] = "",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="The traced device, for its feature bits.")
+    ] = "",
     dissector: Dissectors = None,
 ) -> None:
-    """Say what a message, a feature bit, a mask, a status, a device or an error text means."""
+    """Explain a message, a feature bit, a mask, a status, a device or an error text."""
     from vutrace.cli.reading import judged, load_dissectors, open_capture, rows_of
     from vutrace.views.explain.answer import Explainer, Explanation
     from vutrace.views.explain.capture import look, report

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
 
 \b
-  vutrace export start.pcapng -o plain.pcapng             readable in a Wireshark without the plug-in
-  vutrace export start.pcapng -o start.csv                the format is told by the name
+  vutrace export start.pcapng -o plain.pcapng             readable in Wireshark without the plug-in
+  vutrace export start.pcapng -o start.csv                the suffix selects the format
   vutrace export start.pcapng --format json | jq '.[0]'
   vutrace export start.pcapng -o ring0.pcapng --ring 0    a part of it
 """
@@ -88,7 +88,7 @@ def export(
 ) -> None:
     """Write a capture for other programs: Wireshark without a plug-in, JSON, CSV.
 
-    It still has the peers' command lines and the paths of their files in it.
+    The result still contains the peers' command lines and file paths.
     """
     from vutrace.cli.filtering import open_filtered, row_filter
     from vutrace.cli.reading import choose_capture, load_dissectors, refuse_overwrite

@@ -10,9 +10,7 @@ from vutrace.cli.output import say
 
 def help_(
     context: typer.Context,
-    verb: Annotated[
-        list[str] | None, typer.Argument(help="The verb; several words for one within another.")
-    ] = None,
+    verb: Annotated[list[str] | None, typer.Argument(help="The verb, or a verb and its subcommand.")] = None,
 ) -> None:
     """Show what a verb does, as its --help does.
 

@@ -29,7 +29,7 @@ EXAMPLES = """Examples:
 
 
 def import_(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What was recorded; - is stdin.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The log or trace to read; - is stdin.")],
     source: Annotated[
         str,
         typer.Option(
@@ -37,10 +37,10 @@ def import_(
         ),
     ],
     write: Annotated[
-        str, typer.Option("-w", "--write", metavar="OUT", help="The capture to make; - is stdout.")
+        str, typer.Option("-w", "--write", metavar="OUT", help="The capture to write; - is stdout.")
     ] = "-",
 ) -> None:
-    """Make a capture of what others recorded: what they did not record is unknown in it, not zero."""
+    """Make a capture from a log or trace of another tool. What it did not record is unknown, not zero."""
     from vutrace.evidence.errors import EvidenceError
     from vutrace.evidence.sources import SOURCES
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  vutrace restore /run/vhost.sock        after a vutrace proxy --insert that was killed
+  vutrace restore /run/vhost.sock        after a vutrace proxy --insert was killed
   vutrace restore '/run/vhost/*.sock'
 """
 
@@ -27,7 +27,7 @@ Examples:
 def restore(
     sockets: Annotated[list[str], typer.Argument(metavar="SOCKET", help="A path, a directory or a pattern.")],
 ) -> None:
-    """Give sockets their place back, after a `vutrace proxy --insert` that was killed with -9."""
+    """Put sockets back in their place after a `vutrace proxy --insert` was killed with -9."""
     from vutrace.sockets.insertion import restore as put_right
 
     say(put_right(path) for word in sockets for path in (left_in(word) or [word]))

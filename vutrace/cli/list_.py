@@ -47,7 +47,8 @@ def messages(json: Json = False, dissector: Dissectors = None) -> None:
 @app.command(short_help="Protocol, virtio and device feature bits.")
 def features(
     device: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Its virtio bits too; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Also list this device's virtio bits; may be repeated."),
     ] = None,
     json: Json = False,
     dissector: Dissectors = None,
@@ -67,7 +68,7 @@ def devices(json: Json = False, dissector: Dissectors = None) -> None:
     output(listing.devices(registry_of(dissector)), json)
 
 
-@app.command(short_help="Where each is from, what it claims, which failed.")
+@app.command(short_help="Where each comes from, what it covers, and which failed to load.")
 def dissectors(json: Json = False, dissector: Dissectors = None) -> None:
     """Every dissector: where it is from, what it claims; and those that failed, with the reason."""
     from vutrace.views import listing
@@ -83,7 +84,7 @@ def fields(json: Json = False, dissector: Dissectors = None) -> None:
     output(listing.fields(registry_of(dissector)), json)
 
 
-@app.command(short_help="Everything that check looks for.")
+@app.command(short_help="The rules of check.")
 def rules(json: Json = False, dissector: Dissectors = None) -> None:
     """Every rule: severity, the spec's section, what it means, what to do, and who is known to break it."""
     from vutrace.rules.catalogue import rules

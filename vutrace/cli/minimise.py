@@ -26,7 +26,7 @@ FINE, NO = 0, 1
 
 def minimise(
     file: Annotated[str, typer.Argument(metavar="CAPTURE", help="A capture after which the peer fails.")],
-    to: Annotated[str, typer.Option(metavar="ENDPOINT", help="A back-end that runs already.")] = "",
+    to: Annotated[str, typer.Option(metavar="ENDPOINT", help="A back-end that is already running.")] = "",
     start: Annotated[
         str,
         typer.Option(
@@ -34,23 +34,27 @@ def minimise(
         ),
     ] = "",
     until: Annotated[
-        str, typer.Option(metavar="WHAT", help="It fails with 'exit N', 'signal NAME', 'closed' or 'gone'.")
+        str, typer.Option(metavar="WHAT", help="Failure: 'exit N', 'signal NAME', 'closed' or 'gone'.")
     ] = "",
     until_finding: Annotated[
-        str, typer.Option(metavar="RULE", help="It fails where check would find this rule broken.")
+        str, typer.Option(metavar="RULE", help="Failure: check finds this rule broken.")
     ] = "",
-    output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="The capture to make.")] = "",
-    script: Annotated[str, typer.Option(metavar="OUT.py", help="A program that plays it.")] = "",
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="OUT", help="Write the capture to this file.")
+    ] = "",
+    script: Annotated[str, typer.Option(metavar="OUT.py", help="Write a program that plays it.")] = "",
     mutate: Annotated[
-        int | None, typer.Option(metavar="SEED", help="Damage it first, as replay --mutate does.")
+        int | None, typer.Option(metavar="SEED", help="Change it at random first, as replay --mutate does.")
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.01, metavar="S", help="How long the peer may take.")] = 1.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.01, metavar="S", help="How long the peer may take to answer.")
+    ] = 1.0,
     session: Annotated[int | None, typer.Option(min=1, metavar="N", show_default=False)] = None,
     connection: Annotated[str, typer.Option(metavar="LETTER")] = "",
     device: Device = "",
     dissector: Dissectors = None,
 ) -> None:
-    """Leave out of a capture whatever a live back-end does not need to fail; exit status 1 if it does not."""
+    """Find the shortest part of a capture that makes a live back-end fail; exit status 1 if none does."""
     from vutrace.cli.reading import load_dissectors
     from vutrace.cli.replay import interruptible, writing
     from vutrace.cli.replay_acted import recordings, stage_of

@@ -18,9 +18,9 @@ CaptureFile = Annotated[
 ]
 ReadFile = Annotated[
     str | None,
-    typer.Option("-r", "--read", metavar="FILE", help="FILE, as tshark takes it.", show_default=False),
+    typer.Option("-r", "--read", metavar="FILE", help="Same as FILE, as in tshark.", show_default=False),
 ]
-Output = Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="Where to write; - is stdout.")]
+Output = Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="Output file; - is stdout.")]
 Device = Annotated[str, typer.Option(DEVICE.call, metavar=DEVICE.metavar, help=DEVICE.help)]
 Dissectors = Annotated[
     list[Path] | None,
@@ -29,20 +29,20 @@ Dissectors = Annotated[
 Color = Annotated[When, typer.Option(help="Colour; NO_COLOR is honoured.")]
 Width = Annotated[
     int | None,
-    typer.Option(
-        min=20, metavar="N", help="Columns that a row may have; else the terminal's.", show_default=False
-    ),
+    typer.Option(min=20, metavar="N", help="Columns; default: the terminal's.", show_default=False),
 ]
 Secrets = Annotated[bool, typer.Option("--secrets", help="Show keys and host pointers too.")]
 
 # What is let through.
 DisplayFilter = Annotated[
-    str, typer.Option("-Y", metavar="FILTER", help="Only what a Wireshark display filter lets through.")
+    str, typer.Option("-Y", metavar="FILTER", help="Only what matches this Wireshark display filter.")
 ]
 PlainFilter = Annotated[
     str,
     typer.Option(
-        "--filter", metavar="MATCH", help="Only what matches, written as in rules: 'SET_VRING_KICK ring=1'."
+        "--filter",
+        metavar="MATCH",
+        help="Only what matches, in the syntax of rules: 'SET_VRING_KICK ring=1'.",
     ),
 ]
 Messages = Annotated[
@@ -53,8 +53,17 @@ OneRing = Annotated[
     str, typer.Option(metavar="N|NAME", help="Only this ring: its index, or a name such as rx0.")
 ]
 TimeStyle = Annotated[str, typer.Option("-t", "--time", metavar="STYLE", help=TIME)]
-Tree = Annotated[bool, typer.Option("-V", "--tree", help="Everything about each message.")]
-Hex = Annotated[bool, typer.Option("-x", "--hex", help="The bytes of each message.")]
-Fold = Annotated[bool, typer.Option("--fold", help="A request and the ok that answers it on one row.")]
+Tree = Annotated[bool, typer.Option("-V", "--tree", help="Print every field of each message.")]
+Hex = Annotated[bool, typer.Option("-x", "--hex", help="Print the bytes of each message.")]
+Fold = Annotated[
+    bool | None,
+    typer.Option(
+        "--fold/--no-fold",
+        help="A request and its plain ok are one row: usual for rows that are shown as they come.",
+        show_default=False,
+    ),
+]
 OneChannel = Annotated[Channel | None, typer.Option(help="Only this socket.", show_default=False)]
-Sender = Annotated[Side | None, typer.Option("--from", help="Only what this side sent.", show_default=False)]
+Sender = Annotated[
+    Side | None, typer.Option("--from", help="Only messages from this side.", show_default=False)
+]

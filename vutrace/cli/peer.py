@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vutrace.sockets.endpoints import Endpoint, How
 
 app = typer.Typer(
-    help="Play one end, against a program of yours: is it QEMU, or is it mine?",
+    help="Run a model of one end against your own program.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -25,11 +25,11 @@ app = typer.Typer(
 BACKEND_EXAMPLES = """Examples:
 
 \b
-  vutrace peer backend back.sock                         DPDK's way, a network device
+  vutrace peer backend back.sock                         like DPDK, a network device
   vutrace peer backend back.sock --profile libvhost-user --device blk
   vutrace peer backend back.sock --profile passt --queues 1
   vutrace peer backend connect:qemu.sock                 QEMU has server=on
-  vutrace proxy front.sock back.sock                     beside it: every message
+  vutrace proxy front.sock back.sock                     in another terminal: every message
 """
 FRONTEND_EXAMPLES = """Examples:
 
@@ -37,13 +37,14 @@ FRONTEND_EXAMPLES = """Examples:
   vutrace peer frontend back.sock                        a guest of QEMU 7.2 boots
   vutrace peer frontend back.sock --profile qemu-10 --queues 4 --enabled 4
   vutrace peer frontend back.sock --profile virtio-user --hold 5
+  vutrace peer frontend disk.sock --device blk --queues 2
   vutrace peer frontend listen:qemu.sock                 the back-end is the client
 """
 PATIENCE = 5.0  # seconds, of a reply
 Socket = Annotated[str, typer.Argument(metavar="SOCKET", help="PATH, listen:PATH or connect:PATH.")]
 
 
-@app.command(short_help="A back-end: it answers as DPDK, libvhost-user, rust-vmm or passt does.")
+@app.command(short_help="A back-end that answers like DPDK, libvhost-user, rust-vmm or passt.")
 def backend(
     place: Socket,
     profile: Annotated[
@@ -52,10 +53,10 @@ def backend(
     device: Annotated[str, typer.Option(metavar="NAME", help="net, blk, or another device.")] = "net",
     queues: Annotated[
         int | None,
-        typer.Option(min=1, max=256, help="Queues; pairs, of a network device.", show_default=False),
+        typer.Option(min=1, max=256, help="Queues; for net, queue pairs.", show_default=False),
     ] = None,
 ) -> None:
-    """Be a back-end until Ctrl-C, and say what becomes of the device."""
+    """Play a back-end until Ctrl-C, and say how far the front-end got."""
     from vutrace.cli.reading import load_dissectors
     from vutrace.peers.server import Journal, Server
     from vutrace.sockets.endpoints import EndpointError, How
@@ -78,31 +79,32 @@ def backend(
         server.stop()
 
 
-@app.command(short_help="A front-end: a guest boots, as under QEMU or DPDK's virtio-user.")
+@app.command(short_help="A front-end whose guest boots, like QEMU or DPDK's virtio-user.")
 def frontend(
     place: Socket,
     profile: Annotated[
         str, typer.Option(metavar="NAME", help="qemu-2.10, qemu-7.2, qemu-10, qemu-11, virtio-user, ...")
     ] = "qemu-7.2",
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="net: front-ends of others are not played.")
+        str,
+        typer.Option(metavar="NAME", help="net; or blk, fs, gpio, i2c, rng, vsock, as QEMU 7.2 has them."),
     ] = "net",
-    queues: Annotated[int, typer.Option(min=1, max=128, help="Queue pairs that are configured.")] = 1,
-    enabled: Annotated[int, typer.Option(min=1, help="Queue pairs that the guest turns on.")] = 1,
-    hold: Annotated[float, typer.Option(metavar="S", min=0, help="Seconds that the guest runs.")] = 1.0,
+    queues: Annotated[
+        int, typer.Option(min=1, max=128, help="Queue pairs that are configured; queues, of blk and fs.")
+    ] = 1,
+    enabled: Annotated[int, typer.Option(min=1, help="Queue pairs that the guest enables.")] = 1,
+    hold: Annotated[float, typer.Option(metavar="S", min=0, help="Seconds for which the guest runs.")] = 1.0,
 ) -> None:
-    """Boot a guest against a back-end, let it run, stop it; 4 where the back-end does not do its part."""
-    from vutrace.peers import PROFILES, FrontEnd
+    """Play a front-end: boot a guest, let it run, stop it; exit status 4 if the back-end fails."""
+    from vutrace.peers import PROFILES
     from vutrace.sockets.endpoints import How
 
     if profile not in PROFILES:
         raise UsageError(f"--profile {profile}: there are {', '.join(PROFILES)}")
-    if device != "net":
-        raise UsageError(f"--device {device}: only net has a front-end; replay acts out any capture")
     if enabled > queues:
         raise UsageError(f"--enabled {enabled}: there are only {queues} queue pairs")
     end = endpoint(place, How.CONNECT)
-    with FrontEnd(PROFILES[profile], queues, timeout=PATIENCE) as guest:
+    with front_end(device, profile, queues, enabled) as guest:
         reach(guest, end)
         boot(guest, enabled)
         time.sleep(hold)
@@ -125,6 +127,27 @@ def endpoint(text: str, default: "How") -> "Endpoint":
     if end.how is How.FD or end.path.startswith("@"):
         raise UsageError(f"{text}: a path is needed")
     return end
+
+
+def front_end(name: str, profile: str, queues: int, enabled: int) -> "FrontEnd":
+    """The front-end of such a device."""
+    from vutrace.peers import PROFILES, FrontEnd
+    from vutrace.peers.devices import DEVICES
+
+    if name == "net":
+        return FrontEnd(PROFILES[profile], queues, timeout=PATIENCE)
+    model = DEVICES.get(name)
+    if model is None:
+        known = ", ".join(DEVICES)
+        raise UsageError(f"--device {name}: there are net, {known}; replay acts out any capture")
+    if profile != "qemu-7.2":
+        raise UsageError(f"--device {name} goes with --profile qemu-7.2")
+    if enabled > 1 or (queues > 1 and not model.queues):
+        raise UsageError(
+            f"--device {name} has no queue pairs{'' if model.queues else ' and no number of queues'}"
+        )
+    asked = queues if model.queues and not model.rings else 0  # QEMU asks for those of a disk alone
+    return FrontEnd(model.profile(), timeout=PATIENCE, rings=model.count(queues), queues=asked)
 
 
 def habits_called(name: str) -> "BackEndProfile":
@@ -160,9 +183,9 @@ def boot(guest: "FrontEnd", enabled: int) -> None:
     guest.start()
     if enabled > 1:
         guest.change_pairs(enabled)
-    say_line(
-        f"started: features {guest.device.features:#x}, {guest.device.started} of {guest.device.pairs} pairs"
-    )
+    device = guest.device
+    what = f"{device.rings} rings" if device.rings else f"{device.started} of {device.pairs} pairs"
+    say_line(f"started: features {device.features:#x}, {what}")
 
 
 def say_line(line: str) -> None:

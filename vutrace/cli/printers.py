@@ -45,7 +45,8 @@ def text_printer(
     if style not in STYLES:
         raise UsageError(f"-t {style}: one of {', '.join(STYLES)} is needed")
     paint = painter(color, os.environ, sys.stdout.isatty())
-    rows = Rows(STYLES[style].make(), STYLES[style].width, paint, width or columns())
+    clock = STYLES[style]
+    rows = Rows(clock.make(), clock.width, paint, width or columns(), zone=clock.zone())
     return Text(rows, Tree(secrets) if tree else None, dump, secrets)
 
 

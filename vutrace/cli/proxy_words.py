@@ -8,11 +8,21 @@ from vutrace.cli.errors import UsageError
 from vutrace.cli.output import note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from vutrace.records import Side
     from vutrace.sockets.endpoints import Endpoint
 
+PACKETS_WARNING = "--payload: the capture holds what the guest sends and receives; share it with that in mind"
+REQUESTS_WARNING = (
+    "--payload: the capture holds which {} the guest asked for, and when; share it with that in mind"
+)
+PAYLOADS = {
+    "net": PACKETS_WARNING,
+    "blk": REQUESTS_WARNING.format("sectors"),
+    "fs": REQUESTS_WARNING.format("files (by number)"),
+    "vsock": PACKETS_WARNING,
+}
 UNITS = {"ms": 1e-3, "s": 1.0}
 LEAST_SNAPLEN, MOST_SNAPLEN = 14, 65535
 LEAST_INTERVAL, MOST_INTERVAL = 0.01, 60.0
@@ -113,18 +123,24 @@ def parse_duration(text: str) -> float | None:
     return parse_seconds("-a", number, text)
 
 
-def parse_payload(payload: str, snaplen: str, write: str) -> int:
-    """Bytes of each frame that are wanted; 0 for no frames."""
+def parse_payload(payload: str, snaplen: str, write: str) -> tuple[str, int]:
+    """What is kept of what goes through rings, "" for nothing, and bytes of each packet."""
     if not payload:
-        return 0
-    if payload != "net":
-        raise UsageError(f"--payload {payload}: net is what it can be")
+        return "", 0
+    if payload not in PAYLOADS:
+        raise UsageError(f"--payload {payload}: {one_of(PAYLOADS)} is what it can be")
     if not write:
         raise UsageError("--payload is for a capture that is kept: add -w FILE")
     if not snaplen.isdecimal() or not LEAST_SNAPLEN <= int(snaplen) <= MOST_SNAPLEN:
         raise UsageError(f"--snaplen {snaplen}: a number of bytes from 14 to 65535 is needed")
-    note("--payload: the capture holds what the guest sends and receives; share it with that in mind")
-    return int(snaplen)
+    note(PAYLOADS[payload])
+    return payload, int(snaplen)
+
+
+def one_of(words: "Iterable[str]") -> str:
+    """Words of which one is meant."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}"
 
 
 def parse_interval(option: str, text: str) -> float:

@@ -15,9 +15,9 @@ from vutrace.views.colour import When, painter
 EXAMPLES = """Examples:
 
 \b
-  vutrace queues start.pcapng                   every ring as the last session left it
+  vutrace queues start.pcapng                   every ring at the end of the last session
   vutrace queues start.pcapng --session all
-  vutrace queues start.pcapng --at 5.2          as they stood 5.2 s after the first record
+  vutrace queues start.pcapng --at 5.2          their state 5.2 s after the first record
   vutrace queues start.pcapng --json | jq '.[].rings[] | select(.enabled)'
 
 "enabled" is the effect, and in brackets what the last SET_VRING_ENABLE said; eventfd#12 (2nd) is the second
@@ -33,10 +33,10 @@ def queues(
     session: Annotated[
         str, typer.Option(metavar="N|last|all", help="Which session of each connection.")
     ] = "last",
-    json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     width: Width = None,
     at: Annotated[
-        str, typer.Option("--at", metavar="SECONDS", help="As they stood then; else at the end.")
+        str, typer.Option("--at", metavar="SECONDS", help="The state at this time; default: at the end.")
     ] = "",
     device: Device = "",
     dissector: Dissectors = None,

@@ -58,15 +58,18 @@ def refuse_overwrite(file: str, output: str, option: str = "-o") -> None:
         raise UsageError(f"{option} {output}: that is the capture itself, which would be lost")
 
 
-def open_capture(file: str, follow: bool, done_fd: int | None) -> "Reader":
-    """The capture, to its end or for as long as it grows."""
+def open_capture(
+    file: str, follow: bool, done_fd: int | None, idle: "Callable[[], None] | None" = None
+) -> "Reader":
+    """The capture, to its end or for as long as it grows; `idle` is called when nothing comes."""
     from vutrace import capture
 
     if not follow:
         return capture.read(file)
     if file == "-":
         raise UsageError("--follow needs a file; what comes on stdin is shown as it comes anyway")
-    return capture.follow(file, None if done_fd is None else capture.WriterGone(done_fd))
+    done = None if done_fd is None else capture.WriterGone(done_fd)
+    return capture.follow(file, capture.DoneOrIdle(done, idle) if idle else done)
 
 
 def load_dissectors(files: list[Path] | None) -> "Registry":

@@ -22,10 +22,10 @@ EXAMPLES = """Examples:
 \b
   vutrace replay start.pcapng                           the rows at their own pace; space pauses, s steps
   vutrace replay start.pcapng --speed 10x --from 2 --to 5
-  vutrace replay start.pcapng --board                   every ring as it stands at that moment
-  vutrace replay start.pcapng -w live.pcapng            a capture that grows, for any view with --follow
-  vutrace replay start.pcapng --as frontend --to vhost.sock      act QEMU for a DPDK that listens
-  vutrace replay start.pcapng --as backend --to qemu.sock        act DPDK for a QEMU that connects
+  vutrace replay start.pcapng --board                   the state of every ring at that moment
+  vutrace replay start.pcapng -w live.pcapng            a growing capture, for any view with --follow
+  vutrace replay start.pcapng --as frontend --to vhost.sock      play QEMU to a DPDK that listens
+  vutrace replay start.pcapng --as backend --to qemu.sock        play DPDK to a QEMU that connects
   vutrace replay start.pcapng --as frontend --to listen:s -w again.pcapng
   vutrace replay start.pcapng --as frontend --to vhost.sock --mutate 1 --runs 1000
 """
@@ -42,7 +42,7 @@ def replay(
     context: typer.Context,
     file: CaptureFile = None,
     read: ReadFile = None,
-    role: Annotated[Side | None, typer.Option("--as", help="Act this side out.", show_default=False)] = None,
+    role: Annotated[Side | None, typer.Option("--as", help="Play this side.", show_default=False)] = None,
     to: Annotated[
         str,
         typer.Option(
@@ -52,40 +52,40 @@ def replay(
         ),
     ] = "",
     start: Annotated[
-        float, typer.Option("--from", min=0, metavar="T", help="The second to begin at (not with --as).")
+        float, typer.Option("--from", min=0, metavar="T", help="The second to start at (not with --as).")
     ] = 0.0,
     speed: Annotated[
-        str, typer.Option(metavar="2x|max", help="1x unless acting, then max.", show_default=False)
+        str, typer.Option(metavar="2x|max", help="Default: 1x; with --as, max.", show_default=False)
     ] = "",
-    write: Annotated[
-        str, typer.Option("-w", "--write", metavar="FILE", help="Record the replay itself.")
-    ] = "",
+    write: Annotated[str, typer.Option("-w", "--write", metavar="FILE", help="Record the replay.")] = "",
     board: Annotated[
-        bool, typer.Option("--board", help="The board of rings, instead of rows (not with --as).")
+        bool, typer.Option("--board", help="Show the board of rings instead of rows (not with --as).")
     ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no rows.")] = False,
     connection: Annotated[
-        str, typer.Option(metavar="LETTER", help="Which connection to act out, if there are several.")
+        str, typer.Option(metavar="LETTER", help="Which connection to play, if there are several.")
     ] = "",
     session: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Act out only this session.", show_default=False)
+        int | None, typer.Option(min=1, metavar="N", help="Play only this session.", show_default=False)
     ] = None,
     timeout: Annotated[
         float, typer.Option(min=0.001, max=LONGEST, metavar="S", help="How long the peer may take to answer.")
     ] = 10.0,
     idle: Annotated[
-        float, typer.Option(min=0.001, max=LONGEST, metavar="S", help="How long a front-end may say nothing.")
+        float, typer.Option(min=0.001, max=LONGEST, metavar="S", help="How long a front-end may stay silent.")
     ] = 600.0,
     mutate: Annotated[
         int | None,
-        typer.Option(metavar="SEED", help="Change some messages at random; a seed does the same again."),
+        typer.Option(
+            metavar="SEED", help="Change some messages at random; the same seed makes the same changes."
+        ),
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, help="So many mutated replays, SEED, SEED + 1, …")] = 1,
+    runs: Annotated[int, typer.Option(min=1, help="Number of mutated replays: SEED, SEED + 1, …")] = 1,
     device: Device = "",
     dissector: Dissectors = None,
     color: Color = When.AUTO,
 ) -> None:
-    """Show a capture at its pace, or act one side of it out against a live peer."""
+    """Play a capture back at its own pace, or play one side of it to a live peer."""
     from vutrace.cli.reading import choose_capture, load_dissectors
     from vutrace.cli.replay_acted import act_out, recordings, seeds_of, stage_of
     from vutrace.cli.replay_paced import part_of, show_paced

@@ -3,7 +3,9 @@
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from vutrace.cli.board import show_board
 from vutrace.cli.errors import UsageError
@@ -58,16 +60,23 @@ def show_paced(
 
         if keys.fd >= 0:
             note(KEYS)
-        take = on_board(tracker, color) if board else on_rows(tracker, quiet, color)
+        status = partial(status_words, pace, part) if keys.fd >= 0 else None
+        take = on_board(tracker, color, status) if board else on_rows(tracker, quiet, color)
         take(noting(name, reader, rows()))
     if not shown and part != ALL:
         note(f"{name}: nothing was recorded in that part")
 
 
-def on_board(tracker: Tracker, color: When) -> Take:
-    """Shows how the rings stand while rows come."""
+def status_words(pace: Pace, part: Window) -> str:
+    """Where a replay is, how fast it goes, and its keys."""
+    seconds = (part.start_ns + pace.passed_ns(time.monotonic())) / 1e9
+    return f"{pace.words}, at {seconds:.3f} s   {KEYS}"
+
+
+def on_board(tracker: Tracker, color: When, status: Callable[[], str] | None) -> Take:
+    """Shows how the rings stand while rows come, with a line about the pace."""
     paint, board = painter(color, os.environ, sys.stdout.isatty()), Board(tracker.connections)
-    return lambda rows: show_board(map(as_now, rows), board, True, paint, sys.stdout)
+    return lambda rows: show_board(map(as_now, rows), board, True, paint, sys.stdout, status=status)
 
 
 def on_rows(tracker: Tracker, quiet: bool, color: When) -> Take:

@@ -31,12 +31,12 @@ def rings(
         str, typer.Argument(metavar="PID|SOCKET", help="An end of a session that a running proxy records.")
     ],
     interval: Annotated[
-        str, typer.Option(metavar="TIME", help="Between the two looks that a rate is made of.")
+        str, typer.Option(metavar="TIME", help="Time between the two samples for rates.")
     ] = "1s",
-    json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     width: Width = None,
 ) -> None:
-    """Look once at every ring: where both sides are, what moves, what is in flight, which kicks wait."""
+    """Look at every ring once: both indexes, what moves, what is in flight, which kicks are unread."""
     from vutrace.cli.reading import load_dissectors
     from vutrace.outgoing import json_text
     from vutrace.rings.once import RingLook

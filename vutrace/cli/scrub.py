@@ -19,7 +19,7 @@ EXAMPLES = """Examples:
 
 def scrub(
     file: Annotated[str, typer.Argument(metavar="IN", help="A capture; - is stdin.")],
-    output: Annotated[str, typer.Argument(metavar="OUT", help="The capture to make; - is stdout.")],
+    output: Annotated[str, typer.Argument(metavar="OUT", help="The capture to write; - is stdout.")],
     keep: Annotated[
         list[str] | None,
         typer.Option(
@@ -28,11 +28,11 @@ def scrub(
             show_default=False,
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No list of what was replaced.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not list what was replaced.")] = False,
     device: Device = "",
     dissector: Dissectors = None,
 ) -> None:
-    """Replace what is private in a capture; rows, timelines, check and diff tell the same story."""
+    """Replace private data in a capture; rows, timelines, check and diff stay the same."""
     from vutrace.capture import connection_block, record_block, section_block
     from vutrace.capture.writer import append, create
     from vutrace.cli.reading import load_dissectors, noting, open_capture, refuse_overwrite

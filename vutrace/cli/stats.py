@@ -19,7 +19,7 @@ EXAMPLES = """Examples:
 
 \b
   vutrace stats start.pcapng                       by message, by ring, by session
-  vutrace stats start.pcapng --by message          the slowest answers first
+  vutrace stats start.pcapng --by message          the slowest replies first
   vutrace stats start.pcapng --filter 'phase=start'
   vutrace stats *.pcapng --json | jq '.by_message[] | select(.latency.p99 > 0.1)'
 """
@@ -37,7 +37,7 @@ def stats(
     dissector: Dissectors = None,
     color: Color = When.AUTO,
 ) -> None:
-    """Count messages, replies and bytes, and say how long the answers took: p50, p90, p99 and the longest."""
+    """Count messages, replies and bytes, and measure reply times: p50, p90, p99 and maximum."""
     from vutrace.cli.reading import load_dissectors, refuse_stdin_twice
     from vutrace.outgoing import json_text
     from vutrace.views.stats.json import stats_json

@@ -26,9 +26,9 @@ EXAMPLES = """Examples:
 
 \b
   vutrace timeline start.pcapng                         phases, loops, a lane for each ring
-  vutrace timeline start.pcapng --pair 0 --scale time   one queue pair in true time
+  vutrace timeline start.pcapng --pair 0 --scale time   one queue pair on a time scale
   vutrace timeline start.pcapng --format json | jq .
-  vutrace timeline start.pcapng -o start.svg            the format is told by the name
+  vutrace timeline start.pcapng -o start.svg            the suffix selects the format
   vutrace timeline start.pcapng -o start.html
 """
 NAMES = f"{', '.join([*FORMATS][:-1])} or {[*FORMATS][-1]}"
@@ -44,19 +44,21 @@ def timeline(
     ring: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="N|NAME", help="Only this ring's lane, as 0 or rx0; may be repeated.", show_default=False
+            metavar="N|NAME",
+            help="Only the lane of this ring (0, or rx0); may be repeated.",
+            show_default=False,
         ),
     ] = None,
     pair: Annotated[
         list[int] | None,
         typer.Option(
-            min=0, metavar="N", help="Only this queue pair's lanes; may be repeated.", show_default=False
+            min=0, metavar="N", help="Only the lanes of this queue pair; may be repeated.", show_default=False
         ),
     ] = None,
-    scale: Annotated[str, typer.Option(metavar="order|time", help="What the lanes run along.")] = "order",
+    scale: Annotated[str, typer.Option(metavar="order|time", help="The horizontal axis.")] = "order",
     width: Annotated[
         int | None,
-        typer.Option(min=20, metavar="N", help="Columns; else the terminal's.", show_default=False),
+        typer.Option(min=20, metavar="N", help="Columns; default: the terminal's.", show_default=False),
     ] = None,
     display_filter: DisplayFilter = "",
     device: Device = "",
@@ -158,7 +160,7 @@ def read_timeline(
     rows = noting(path, reader, track(reader, tracker, until_ns))
     rows = judged(rows) if drawn else rows
     if frames is None:
-        return build(rows, tracker.connections, drawn)
+        return told(build(rows, tracker.connections, drawn))
     through, numbers = filter_of(reader, frames), list[int]()
 
     def watched() -> "Iterator[Row]":
@@ -167,4 +169,14 @@ def read_timeline(
                 numbers.append(row.number)
             yield row
 
-    return with_rows(build(watched(), tracker.connections), numbers)
+    return with_rows(told(build(watched(), tracker.connections)), numbers)
+
+
+def told(timeline: "Timeline") -> "Timeline":
+    """The timeline; a note on stderr of what it leaves out, which not every format has a place for."""
+    if timeline.connections_omitted:
+        kept, more = len(timeline.connections), timeline.connections_omitted
+        note(
+            f"the first {kept} connections are shown, {more} more are not; vutrace show and check tell of all"
+        )
+    return timeline

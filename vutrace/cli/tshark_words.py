@@ -8,7 +8,7 @@ from vutrace.cli.errors import UsageError
 
 TYPES = ("json", "jsonl", "ek", "fields", "text", "tabs")
 OutputType = Annotated[
-    str, typer.Option("-T", metavar="json|fields|text", help="As tshark: fields prints those that -e names.")
+    str, typer.Option("-T", metavar="json|fields|text", help="As in tshark; fields prints those given by -e.")
 ]
 FieldNames = Annotated[
     list[str] | None,
@@ -19,7 +19,7 @@ FieldNames = Annotated[
         show_default=False,
     ),
 ]
-LineBuffered = Annotated[bool, typer.Option("-l", help="Each line at once, into a pipe too.")]
+LineBuffered = Annotated[bool, typer.Option("-l", help="Flush each line, also into a pipe.")]
 NoNames = Annotated[bool, typer.Option("-n", hidden=True)]
 Quiet = Annotated[bool, typer.Option("-q", hidden=True)]
 Statistics = Annotated[list[str] | None, typer.Option("-z", hidden=True)]

@@ -14,7 +14,7 @@ class ViewOptions:
     tree: bool = False
     dump: bool = False
     json: bool = False
-    fold: bool = False
+    fold: bool | None = None
     time: str = "r"
     messages: tuple[str, ...] = ()
     ring: str = ""
@@ -23,8 +23,10 @@ class ViewOptions:
 
     def words(self) -> Iterator[str]:
         """The options as `show` takes them."""
-        flags = {"-V": self.tree, "-x": self.dump, "--json": self.json, "--fold": self.fold}
+        flags = {"-V": self.tree, "-x": self.dump, "--json": self.json}
         yield from (flag for flag, given in flags.items() if given)
+        if self.fold is not None:
+            yield "--fold" if self.fold else "--no-fold"
         values = {"-t": ("r", self.time), "--ring": ("", self.ring), "--filter": ("", self.filter_)}
         values["--color"] = ("auto", self.color)
         for option, (usual, value) in values.items():
@@ -41,6 +43,8 @@ class ViewOptions:
             raise UsageError(f"{why}: nothing that chooses or formats rows goes with it")
         if self.json and (self.tree or self.dump):
             raise UsageError("-V and -x are for rows: JSON has everything in it")
+        if self.fold and (self.tree or self.dump or self.json):
+            raise UsageError("--fold is for rows alone: JSON, -V and -x have every message")
         if self.color not in ("auto", "always", "never"):
             raise UsageError(f"--color {self.color}: auto, always or never is needed")
         if self.time != "r" or self.messages or self.filter_:  # who names none does not wait for these

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
 
 \b
-  vutrace wireshark open start.pcapng           in Wireshark, with the plug-in and what the rules find
+  vutrace wireshark open start.pcapng           in Wireshark, with the plug-in and all findings
   vutrace wireshark install                     the plug-in and the interface "vhost-user proxy"
   vutrace wireshark install --uninstall
   vutrace wireshark lua > vhost_user.lua        then: tshark -X lua_script:vhost_user.lua -r start.pcapng
@@ -59,9 +59,9 @@ def findings(
     device: Device = "",
     dissector: Dissectors = None,
 ) -> None:
-    """Write a capture with what the rules find in it, which the plug-in shows as expert information.
+    """Write a capture that includes the findings of the rules, which the plug-in shows as expert information.
 
-    Of a pipe each record is there at once; what only shows when a capture is over is then not found.
+    From a pipe, each record is written at once; findings that need the end of the capture are then left out.
     """
     from vutrace.capture import create
     from vutrace.capture import read as open_reader
@@ -88,7 +88,7 @@ def open_(
     device: Device = "",
     dissector: Dissectors = None,
 ) -> None:
-    """Open a capture in Wireshark, with the plug-in and what the rules find; more words are Wireshark's."""
+    """Open a capture in Wireshark with the plug-in and all findings; further arguments go to Wireshark."""
     from vutrace.cli.filtering import seekable
     from vutrace.cli.reading import load_dissectors
     from vutrace.wireshark.opening import open_in_wireshark
@@ -99,10 +99,10 @@ def open_(
 
 @app.command("install")
 def install(
-    uninstall: Annotated[bool, typer.Option("--uninstall", help="Take away what was installed.")] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Remove what was installed.")] = False,
     dissector: Dissectors = None,
 ) -> None:
-    """Put the plug-in and the extcap program where the installed Wireshark looks."""
+    """Install the plug-in and the extcap program where Wireshark looks for them."""
     from vutrace.cli.reading import load_dissectors
     from vutrace.wireshark import install as files
 

@@ -5,9 +5,43 @@ from fnmatch import fnmatchcase
 from functools import cache
 
 from vutrace.conform.case import Case
-from vutrace.conform.groups import behaviour, channels, framing, frontends, memory, negotiation, rings, rows
+from vutrace.conform.groups import (
+    back_talk,
+    broken_rings,
+    channels,
+    framing,
+    frontends,
+    gpu,
+    guest_memory,
+    iotlb,
+    memory,
+    migration,
+    negotiation,
+    network,
+    requests,
+    restarts,
+    rings,
+    rows,
+    settings,
+)
 
-MODULES = (framing, negotiation, rows, memory, rings, behaviour, channels)
+MODULES = (
+    framing,
+    negotiation,
+    rows,
+    memory,
+    rings,
+    settings,
+    requests,
+    restarts,
+    guest_memory,
+    broken_rings,
+    migration,
+    channels,
+    iotlb,
+    network,
+    gpu,
+)
 
 
 @cache
@@ -19,7 +53,7 @@ def backend_cases() -> Mapping[str, Case]:
 @cache
 def frontend_cases() -> Mapping[str, Case]:
     """Every case that a front-end is put to."""
-    return by_name(frontends.cases())
+    return by_name([*frontends.cases(), *back_talk.cases()])
 
 
 def by_name(cases: Iterable[Case]) -> Mapping[str, Case]:

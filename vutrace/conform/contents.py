@@ -17,6 +17,8 @@ LOG_BYTES = 1 << 16
 WRITE_BACK = 32  # in virtio_blk_config
 MAC = bytes.fromhex("525400123456")
 SECOND_REGION = 1 << 30
+CIPHER, AES_CBC = 0x002, 3
+UNKNOWN_OBJECT = b"\x11" * 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,20 @@ def inflight_given(probe: Probe) -> ValidMessage:
     return ValidMessage(p.Inflight(told.payload), tuple(probe.passed[:1]))
 
 
+def crypto_session(probe: Probe) -> ValidMessage:
+    """AES-CBC, 16 bytes of key."""
+    session = p.CryptoSession(op_code=CIPHER, cipher_alg=AES_CBC, key_len=16, op_type=1, direction=1)
+    return ValidMessage(session)
+
+
+def crypto_session_made(probe: Probe) -> ValidMessage:
+    """A session that the back-end has made, where it may be asked for one."""
+    if not probe.has("CRYPTO_SESSION"):
+        return ValidMessage(p.CryptoSessionId(session_id=1))
+    made = probe.number("CREATE_CRYPTO_SESSION", "session_id", crypto_session(probe).payload)
+    return ValidMessage(p.CryptoSessionId(session_id=made))
+
+
 CONTENTS: Mapping[str, Make] = {
     "SET_FEATURES": features,
     "SET_PROTOCOL_FEATURES": protocol_features,
@@ -136,6 +152,9 @@ CONTENTS: Mapping[str, Make] = {
     "SET_INFLIGHT_FD": inflight_given,
     "ADD_MEM_REG": new_region,
     "REM_MEM_REG": known_region,
+    "CREATE_CRYPTO_SESSION": crypto_session,
+    "CLOSE_CRYPTO_SESSION": crypto_session_made,
+    "GET_SHARED_OBJECT": plain(lambda: p.Uuid(uuid=UNKNOWN_OBJECT)),
     "SET_STATUS": plain(lambda: p.Status(status=ACKNOWLEDGED_STATUS)),
 }
 
@@ -170,3 +189,9 @@ def before(probe: Probe, name: str) -> None:
     for each in BEFORE.get(name, known):
         content = valid(probe, each)
         probe.tell(each, content.payload, content.fds)
+
+
+def prepared(probe: Probe, name: str) -> ValidMessage:
+    """A message that has to be accepted now: all that has to come before it was sent."""
+    before(probe, name)
+    return valid(probe, name)

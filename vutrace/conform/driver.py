@@ -1,9 +1,9 @@
 """Rings of a device that run, with requests on them: what a guest's driver does, step by step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from vutrace.conform.case import UnmetError
+from vutrace.conform.case import SkippedError, UnmetError
 from vutrace.conform.guest import GuestRegion
 from vutrace.conform.packed import PackedRing
 from vutrace.conform.probe import PROTOCOL, Probe
@@ -28,23 +28,26 @@ class PlacedRequest:
 class Driver:
     """The rings that a device's work needs, set up over a probe; `ring` is the one for requests.
 
-    SkippedError where no request is known for the device.
+    `work` is another request than the usual one; SkippedError where none is known for the device.
+    `meanwhile` is done again and again while a request is awaited.
     """
 
     def __init__(
-        self, probe: Probe, region: GuestRegion | None = None, size: int = 64, base: int = 0
+        self,
+        probe: Probe,
+        region: GuestRegion | None = None,
+        size: int = 64,
+        base: int = 0,
+        work: DeviceRequest | None = None,
     ) -> None:
         self.probe = probe
-        work = WORKS.get(probe.survey.device.name)
-        if work is None:
-            probe.skip(f"no request is known for {probe.survey.device.name}")
-            raise AssertionError
-        self.work: DeviceRequest = work
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.work = work or works(probe)
         self.region = region or probe.guest.regions[0]
         kind = PackedRing if probe.features & RING_PACKED else SplitRing
         indirect = "VIRTIO_F_INDIRECT_DESC" in probe.needs
         self.rings: dict[int, GuestRing] = {
-            index: kind(probe.guest, self.region, index, size, base, indirect) for index in work.rings
+            index: kind(probe.guest, self.region, index, size, base, indirect) for index in self.work.rings
         }
 
     @property
@@ -56,6 +59,10 @@ class Driver:
         """All rings, in QEMU's order."""
         for ring in self.rings.values():
             self.start_ring(ring)
+        self.enable()
+
+    def enable(self) -> None:
+        """All rings, where that needs saying."""
         if self.probe.features & PROTOCOL:
             for index in self.rings:
                 self.probe.tell("SET_VRING_ENABLE", p.VringEnable(index=index, num=1))
@@ -63,12 +70,17 @@ class Driver:
     def start_ring(self, ring: GuestRing) -> None:
         """Size, base, addresses, kick and call."""
         tell, index = self.probe.tell, ring.index
-        tell("SET_VRING_NUM", p.VringState(index=index, num=ring.size))
-        tell("SET_VRING_BASE", p.VringBase(index=index, num=ring.base))
-        tell("SET_VRING_ADDR", self.address(ring))
+        self.describe(ring)
         tell("SET_VRING_KICK", p.VringFd(u64=index), [ring.kick_fd])
         tell("SET_VRING_CALL", p.VringFd(u64=index), [ring.call_fd])
         ring.kick()  # QEMU does, and some back-ends start a ring at its first kick
+
+    def describe(self, ring: GuestRing) -> None:
+        """Size, base and addresses."""
+        tell, index = self.probe.tell, ring.index
+        tell("SET_VRING_NUM", p.VringState(index=index, num=ring.size))
+        tell("SET_VRING_BASE", p.VringBase(index=index, num=ring.base))
+        tell("SET_VRING_ADDR", self.address(ring))
 
     def address(self, ring: GuestRing, flags: int = 0, log: int = 0) -> p.VringAddr:
         """Where a ring lies."""
@@ -94,7 +106,7 @@ class Driver:
         request, buffers = PlacedRequest(-1), [self.put(data) for data in self.work.readable]
         for size in self.work.room:
             part = self.put(POISON * size, writable=True)
-            request.written.append((self.region, part.address - self.region.guest_address, size))
+            request.written.append((self.region, part.address - self.region.device_address, size))
             buffers += self.cut(part, pieces)
         request.head = self.ring.add(buffers, indirect)
         return request
@@ -103,7 +115,7 @@ class Driver:
         """Bytes in memory."""
         place = self.region.take(len(data))
         self.region.write(place, data)
-        return Buffer(self.region.guest_address + place, len(data), writable)
+        return Buffer(self.region.device_address + place, len(data), writable)
 
     def cut(self, part: Buffer, pieces: int) -> Sequence[Buffer]:
         """A buffer in so many parts, where it is large enough."""
@@ -122,7 +134,7 @@ class Driver:
 
     def done(self, requests: Sequence[PlacedRequest]) -> None:
         """All of these come back, and are right; UnmetError says what is not."""
-        used = self.ring.await_used(len(requests), self.probe.timeout)
+        used = self.ring.await_used(len(requests), self.probe.timeout, self.meanwhile)
         if len(used) < len(requests):
             raise UnmetError(self.stuck(len(used), len(requests)))
         given = {each.head: each for each in used}
@@ -145,14 +157,21 @@ class Driver:
 
     def still(self) -> None:
         """Nothing comes back for a while."""
-        if used := self.ring.await_used(1, STILL):
+        if used := self.ring.await_used(1, STILL, self.meanwhile):
             raise UnmetError(f"{len(used)} requests came back")
+
+
+def works(probe: Probe) -> DeviceRequest:
+    """The request that the device is known to carry out; SkippedError where none is known."""
+    work = WORKS.get(probe.survey.device.name)
+    if work is None:
+        raise SkippedError(f"no request is known for {probe.survey.device.name}")
+    return work
 
 
 def running(probe: Probe, size: int = 64, base: int = 0) -> Driver:
     """A device that runs, with the first region as its memory."""
-    if probe.survey.device.name not in WORKS:
-        probe.skip(f"no request is known for {probe.survey.device.name}")
+    works(probe)
     probe.hello()
     probe.memory()
     driver = Driver(probe, size=size, base=base)

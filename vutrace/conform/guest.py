@@ -13,7 +13,10 @@ GRAIN = 2 * MIB  # what a back-end that insists on huge pages can map, too
 
 @dataclass(slots=True)
 class GuestRegion:
-    """A memfd as a region: what is at `offset` of the file is at `guest_address` and at `user_address`."""
+    """A memfd as a region: what is at `offset` of the file is at `guest_address` and at `user_address`.
+
+    Behind an IOMMU, a device knows it at `bus_address` only.
+    """
 
     guest_address: int
     user_address: int
@@ -21,12 +24,23 @@ class GuestRegion:
     offset: int = 0
     fd: int = -1
     taken: int = 0
+    bus_address: int | None = None
     mapped: mmap.mmap = field(init=False)
 
     def __post_init__(self) -> None:
         self.fd = os.memfd_create("conform", os.MFD_CLOEXEC)
         os.ftruncate(self.fd, self.offset + self.size)
         self.mapped = mmap.mmap(self.fd, self.offset + self.size)
+
+    @property
+    def device_address(self) -> int:
+        """Where a descriptor says that it begins."""
+        return self.guest_address if self.bus_address is None else self.bus_address
+
+    @property
+    def ring_address(self) -> int:
+        """Where the address of a ring says that it begins."""
+        return self.user_address if self.bus_address is None else self.bus_address
 
     def described(self) -> MemoryRegion:
         """As a memory table describes it."""
@@ -71,6 +85,11 @@ class Guest:
         self.regions.append(region)
         return region
 
+    def renew(self) -> None:
+        """Another region takes the first one's place, as after a reboot of the guest."""
+        self.add(0)
+        self.regions.insert(0, self.regions.pop())
+
     def eventfd(self) -> int:
         """A new eventfd."""
         return self.keep(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
@@ -79,6 +98,11 @@ class Guest:
         """A descriptor, to be closed with the guest."""
         self._fds.append(fd)
         return fd
+
+    def let_go(self, fd: int) -> None:
+        """Close a descriptor before the guest ends."""
+        self._fds.remove(fd)
+        os.close(fd)
 
     def close(self) -> None:
         """Everything ends."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Iterable
 
 from vutrace.conform.case import SkippedError, UnmetError
@@ -30,8 +31,8 @@ PATIENCE = 10.0  # of a program that starts
 class Probe:
     """One case's front-end: its connection, what was negotiated, its guest.
 
-    `features` and `protocol` are what was acknowledged. `needs` are the case's, which `hello` acknowledges
-    besides the basic ones. A reply may take `timeout` seconds.
+    `features` and `protocol` are what was acknowledged, `aside` is what came over other channels. `needs` are
+    the case's, which `hello` acknowledges besides the basic ones. A reply may take `timeout` seconds.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Probe:
         self.features = self.protocol = 0
         self.sessions = 0
         self.passed: list[int] = []
+        self.aside: deque[Message] = deque()
         self._talk: Talk | None = None
 
     # Connections
@@ -123,6 +125,7 @@ class Probe:
                 self.passed = received.fds
                 return received.message
             close_all(received.fds)
+            self.aside.append(received.message)
         return None
 
     def reply(self, name: str) -> Message:

@@ -7,7 +7,7 @@ import os
 import select
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from vutrace.conform.guest import Guest, GuestRegion
@@ -82,10 +82,13 @@ class GuestRing:
         """Tell the device that there is something."""
         os.eventfd_write(self.kick_fd, 1)
 
-    def await_used(self, count: int, timeout: float) -> list[UsedBuffer]:
+    def await_used(
+        self, count: int, timeout: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> list[UsedBuffer]:
         """What the device gave back, at least `count` of them, or what there is after `timeout` seconds."""
         deadline, used = time.monotonic() + timeout, self.collect()
         while len(used) < count and time.monotonic() < deadline:
+            meanwhile()
             time.sleep(POLL)
             used += self.collect()
         return used
@@ -100,8 +103,8 @@ class GuestRing:
         return True
 
     def place(self, page: int) -> int:
-        """The user address of one of the ring's three pages."""
-        return self.region.user_address + self.start + page * PAGE
+        """The address of one of the ring's three pages, as SET_VRING_ADDR tells it."""
+        return self.region.ring_address + self.start + page * PAGE
 
     def put_descriptor(self, place: int, buffer: Buffer, flags: int, following: int) -> None:
         """Write a descriptor, in the table or in an indirect one."""
@@ -114,7 +117,7 @@ class GuestRing:
             more = NEXT if number + 1 < len(buffers) else 0
             flags = more | (WRITE if buffer.writable else 0)
             self.put_descriptor(place + number * DESCRIPTOR.size, buffer, flags, number + 1 if more else 0)
-        return Buffer(self.region.guest_address + place, DESCRIPTOR.size * len(buffers))
+        return Buffer(self.region.device_address + place, DESCRIPTOR.size * len(buffers))
 
 
 class SplitRing(GuestRing):

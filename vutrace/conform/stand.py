@@ -1,20 +1,24 @@
 """A back-end of ours for a front-end under test: it offers, refuses, delays and ends as a script says."""
 
 import contextlib
+import os
+import socket
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from vutrace.conform.case import SkippedError, UnmetError
 from vutrace.conform.log import CaseLog
+from vutrace.conform.script import GOOD, OFFERS, OTHER, StandScript
 from vutrace.conform.tested import NotReachedError, TestedPeer
 from vutrace.dissection.message import Message
-from vutrace.peers import DPDK_22_11, BackEnd, Offer
+from vutrace.peers import BackEnd
 from vutrace.peers.encode import encode_reply
 from vutrace.peers.state import RefusedError
 from vutrace.problems import Severity
 from vutrace.protocol import payloads as p
-from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
+from vutrace.protocol.bits import PROTOCOL_FEATURES, bit
+from vutrace.protocol.effects import Fact
 from vutrace.records import Channel, Side
 from vutrace.replay.channel import LiveSession
 from vutrace.replay.talk import ReceivedRow, Talk
@@ -23,50 +27,22 @@ from vutrace.session.row import Row
 from vutrace.sockets.framed import PeerError, close_all
 
 PATIENCE = 15.0  # of a program that starts
+GLANCE = 0.05
 REPLY_ACK = bit("REPLY_ACK", PROTOCOL_FEATURES)
-CONFIG = bit("CONFIG", PROTOCOL_FEATURES)
-COMMON = sum(
-    bit(name, VIRTIO_FEATURES)
-    for name in ("VIRTIO_F_VERSION_1", "VHOST_USER_F_PROTOCOL_FEATURES", "VIRTIO_F_INDIRECT_DESC")
-)
-SECTORS = 2048
-DISK = SECTORS.to_bytes(8, "little").ljust(60, b"\0")
-OFFERS: Mapping[str, Offer] = {
-    "net": DPDK_22_11,
-    "blk": Offer(COMMON, DPDK_22_11.protocol_features | CONFIG, queue_pairs=1, config=DISK),
-}
-OTHER = Offer(COMMON, DPDK_22_11.protocol_features, queue_pairs=4)
 
-
-@dataclass(frozen=True, slots=True)
-class StandScript:
-    """What our back-end does otherwise than a good one.
-
-    `refuses` are answered with an error where they ask for an acknowledgement, `ends_at` ends the connection
-    instead of the answer, `delays` are seconds before it. `protocol` and `features` are masks of what is
-    offered, `queues` the number of queues. `sessions`: how often a front-end is waited for.
-    """
-
-    refuses: frozenset[str] = frozenset()
-    ends_at: str = ""
-    delays: Mapping[str, float] = field(default_factory=dict)
-    protocol: int = -1
-    features: int = -1
-    queues: int = 0
-    sessions: int = 1
-
-    def offer(self, whole: Offer) -> Offer:
-        """What is offered of everything."""
-        return replace(
-            whole,
-            features=whole.features & self.features,
-            protocol_features=whole.protocol_features & self.protocol,
-            queue_pairs=self.queues or whole.queue_pairs,
-        )
+# What is told only once the other is known.
+RESTS_ON = {Fact.OFFERED: Fact.FEATURES, Fact.PROTOCOL_OFFERED: Fact.PROTOCOL_FEATURES}
 
 
 class Stand:
-    """One case's back-end. It serves until nothing has come for `quiet` seconds, then judges."""
+    """One case's back-end. It serves until nothing has come for `quiet` seconds, then judges.
+
+    `talk` is the connection at hand, `backend` what we are on it; `met` are the messages at which something
+    was done otherwise.
+    """
+
+    talk: Talk
+    backend: BackEnd
 
     def __init__(self, target: TestedPeer, log: CaseLog, device: str, quiet: float) -> None:
         self.target, self.log, self.quiet = target, log, quiet
@@ -74,13 +50,17 @@ class Stand:
         self.sessions = 0
         self.lost = False
         self.wrong_row = 0
+        self.met: set[str] = set()
 
     def play(self, script: StandScript) -> None:
         """Serve as the script says, as often as it says; UnmetError where a rule is broken."""
+        again = script
         for _ in range(script.sessions):
-            self.serve(script)
-            script = replace(script, ends_at="", refuses=frozenset())
+            self.serve(again)
+            again = replace(script, ends_at="", refuses="")
         self.judge()
+        if missing := script.waits_for() - self.met:
+            raise SkippedError(f"it never sent {' and '.join(sorted(missing))} in the way that is meant")
 
     def serve(self, script: StandScript) -> None:
         """One connection."""
@@ -91,35 +71,77 @@ class Stand:
                 raise SkippedError(f"the front-end does not come back: {error}") from None
             raise
         self.sessions += 1
-        session = LiveSession(0, self.sessions)
-        backend = BackEnd(script.offer(self.whole))
-        with contextlib.closing(Talk(end, Side.BACKEND, session, self.log, self.quiet, "conform")) as talk:
-            with contextlib.suppress(TimeoutError, PeerError, RefusedError):
-                while received := talk.receive(time.monotonic() + self.quiet):
-                    self.answer(received, script, backend, talk)
+        self.backend = BackEnd(script.offer(self.whole))
+        talk = Talk(end, Side.BACKEND, LiveSession(0, self.sessions), self.log, self.quiet, "conform")
+        with contextlib.closing(talk) as self.talk, contextlib.closing(self.backend):
+            try:
+                self.answer_all(script)
+                if script.then:
+                    self.do(script.then)
+            except (PeerError, RefusedError):
+                pass
             self.lost = talk.closed
-            backend.close()
 
-    def answer(self, received: ReceivedRow, script: StandScript, backend: BackEnd, talk: Talk) -> None:
+    def do(self, then: Callable[["Stand"], None]) -> None:
+        """What a script does once nothing comes any longer; SkippedError where nobody is left."""
+        if self.talk.closed:
+            raise SkippedError("the front-end had ended the connection by then")
+        then(self)
+
+    def answer_all(self, script: StandScript = GOOD) -> None:
+        """Answer until nothing has come for a while, or the connection has ended."""
+        with contextlib.suppress(TimeoutError):
+            while received := self.talk.receive(time.monotonic() + self.quiet):
+                self.answer(received, script)
+
+    def answer(self, received: ReceivedRow, script: StandScript) -> None:
         """One request; RefusedError ends the connection."""
         message, fds = received.message, received.fds
         try:
             if message.channel is not Channel.MAIN or message.reply:
                 return
             if message.name == script.ends_at:
+                self.met.add(message.name)
                 raise RefusedError("as the script says")
-            time.sleep(script.delays.get(message.name, 0.0))
-            reply = self.reply(message, fds, script, backend)
+            self.take_channel(message, fds)
+            if delay := script.delays.get(message.name):
+                self.delay(received, delay)
+            reply = self.reply(message, fds, script)
         finally:
             close_all(fds)
         if reply is not None:
-            talk.send(Channel.MAIN, reply)
+            self.talk.send(Channel.MAIN, reply)
 
-    def reply(self, message: Message, fds: list[int], script: StandScript, backend: BackEnd) -> bytes | None:
+    def take_channel(self, message: Message, fds: list[int]) -> None:
+        """A socket that comes is a channel, over which we may say something."""
+        if message.spec.passes and fds:
+            self.talk.open_side(message.spec.passes, socket.socket(fileno=os.dup(fds[0])))
+
+    def delay(self, received: ReceivedRow, seconds: float) -> None:
+        """Let it wait for its answer; UnmetError where it does not, or says what rests on the answer."""
+        deadline, message = time.monotonic() + seconds, received.message
+        self.met.add(message.name)
+        while time.monotonic() < deadline and not self.talk.closed:
+            self.talk.wait(min(deadline, time.monotonic() + GLANCE))
+        if self.talk.closed:
+            raise UnmetError(f"it ended the connection less than {seconds:g} s after {message.name}")
+        asked = message.spec.reply_learns
+        rests = RESTS_ON.get(asked.fact) if asked else None
+        for row in self.log.rows[received.row.number :]:
+            if isinstance(row.what, Message) and (told := row.what.spec.learns) and told.fact is rests:
+                raise UnmetError(f"{row.what.name} came before the answer to {message.name}")
+
+    def reply(self, message: Message, fds: list[int], script: StandScript) -> bytes | None:
         """What is answered."""
-        if message.name in script.refuses and message.need_reply and backend.state.protocol & REPLY_ACK:
+        asks = message.need_reply and self.backend.state.protocol & REPLY_ACK
+        if message.name == script.refuses and asks:
+            self.met.add(message.name)
             return encode_reply(message.spec, p.Ack(status=1))
-        return backend.handle(message, fds)
+        reply = self.backend.handle(message, fds)
+        if reply is not None and message.name in script.alters:
+            self.met.add(message.name)
+            return script.alters[message.name](reply)
+        return reply
 
     def judge(self) -> None:
         """No message of the front-end may break a rule that is an error."""

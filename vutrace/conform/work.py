@@ -6,6 +6,7 @@ Sources: virtio, each device's section; FUSE's protocol for fs.
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 POISON = b"\xa5"
 SECTOR = 512
@@ -15,6 +16,9 @@ NET_HEADER = 12
 ETHERNET = 60
 HOST_CID, STREAM, VSOCK_REQUEST, VSOCK_RESET = 2, 1, 1, 3
 VSOCK = struct.Struct("<QQIIIHHIII")
+GPU_HEADER = struct.Struct("<IIQII")
+GPU_DISPLAY_INFO, GPU_UNREF, GPU_TOLD_DISPLAYS, GPU_NO_SUCH_RESOURCE = 0x100, 0x102, 0x1101, 0x1203
+DISPLAYS = 16 * 24
 ARP = bytes.fromhex("ffffffffffff52540012345608060001080006040001525400123456c000020f000000000000c0000201")
 
 
@@ -78,6 +82,17 @@ def connect() -> bytes:
     return VSOCK.pack(3, HOST_CID, 1234, 54321, 0, STREAM, VSOCK_REQUEST, 0, 1 << 16, 0)
 
 
+def of_answer(kind: int, parts: list[bytes], written: int) -> str:
+    """A GPU's answer, whose header says what it is."""
+    told = int.from_bytes(parts[0][:4], "little")
+    return "" if told == kind and written >= GPU_HEADER.size else f"{written} bytes, an answer of {told:#x}"
+
+
+def gpu_command(kind: int, *numbers: int) -> bytes:
+    """A command for a GPU's control queue."""
+    return GPU_HEADER.pack(kind, 0, 0, 0, 0) + struct.pack(f"<{len(numbers)}I", *numbers)
+
+
 def of_nothing(parts: list[bytes], written: int) -> str:
     """A packet that was taken."""
     return ""
@@ -93,5 +108,22 @@ WORKS: Mapping[str, DeviceRequest] = {
     ),
     "fs": DeviceRequest(1, (0, 1), (fuse_init(),), (256,), of_init, "FUSE_INIT is answered"),
     "vsock": DeviceRequest(1, (0, 1, 2), (connect(),), (), of_nothing, "a connection is asked for"),
+    "gpu": DeviceRequest(
+        0,
+        (0, 1),
+        (gpu_command(GPU_UNREF, 77, 0),),
+        (GPU_HEADER.size,),
+        partial(of_answer, GPU_NO_SUCH_RESOURCE),
+        "a resource that there is not is given up, and refused",
+    ),
 }
 """A request for each device that has one, by the device's name."""
+DISPLAY_INFO = DeviceRequest(
+    0,
+    (0, 1),
+    (gpu_command(GPU_DISPLAY_INFO),),
+    (GPU_HEADER.size + DISPLAYS,),
+    partial(of_answer, GPU_TOLD_DISPLAYS),
+    "the displays are told",
+)
+"""What a GPU has to ask its front-end for."""

@@ -30,7 +30,7 @@ from vutrace.records import Channel, Frame, FrameFlag
 
 READ_LITTLE, READ_BIG = LITTLE.unpack_from, BIG.unpack_from
 SOUND = FrameFlag.NONE
-CANNOT_COUNT = FrameFlag.FDS_UNKNOWN | FrameFlag.PAYLOAD_UNKNOWN
+CANNOT_COUNT = FrameFlag.FDS_UNKNOWN | FrameFlag.PAYLOAD_UNKNOWN | FrameFlag.FDS_LOST
 BROKEN_HEADER = MessageSpec(0, "(no header)", ("Blob",))
 RAW_BYTES = MessageSpec(0, "(raw bytes)", ("Blob",))
 

@@ -9,8 +9,11 @@ from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.dissection.message import Message
 from vutrace.matching.values import MatchError, number_of, values_at
 from vutrace.matching.when import EVERY, Occurrence
+from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.records import Channel, Event, Side
 from vutrace.session.phases import Phase
+from vutrace.session.recognition import telling
+from vutrace.session.ring_states import TRIGGERS
 from vutrace.session.row import Row
 
 Number = tuple[Channel, int]
@@ -24,6 +27,12 @@ COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
     ">": operator.gt,
     "&": lambda value, mask: value & mask == mask,
 }
+MOVE_RINGS = frozenset(
+    number for number, row in FRONTEND_MESSAGES.items() if row.effect in TRIGGERS or row.learns
+)
+"""Requests without which nobody knows which rings run."""
+LEARN = frozenset(number for number, row in FRONTEND_MESSAGES.items() if row.learns or row.reply_learns)
+"""Requests that tell, or whose replies tell, what both ends agree on: rings are named by that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +94,24 @@ class Matcher:
         """Whether it asks for what earlier messages tell."""
         return bool(self.ring_names or self.phases or self.after or self.running is not None)
 
+    def heeds(self, channel: Channel) -> frozenset[int] | None:
+        """The numbers of messages that tell how things stand, as far as it asks for that; None for all."""
+        numbers = frozenset(number for where, number in self.after if where is channel)
+        if channel is not Channel.MAIN:
+            return numbers
+        if self.phases:
+            return None
+        if self.ring_names:
+            names = telling(self.devices)
+            numbers |= LEARN | {number for number, row in FRONTEND_MESSAGES.items() if row.name in names}
+        return numbers if self.running is None else numbers | MOVE_RINGS
+
     def wants(self, row: Row) -> bool:
-        """Whether a row is wanted, but for `when`; events only where nothing is chosen."""
+        """Whether a row is wanted, but for `when`; events where nothing is chosen, or a channel alone."""
         what = row.what
         if isinstance(what, Event):
-            return self.all
+            place = self.channel in (None, what.channel)
+            return place and self == Matcher(devices=self.devices, channel=self.channel)
         return (
             (not self.messages or (what.channel, what.request) in self.messages)
             and self.sender in (None, what.frame.sender)

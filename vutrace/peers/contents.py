@@ -97,6 +97,11 @@ def enable(turn: SendContext) -> Content:
     return Content(p.VringEnable(index=turn.place.ring, num=int(on)))
 
 
+def config(turn: SendContext) -> Content:
+    size = turn.step.value or 0
+    return Content(p.Config(offset=0, size=size, data=bytes(size)))
+
+
 def eventfd(purpose: str) -> Callable[[SendContext], Content]:
     def make(turn: SendContext) -> Content:
         ring = turn.place.ring
@@ -121,6 +126,7 @@ CONTENTS: Mapping[str, Callable[[SendContext], Content]] = {
     "SET_VRING_ERR": eventfd("error"),
     "SET_VRING_ENABLE": enable,
     "GET_VRING_BASE": ring_state,
+    "GET_CONFIG": config,
 }
 
 
@@ -141,8 +147,9 @@ def learn_protocol_features(device: GuestDevice, place: Position, fields: Fields
 
 
 def learn_queue_num(device: GuestDevice, place: Position, fields: Fields) -> None:
-    if (most := number(fields, "queue_num")) < device.pairs:
-        raise PeerError(f"{device.pairs} queue pairs are configured, but the back-end has {most}")
+    needed, what = (device.queues, "queues") if device.rings else (device.pairs, "queue pairs")
+    if (most := number(fields, "queue_num")) < needed:
+        raise PeerError(f"{needed} {what} are configured, but the back-end has {most}")
 
 
 def learn_status(device: GuestDevice, place: Position, fields: Fields) -> None:
@@ -153,6 +160,11 @@ def learn_base(device: GuestDevice, place: Position, fields: Fields) -> None:
     if (ring := number(fields, "index")) != place.ring:
         raise PeerError(f"GET_VRING_BASE of ring {place.ring} was answered for ring {ring}")
     device.bases[place.ring] = number(fields, "num")
+
+
+def learn_config(device: GuestDevice, place: Position, fields: Fields) -> None:
+    if not number(fields, "size"):
+        raise PeerError("the back-end refused GET_CONFIG: its answer has no bytes")
 
 
 def acknowledged(device: GuestDevice, place: Position, fields: Fields) -> None:
@@ -173,6 +185,7 @@ LEARN: Mapping[str, Learn] = {
     "GET_QUEUE_NUM": learn_queue_num,
     "GET_STATUS": learn_status,
     "GET_VRING_BASE": learn_base,
+    "GET_CONFIG": learn_config,
     "SET_FEATURES": acknowledged,
     "SET_BACKEND_REQ_FD": channel_passed,
     "ADD_MEM_REG": region_added,

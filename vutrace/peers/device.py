@@ -32,6 +32,10 @@ class Channels:
         """The back-end has its end now."""
         self._theirs.pop().close()
 
+    def latest(self) -> socket.socket | None:
+        """Our end of the last one, if there is one."""
+        return self._ours[-1] if self._ours else None
+
     def close(self) -> None:
         """Close what is open of them."""
         for end in (*self._ours, *self._theirs):
@@ -42,11 +46,12 @@ class Channels:
 
 @dataclass(slots=True)
 class GuestDevice:
-    """A network device with `pairs` queue pairs, of which the guest has `enabled`.
+    """A network device with `pairs` queue pairs, of which the guest has `enabled`, or another.
 
     `wanted` and `protocol_wanted` are the bits that guest and front-end would acknowledge, `offered` and
     `protocol_offered` what the back-end said of itself, `acked` what the guest was granted. `before` is
-    how many pairs were enabled before the last change. `bases` are the rings' next available indexes.
+    how many pairs were enabled before the last change. `bases` are the rings' next available indexes. Another
+    device has `rings` instead of pairs, and asks for `queues`.
     """
 
     pairs: int
@@ -66,6 +71,13 @@ class GuestDevice:
     regions_added: set[int] = field(default_factory=set)
     connections: int = 0
     running: bool = False
+    rings: int = 0
+    queues: int = 0
+
+    @property
+    def ring_count(self) -> int:
+        """How many rings there are."""
+        return self.rings or 2 * self.pairs
 
     @property
     def features(self) -> int:

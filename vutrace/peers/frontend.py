@@ -23,12 +23,20 @@ RETRY = 0.05
 class FrontEnd:
     """Plays a profile against a back-end; each method is one thing that a VMM, its guest or its user does.
 
-    `pairs` queue pairs are configured, the guest has `enabled` of them. A reply that is wrong or does not
-    come within `timeout` seconds raises PeerError, and so does a back-end that goes away.
+    `pairs` queue pairs are configured, the guest has `enabled` of them; another device than net has `rings`
+    instead, and asks the back-end for `queues`. A reply that is wrong or does not come within `timeout`
+    seconds raises PeerError, and so does a back-end that goes away.
     """
 
     def __init__(
-        self, profile: Profile, pairs: int = 1, enabled: int = 1, timeout: float = TIMEOUT, mtu: int = 0
+        self,
+        profile: Profile,
+        pairs: int = 1,
+        enabled: int = 1,
+        timeout: float = TIMEOUT,
+        mtu: int = 0,
+        rings: int = 0,
+        queues: int = 0,
     ) -> None:
         self.profile = profile
         self.device = GuestDevice(
@@ -36,8 +44,10 @@ class FrontEnd:
             enabled=enabled,
             wanted=profile.features,
             protocol_wanted=profile.protocol_features,
-            memory=GuestMemory(2 * pairs, profile.guest_address, profile.user_address),
+            memory=GuestMemory(rings or 2 * pairs, profile.guest_address, profile.user_address),
             mtu=mtu,
+            rings=rings,
+            queues=queues,
         )
         self.sent = 0  # messages on this connection
         self._timeout = timeout

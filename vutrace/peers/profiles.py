@@ -121,12 +121,13 @@ START_7_2: Items = (
 )
 STOP_7_2: Items = (each(started_pairs, MessageStep("SET_STATUS", 0, when=last_pair), STOP_RINGS),)
 
+ACKNOWLEDGED_7_2 = QEMU_2_10.acknowledged | {"ADD_MEM_REG"}
 QEMU_7_2 = Profile(
     name="qemu-7.2",
     qemu=(7, 2),
     features=LINUX_GUEST,
     protocol_features=0x1FDFF,  # bits 0-16 but CONFIG, which QEMU's network device has no use for
-    acknowledged=QEMU_2_10.acknowledged | {"ADD_MEM_REG"},
+    acknowledged=ACKNOWLEDGED_7_2,
     phases={
         "connect": INIT_7_2,
         "features": EVERY_RING,

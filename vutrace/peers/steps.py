@@ -147,6 +147,11 @@ def all_rings(device: GuestDevice, place: Position) -> Iterator[Position]:
     return (Position(ring // 2, ring) for ring in range(2 * device.pairs))
 
 
+def device_rings(device: GuestDevice, place: Position) -> Iterator[Position]:
+    """Every ring of a device without pairs."""
+    return (Position(0, ring) for ring in range(device.ring_count))
+
+
 def transmit_rings(device: GuestDevice, place: Position) -> Iterator[Position]:
     """The transmit rings of all pairs."""
     return (Position(pair, 2 * pair + 1) for pair in range(device.pairs))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from vutrace.capture import connection_block, message_blocks, record_block, section_block
-from vutrace.capture.ethernet import ethernet_frame, ethernet_interface
+from vutrace.capture.packets import link_interface, link_packet
 from vutrace.capture.pseudo_header import new_frame
 from vutrace.proxy.gaps import gap_event
 from vutrace.proxy.pending import Item, Origin, What, ends_of, event_of, unpack_origin
@@ -24,8 +24,9 @@ from vutrace.records import (
     Side,
     connection_letter,
 )
-from vutrace.rings.wire import RingFrames
+from vutrace.rings.wire import RingPackets
 
+LINK_NAMES = {1: "frames", 271: "packets"}
 BIG_ENDIAN = sys.byteorder == "big"
 
 
@@ -70,6 +71,12 @@ class Encoder:
         elif item[0] == What.CONNECTION:
             self._connection(Connection(*item[1:]))
 
+    def paths(self, connection: int) -> list[str]:
+        """Where the sockets of both sides are."""
+        from vutrace.session.command_line import paths_of  # which nothing waits for before a session opens
+
+        return [*paths_of(self._connections.get(connection)).values()]
+
     def opening(self, item: Item, facts: Sequence[dict[str, str]]) -> None:
         """Make the block of an OPEN, whose peers are known by now."""
         _, time_ns, connection, session, text, _ = item
@@ -98,23 +105,43 @@ class Encoder:
         self.flush()
         self._writer.put(connection_block(connection, self._started_ns), 0)
 
-    def ring_frames(self, frames: RingFrames) -> None:
-        """Make the blocks of frames of a ring, on an interface of its own; each tells what it missed."""
-        place = frames.connection, frames.session, frames.ring
-        if place not in self._ring_interfaces:
-            self._ring_interfaces[place] = len(self._interfaces) + len(self._ring_interfaces)
-            self.flush()
-            letter = connection_letter(frames.connection)
-            name = f"{letter} session {frames.session} ring {frames.ring}: frames"
-            self._writer.put(ethernet_interface(name), 0)
-        missed = self._missed.pop(place, 0) + frames.missed
-        for data, size in frames.frames:
-            block = ethernet_frame(frames.time_ns, data, size, self._ring_interfaces[place], missed)
-            self._blocks.append(block)
-            self._records += 1
+    def ring_packets(self, told: RingPackets) -> None:
+        """Make the blocks of what went through a ring: packets on an interface of its own, or events.
+
+        Each tells what was missed before it.
+        """
+        place = told.connection, told.session, told.ring
+        missed = self._missed.pop(place, 0) + told.missed
+        for each in told.kept:
+            if told.link:
+                data, size = each
+                block = link_packet(told.time_ns, data, size, self._ring_interface(told), missed)
+                self._blocks.append(block)
+                self._records += 1
+            else:
+                text, facts = each
+                self.record(request_event(told, text, facts, missed))
             missed = 0
         if missed:
             self._missed[place] = missed
+
+    def rest_missed(self) -> None:
+        """Tell in the capture what was missed since the last that was kept of each ring."""
+        for (connection, session, ring), missed in self._missed.items():
+            text = f"ring {ring}: {missed} came and went between looks, and were not kept"
+            told = {"ring": str(ring), "missed": str(missed)}
+            self.record(Event(time.time_ns(), connection, session, EventKind.PAYLOAD, text, attributes=told))
+        self._missed = {}
+
+    def _ring_interface(self, told: RingPackets) -> int:
+        place = told.connection, told.session, told.ring
+        if place not in self._ring_interfaces:
+            self._ring_interfaces[place] = len(self._interfaces) + len(self._ring_interfaces)
+            self.flush()
+            letter = connection_letter(told.connection)
+            name = f"{letter} session {told.session} ring {told.ring}: {LINK_NAMES[told.link]}"
+            self._writer.put(link_interface(name, told.link), 0)
+        return self._ring_interfaces[place]
 
     def _put_burst(self, time_ns: int, origin: bytes, data: bytes) -> None:
         ends = list(ends_of(data))
@@ -148,6 +175,13 @@ def frame_of(
     return new_frame(time_ns, *where, data, tuple(fds), flags, size, BIG_ENDIAN, None, ())
 
 
+def request_event(told: RingPackets, text: str, facts: Mapping[str, str], missed: int) -> Event:
+    """A request that went through a ring."""
+    more = {"missed": str(missed)} if missed else {}
+    place = told.connection, told.session
+    return Event(told.time_ns, *place, EventKind.PAYLOAD, text, attributes={**facts, **more})
+
+
 def acted_frame(item: Item, infos: Sequence[FdInfo]) -> Frame:
     """A message that a rule acted on."""
     _, time_ns, origin, data, _, _, flags, size, went, deed, rule, came_ns, came, came_size = item
@@ -157,13 +191,10 @@ def acted_frame(item: Item, infos: Sequence[FdInfo]) -> Frame:
 
 def words_about(connection: Connection | None, attributes: Mapping[str, str]) -> dict[str, str]:
     """Of each command line the words that speak of the traced socket, for readers that cannot find them."""
-    from vutrace.session.command_line import (  # which nothing waits for before a session opens
-        paths_of,
-        relevant,
-    )
+    from vutrace.session.command_line import paths_in, relevant
 
     commands = {side: attributes.get(f"{side}_command", "") for side in Side}
-    words = {side: relevant(commands[side], path) for side, path in paths_of(connection).items()}
+    words = {side: relevant(commands[side], path) for side, path in paths_in(attributes, connection).items()}
     return {f"{side}_words": told for side, told in words.items() if told != commands[side]}
 
 

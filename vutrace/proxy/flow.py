@@ -7,9 +7,10 @@ in one go; with, they are read one by one, so that each keeps its own descriptor
 
 import socket
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from time import perf_counter as _clock
 from time import time_ns as _now
 
 from vutrace.framing import MAX_FDS, RECORD_BOUND, ForwardPart, FramedMessage, Framer
@@ -18,7 +19,7 @@ from vutrace.proxy.outlet import SEND, Outlet, shut
 from vutrace.proxy.pending import Origin
 from vutrace.proxy.recorder import CROWDED, FULL_UP, Recorder
 from vutrace.records import FrameFlag
-from vutrace.sockets.passed import Ancillary, Passed, descriptors
+from vutrace.sockets.passed import FD_SIZE, Ancillary, Passed, descriptors
 
 WORD = struct.Struct("=I")
 SIZE = struct.Struct("=I").unpack_from
@@ -29,8 +30,11 @@ PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 TAKE = int(socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
 ROOM = socket.CMSG_SPACE(MAX_FDS * 4)
 CUT = int(socket.MSG_CTRUNC)
-TURN = 4096  # bytes of small messages that are taken at once: others wait meanwhile
-FEW = 16  # descriptors that each flow may bring while there is little room for more
+TURN = 256  # messages that are taken at once: others wait meanwhile
+MANY = 32 * FD_SIZE  # bytes of descriptors that make a turn of one message
+# Who has had more waiting than a turn takes for so many turns rests after each, times as long as it took: the
+# thread would else use up what the system gives it, and then nobody is served for milliseconds.
+FULL_TURNS, REST, LONGEST_REST = 8, 20, 0.005
 WHOLE = (FrameFlag.NONE, FrameFlag.FDS_LOST)
 
 
@@ -45,8 +49,9 @@ class Substitution:
 class Flow:
     """Forwards what `source` sends to `outlet`.
 
-    `ended`: no more input comes; `why` is the system's reason, if it had one. `on_change` is called when that
-    or `reading`, `holds` or `lost` may have changed.
+    `ended`: no more input comes; `why` is the system's reason, if it had one. `rest`: seconds that it should
+    rest, because others wait while it floods; `rests`: it does. `on_change` is called when these or
+    `reading`, `holds` or `lost` may have changed.
     """
 
     def __init__(
@@ -63,23 +68,26 @@ class Flow:
         # recvmsg_into the one that tells of descriptors.
         self._glance, self._look, self._read = source.recv_into, source.recvmsg_into, source.recvmsg
         self._recorder = recorder
-        self._whole = recorder.whole
+        self._whole, self._burst = recorder.whole, recorder.burst
         self._on_change = on_change
         self._substitution = substitution
         self._replaced = frozenset(map(WORD.pack, substitution.requests))
+        self._apart: Container[bytes] = self._replaced  # requests that are not just sent on as they are read
         self._framer: Framer[Passed] = Framer(origin.channel)
         self._began_ns = 0
         self._origin = origin.pack()
         self.outlet = outlet
         self._queue, self._send, self._send_with = outlet.queue, outlet.send_plain, outlet.send_rights
         self._shortage = self._brought = 0  # of room for descriptors; how many it brought in that
-        self.ended = False
+        self._full_turns = 0
+        self.rest = 0.0
+        self.rests = self.ended = False
         self.why = ""
 
     @property
     def reading(self) -> bool:
-        """Whether input is wanted now: not while the outlet has some queued, or there is no room for more."""
-        return not (self.outlet.queue or self.ended or self._waits)
+        """Whether input is wanted: not while the outlet has some queued, it rests, or there is no room."""
+        return not (self.outlet.queue or self.ended or self.rests or self._waits)
 
     @property
     def _waits(self) -> bool:
@@ -90,7 +98,7 @@ class Flow:
     @property
     def _brings_many(self) -> bool:
         """Whether it has brought more than a few descriptors since there is little room for them."""
-        return self._shortage == self._recorder.shortages and self._brought > FEW
+        return self._shortage == self._recorder.shortages and self._brought > self._recorder.few
 
     def _count(self, descriptors: int) -> None:
         if self._shortage != self._recorder.shortages:
@@ -117,8 +125,10 @@ class Flow:
             if size < HEADER_SIZE or SIZE(AHEAD, 8)[0] + HEADER_SIZE != size:
                 return self._pump()
             data, ancillary, flags, _ = self._read(size, ROOM, TAKE)
-            if len(data) != size or flags & CUT or (ancillary and data[:4] in self._replaced):
+            if len(data) != size or flags & CUT or data[:4] in self._apart:
                 return self._take(data, ancillary, flags)
+            if ancillary and len(ancillary[0][2]) > MANY:
+                return self._with_many(data, ancillary)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -140,11 +150,38 @@ class Flow:
             return None
         if not self._framer.between:
             return self._continue()
+        began = _clock()
         size, _, flags, _ = self._look(LOOK, 0, PEEK)
-        ends = self._framer.ends(AHEAD, min(size, TURN)) or self._framer.ends(AHEAD, size)
+        ends = self._framer.ends(AHEAD, size, TURN)
         if not ends:
             return self._continue() if size else self._end()
-        return self._one_by_one(ends) if flags & CUT else self._at_once(ends)
+        if flags & CUT:
+            self._one_by_one(ends)
+        else:
+            self._at_once(ends)
+        return self._turn_over(len(ends) == TURN or size == len(AHEAD), began)
+
+    def _turn_over(self, full: bool, began: float) -> None:
+        """Let others come first, if this one always has more than a turn takes."""
+        self._full_turns = self._full_turns + 1 if full else 0
+        if self._full_turns > FULL_TURNS:
+            self.rest = min(REST * (_clock() - began), LONGEST_REST)
+            self._on_change()
+
+    def go_on(self) -> None:
+        """It has rested."""
+        self.rests = False
+        self._on_change()
+
+    def _with_many(self, data: bytes, ancillary: Ancillary) -> None:
+        """One message whose descriptors take as long as many messages."""
+        began = _clock()
+        sent = self.outlet.attempt(data, ancillary)
+        if sent == len(data):
+            self._whole(_now(), self._origin, data, ancillary)
+        else:
+            self._partly(_now(), data, ancillary, sent)
+        self._turn_over(True, began)
 
     def _partly(self, now: int, data: bytes, ancillary: Ancillary, sent: int) -> None:
         """Queue what did not go out."""
@@ -156,7 +193,7 @@ class Flow:
         """Whole messages, of which one has descriptors: which one, the kernel tells when it is read."""
         for begin, end in pairwise([0, *ends]):
             data, ancillary, flags, _ = self._read(end - begin, ROOM, TAKE)
-            if len(data) < end - begin or flags & CUT or (ancillary and data[:4] in self._replaced):
+            if len(data) < end - begin or flags & CUT or data[:4] in self._apart:
                 return self._take(data, ancillary, flags)
             if ancillary and self._recorder.blocked:
                 self._count(len(descriptors(ancillary)))
@@ -169,7 +206,7 @@ class Flow:
     def _at_once(self, ends: list[int]) -> None:
         data = self._source.recv(ends[-1], TAKE)
         sent = self.outlet.attempt(data, ())
-        self._recorder.burst(_now(), self._origin, data, len(ends))
+        self._burst(_now(), self._origin, data, len(ends))
         if sent < len(data):
             self.outlet.settle(data, (), sent)
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from vutrace.capture.missing import MissingKind, attributes_of
 from vutrace.capture.pseudo_header import MESSAGE
 from vutrace.protocol.wire import HEADER
 from vutrace.proxy.pending import CHANNELS, SENDERS, Item, What, ends_of, unpack_origin
@@ -18,9 +19,7 @@ HEADER_AT = 48
 REQUEST = struct.Struct("=I")
 MOST_KINDS = 32  # told one by one in a gap; a peer may make up any number of them
 MOST_GAPS = 4096  # sessions with one at a time
-OTHERS = ("", "", -1)
-Kind = tuple[str, str, int]
-"""Channel, sender, request."""
+OTHERS = MissingKind("", "", -1)
 FULL = "the buffer was full"
 LATE = "vutrace was stopped before they were written"
 
@@ -32,9 +31,9 @@ class Gap:
     first_ns: int
     last_ns: int
     messages: int = 0
-    kinds: Counter[Kind] = field(default_factory=Counter)
+    kinds: Counter[MissingKind] = field(default_factory=Counter)
 
-    def add(self, time_ns: int, kind: Kind, count: int = 1) -> None:
+    def add(self, time_ns: int, kind: MissingKind, count: int = 1) -> None:
         """So many messages more."""
         self.last_ns = time_ns
         self.messages += count
@@ -94,7 +93,7 @@ class Gaps:
         connection, session, channel, sender, *_ = unpack_origin(origin)
         gap = self._gap(connection, session, time_ns)
         for request, count in requests.items():
-            gap.add(time_ns, (str(channel), str(sender), request), count)
+            gap.add(time_ns, MissingKind(str(channel), str(sender), request), count)
 
     def blocks(self, blocks: bytes) -> None:
         """Messages that are blocks of a capture already."""
@@ -104,14 +103,14 @@ class Gaps:
             if kind == MESSAGE:
                 time_ns = high << 32 | low
                 (request,) = REQUEST.unpack_from(blocks, begin + HEADER_AT + length)
-                told = str(CHANNELS[channel]), str(SENDERS[sender]), request
+                told = MissingKind(str(CHANNELS[channel]), str(SENDERS[sender]), request)
                 self._gap(place[0], place[1], time_ns).add(time_ns, told)
             begin += size
 
     def _message(self, time_ns: int, origin: bytes, data: bytes) -> None:
         connection, session, channel, sender, *_ = unpack_origin(origin)
         request = HEADER.unpack_from(data)[0] if len(data) >= HEADER.size else -1
-        self._gap(connection, session, time_ns).add(time_ns, (str(channel), str(sender), request))
+        self._gap(connection, session, time_ns).add(time_ns, MissingKind(str(channel), str(sender), request))
 
     def _gap(self, connection: int, session: int, time_ns: int) -> Gap:
         place = connection, session
@@ -123,15 +122,13 @@ class Gaps:
 def gap_event(item: Item) -> Event:
     """The record that stands in the place of what is missing."""
     _, connection, session, why, first, last, messages, kinds = item
-    most = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
-    told = ", ".join(f"{count} × {words(kind)}" for kind, count in most[:4])
+    most = {
+        MissingKind(*kind): count
+        for kind, count in sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+    }
+    told = ", ".join(f"{count} × {kind}" for kind, count in list(most.items())[:4])
     more = f" and {len(most) - 4} kinds more" if len(most) > 4 else ""
     text = f"{messages} messages in {(last - first) / 1e9:.3f} s are not recorded, {why}: {told}{more}"
     attributes = {"messages": str(messages), "first_ns": str(first), "last_ns": str(last), "why": why}
-    attributes |= {f"missing {words(kind)}": str(count) for kind, count in most}
+    attributes |= attributes_of(most)
     return Event(first, connection, session, EventKind.GAP, text, attributes=attributes)
-
-
-def words(kind: Kind) -> str:
-    channel, sender, request = kind
-    return f"{sender} {channel} request {request}" if sender else "others"

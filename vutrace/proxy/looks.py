@@ -7,12 +7,13 @@ thread that hangs in it sees to them then.
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from vutrace.proxy.aside import Job
 from vutrace.proxy.pending import Origin
 from vutrace.records import FdInfo, FdKind
+from vutrace.sockets.elsewhere import called_there
 from vutrace.sockets.inspect import describe, read_fdinfo
 from vutrace.sockets.mappings import mapped
 from vutrace.sockets.process import describe_process, descriptors_readable
@@ -166,24 +167,29 @@ class Close(Job[int, None]):
         self._mounts.answers(self._mount[step])
 
 
-class Peers(Job[tuple[int, int], dict[str, str]]):
-    """What the processes (pid, user) at both ends of a session are, in `facts`."""
+class Peers(Job[tuple[int, int, str], dict[str, str]]):
+    """What the processes (pid, user) at both ends of a session are, in `facts`; `paths` are the sockets'."""
 
-    def __init__(self, peers: Sequence[tuple[int, int]]) -> None:
-        super().__init__(peers)
+    def __init__(self, peers: Sequence[tuple[int, int]], paths: Iterable[str]) -> None:
+        super().__init__([(*peer, path) for peer, path in zip(peers, paths, strict=True)])
         self.facts: list[dict[str, str]] = []
 
-    def do(self, step: tuple[int, int]) -> dict[str, str]:
+    def do(self, step: tuple[int, int, str]) -> dict[str, str]:
         """See `Job`."""
-        known = describe_process(*step)
-        if not known or descriptors_readable(step[0]):
+        pid, user, path = step
+        known = describe_process(pid, user)
+        if not known:
+            return known
+        if there := called_there(pid, known["command"], path):
+            known["path"] = there
+        if descriptors_readable(pid):
             return known
         return known | {"fd_numbers": "cannot be read, another user's process"}
 
-    def keep(self, step: tuple[int, int], result: dict[str, str]) -> None:
+    def keep(self, step: tuple[int, int, str], result: dict[str, str]) -> None:
         """See `Job`."""
         self.facts.append(result)
 
-    def missed(self, step: tuple[int, int]) -> None:
+    def missed(self, step: tuple[int, int, str]) -> None:
         """See `Job`."""
         self.facts.append({"pid": str(step[0]), "uid": str(step[1])})

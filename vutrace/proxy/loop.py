@@ -69,6 +69,7 @@ class EventLoop:
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
+        self.sessions = 0  # that it serves, each in its turn
         self.may_look: Callable[[], bool] = lambda: (
             True
         )  # when the processor is not needed for something else

@@ -22,12 +22,10 @@ class Option:
 DEVICE = Option(
     "--device",
     "NAME",
-    "The device (net, blk, ...), where it is not recognised.",
+    "The device (net, blk, ...), if it is not recognised.",
     label="Device",
 )
-WAIT = Option(
-    "--wait", "S", "Seconds that one side may be left waiting for the other.", label="Wait (s)", default="0"
-)
+WAIT = Option("--wait", "S", "Seconds that one side may wait for the other.", label="Wait (s)", default="0")
 SOCKET_MODE = Option(
     "--socket-mode", "MODE", "Mode of the sockets, in octal.", label="Mode of sockets", default="600"
 )

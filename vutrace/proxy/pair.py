@@ -19,12 +19,14 @@ from vutrace.sockets.endpoints import Connecting, Source
 from vutrace.sockets.insertion import InsertError
 
 if TYPE_CHECKING:
+    from vutrace.proxy.counting import Counting
     from vutrace.proxy.taps import Taps
 
 RETRY_SECONDS = 0.05  # between attempts to reach the other side while somebody waits
 RECONNECT_SECONDS = 0.25  # the same while nobody does
 HOLD_SECONDS = 0.2  # that a front-end waits which was turned away and is back within HAMMER_SECONDS
 HAMMER_SECONDS = 1.0
+MOST_SESSIONS = 1024  # at a time
 TELL_SECONDS = 1.0  # until it is said that somebody waits
 OTHERS = " (the socket, or a directory above it, is another user's)"
 GOODBYE_SECONDS, GOODBYES = 0.002, 25  # how long, and how often, a session that ends is waited for
@@ -57,6 +59,7 @@ class Pair:
         on_spent: Callable[[], None],
         tell: Callable[[str], None],
         taps: "Taps | None" = None,
+        counting: "Counting | None" = None,
     ) -> None:
         self._loop = loop
         self._recorder = recorder
@@ -67,6 +70,7 @@ class Pair:
         self._on_spent = on_spent
         self._tell = tell
         self._taps = taps
+        self._counting = counting
         self._letters = [self._new_letter()]
         self._sessions: list[RelayedSession] = []
         self._half_closed: set[RelayedSession] = set()
@@ -152,11 +156,25 @@ class Pair:
             return None
         sources = self._sources
         missing = [side for side in Side if not sources[side].ready]
+        if not missing and len(self._sessions) >= MOST_SESSIONS:
+            return self._refuse()
         if not missing:
             return self._join()
         if missing == [Side.BACKEND] and sources[Side.FRONTEND].pressing:
             return self._make_wait(Side.BACKEND, "none has connected")
         return None  # a back-end waits for a front-end as it always does
+
+    def _refuse(self) -> None:
+        """Turn away who would be one session too many; where nobody came, wait until there is room."""
+        pressing = [source for source in self._sources.values() if source.pressing]
+        for source in pressing:
+            with contextlib.suppress(OSError):
+                source.take().close()
+            self._arm(source)
+        if pressing:
+            self._repeats.tell(
+                f"{MOST_SESSIONS} sessions are open, and there are no more at a time: turned away"
+            )
 
     def _join(self) -> None:
         # A front-end comes last: it begins to talk as soon as it is connected.
@@ -255,7 +273,7 @@ class Pair:
 
         place = letter.number, letter.sessions
         tap = self._taps.session(self._loop, self._recorder, place, self._tell) if self._taps else None
-        session = RelayedSession(self._loop, self._recorder, *place, ends, closed, tap)
+        session = RelayedSession(self._loop, self._recorder, *place, ends, closed, tap, self._counting)
         self._sessions.append(session)
         session.start()
 

@@ -67,14 +67,12 @@ class PeerWatch:
             return ()
         connection, session, channel, sender, *_ = unpack_origin(origin)
         place = SessionId(connection, session)
-        if stalls.means_nothing(place, channel, data):
-            if len(self._nothing) >= KEPT:
-                self._nothing.clear()
-            self._nothing.add(key)
-            return ()
-        if data[: NUMBER.size] == AGREED:  # what is agreed on changes what is owed
+        note, meant = stalls.frame(time_ns, place, channel, sender, data)
+        # What is agreed on changes what is owed.
+        if data[: NUMBER.size] == AGREED or len(self._nothing) >= KEPT:
             self._nothing.clear()
-        note = stalls.frame(time_ns, place, channel, sender, data)
+        if not meant:
+            self._nothing.add(key)
         return (note,) if note else ()
 
     def closing(self, event: Event) -> Event:

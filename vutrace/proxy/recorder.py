@@ -20,6 +20,7 @@ from vutrace.proxy.counters import Count
 from vutrace.proxy.gaps import FULL, Gaps
 from vutrace.proxy.loop import READ, WRITE, EventLoop
 from vutrace.proxy.pending import Fresh, Item, What, ends_of, event_item
+from vutrace.proxy.share import ROOM
 from vutrace.records import Connection, Event
 from vutrace.sockets.passed import FD_SIZE, Ancillary, Passed
 
@@ -32,6 +33,7 @@ END_SECONDS, GRACE_SECONDS = 1.0, 0.6  # for the rest to be written, and for the
 CROWDED, FULL_UP = 1, 2
 """Few more descriptors are to be read of anybody, so that who passes many holds up nobody; or nothing is."""
 SPARE = 64  # descriptors that are kept for sockets, pipes and files of ours
+LEAST_FEW, FEW_OF_ROOM = 16, 16  # descriptors that each flow may bring in a shortage: so many, or such a part
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class Recorder:
 
     `keeps`: there is a capture; without one only descriptors are sent, to be closed. `blocked`: how much is
     not to be read now (`CROWDED` or `FULL_UP`), until the calls given to `when_room` are made; `shortages`
-    counts how often that began. `tell` gets lines for the user.
+    counts how often that began, and `few` is how many descriptors each may still bring then. `tell` gets
+    lines for the user.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Recorder:
         self._unrecorded = 0  # since the recording stopped
         self._told_lost = self._told_full = False
         self.blocked = self.shortages = 0
+        self.few = LEAST_FEW
         self._waiting: dict[int, list[Callable[[], object]]] = {CROWDED: [], FULL_UP: []}
         self._received = 0  # descriptors that went to the other process, to be closed there
         self._in_use = len(os.listdir("/proc/self/fd"))
@@ -266,7 +270,7 @@ class Recorder:
     @property
     def _room(self) -> int:
         """How many descriptors may wait to be closed, so that there is room for any message."""
-        return max(0, limit() - self._in_use - MAX_FDS - SPARE)
+        return max(0, min(limit() - self._in_use, ROOM) - MAX_FDS - SPARE)
 
     def _count_descriptors(self) -> None:
         freed, room = self._values[Count.FREED], self._room
@@ -279,6 +283,7 @@ class Recorder:
     def _block(self, level: int) -> None:
         if not self.blocked:
             self.shortages += 1
+            self.few = max(LEAST_FEW, self._room // FEW_OF_ROOM)
             self._loop.later(ROOM_SECONDS, self._look_for_room)
         self.blocked = max(self.blocked, level)
 

@@ -32,7 +32,7 @@ from vutrace.proxy.sampling import Sampling
 from vutrace.proxy.spool import Spool
 from vutrace.proxy.writer import BlockWriter
 from vutrace.records import Channel, Sample, Side
-from vutrace.rings.wire import RingFrames
+from vutrace.rings.wire import RingPackets
 from vutrace.sockets.passed import descriptors
 
 CHUNKS = 1 << 16, 1 << 20  # bytes that are read at once: mostly, and while there is more
@@ -51,8 +51,9 @@ class Plan:
 
     `queue`: bytes that may wait for its disk, `spool` those that may wait for the readers of a nameless one;
     beyond it the relay waits (`waits`) or messages are counted only. `stall`: seconds that a reply may take
-    until there is a note of it. `rings_ns`: nanoseconds between looks at the rings, 0 for none; `snaplen`:
-    bytes of frames in them that are kept, 0 for none.
+    until there is a note of it. `rings_ns`: nanoseconds between looks at the rings, 0 for none; `payload`:
+    what is kept of what goes through them, and bytes of each packet; `tally`: where kicks and calls
+    are counted.
     """
 
     fd: int
@@ -63,7 +64,8 @@ class Plan:
     waits: bool
     stall: float
     rings_ns: int = 0
-    snaplen: int = 0
+    payload: tuple[str, int] = ("", 0)
+    tally: int = -1
 
 
 class Recording:
@@ -103,7 +105,7 @@ class Recording:
 
     def _start_sampling(self, plan: Plan) -> Sampling | None:
         try:
-            return Sampling(plan.rings_ns, plan.snaplen)
+            return Sampling(plan.rings_ns, plan.payload, plan.tally)
         except OSError as error:
             self._say(f"rings are not sampled: {error.strerror or error}")
             return None
@@ -211,8 +213,10 @@ class Recording:
     def _close_sampling(self, sampling: Sampling) -> None:
         self._take_samples(sampling)
         sampling.close()
-        if sampling.kept or sampling.missed:
-            self._say(f"payload: {sampling.kept} frames kept, {sampling.missed} came and went between looks")
+        if self._encoder:
+            self._encoder.rest_missed()
+        if told := sampling.words():
+            self._say(told)
 
     def _wait_ms(self) -> int | None:
         waits = self._watch.wait_ms(), self._sampling.wait_ms if self._sampling else None
@@ -220,9 +224,9 @@ class Recording:
 
     def _take_samples(self, sampling: Sampling) -> None:
         for told in sampling.attend():
-            if isinstance(told, RingFrames):
+            if isinstance(told, RingPackets):
                 if self._encoder and not self._is_full():
-                    self._encoder.ring_frames(told)
+                    self._encoder.ring_packets(told)
                 continue
             if not isinstance(told, Sample):
                 self._say(told.text)
@@ -275,7 +279,7 @@ class Recording:
             self._tell_gaps(encoder, FULL)
         for item, each in zip(items, seen, strict=True):
             if item[0] == What.OPEN:
-                peers = Peers(item[5])
+                peers = Peers(item[5], encoder.paths(item[2]))
                 yield peers
                 encoder.opening(item, peers.facts)
                 self._watch.opened(item, peers.facts)

@@ -27,11 +27,13 @@ from vutrace.sockets.endpoints import Endpoint, Source, open_pairs
 from vutrace.sockets.insertion import give_back_for
 
 if TYPE_CHECKING:
+    from vutrace.proxy.counting import Counting
     from vutrace.proxy.taps import Taps
     from vutrace.proxy.viewer import Viewer
 
 VIEW_SECONDS = 2.0  # that a slow viewer gets to show the rest
 LEAST_VIEW_SECONDS, LONG_SECONDS = 0.3, 0.5  # what it gets if the end of the capture took so long
+TOGETHER_SECONDS = 0.2  # signals that come so close are one: timeout(1) sends two
 GARBAGE = 5000  # objects between two collections: those of some tens of sessions
 OK, UNREACHABLE = 0, PEER
 BUFFER, SPOOL = 256 << 20, 1 << 30  # bytes
@@ -59,7 +61,9 @@ class Options:
     it is full, messages are counted instead of recorded, or (`full_waits`) their senders wait. A reply that
     takes `stall` seconds makes a note (0: none).
     `view` are options for who shows the rows, `taps` the rules that act, if there are any.
-    Every `rings` seconds (0: never) rings are looked at, and `snaplen` bytes of frames kept (0: none).
+    Every `rings` seconds (0: never) rings are looked at; `payload` is what is kept of what goes through them
+    (a word of `rings.payload_kinds`, "" for nothing) and bytes of each packet. `count_kicks`: eventfds are
+    replaced, so that kicks and calls are counted.
     `orphaned` are called by a process that outlives it, should the relay be killed.
     """
 
@@ -80,7 +84,8 @@ class Options:
     view: Sequence[str] = ()
     taps: "Taps | None" = None
     rings: float = 0.0
-    snaplen: int = 0
+    payload: tuple[str, int] = ("", 0)
+    count_kicks: bool = False
     orphaned: Sequence[Callable[[], None]] = ()
 
 
@@ -110,6 +115,7 @@ class Relay:
         ]
         self._loop = EventLoop(self._tell)
         bounds = Bounds(options.buffer // TO_RECORD, options.full_waits, options.messages, self._loop.stop)
+        self._counting = counting(self._loop, self._tell) if options.count_kicks else None
         # First of all: there should be no thread yet when a process is made.
         self._recorder = Recorder(self._record, self._loop, self._tell, self._fd is not None, bounds)
         self._notes = Notes(held=options.show is LiveView.BOARD and in_place() and os.isatty(2))
@@ -125,12 +131,14 @@ class Relay:
                 self._pair_spent,
                 self._tell,
                 options.taps,
+                self._counting,
             )
             for both, names in zip(sources, options.pairs, strict=True)
         ]
         self._spent = 0
         self._signal = 0
         self._signals = 0
+        self._signalled = -TOGETHER_SECONDS
         self._owns_process = False
 
     @property
@@ -201,7 +209,8 @@ class Relay:
         words = [word for path in self._options.dissectors if shows for word in ("--dissector", path)]
         words += self._options.view if shows else ()
         try:
-            return Viewer(commands[self._options.show], self._fd, words, self._options.show_on)
+            keys = self._options.show is LiveView.BOARD and not self._options.taps  # which may ask there
+            return Viewer(commands[self._options.show], self._fd, words, self._options.show_on, keys)
         except OSError as error:  # no process or descriptor is left for it: the relay needs none
             what = "shown" if shows else "written to stdout"
             self._notes.tell(f"nothing is {what}: {error.strerror or error} (see ulimit -a)")
@@ -209,7 +218,9 @@ class Relay:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signal = self._signal or number
-        self._signals += 1
+        now = time.monotonic()
+        self._signals += now - self._signalled > TOGETHER_SECONDS
+        self._signalled = now
         self._loop.stop()
 
     def _tell(self, text: str) -> None:
@@ -221,7 +232,7 @@ class Relay:
         if keeps and self._fd is not None:
             options = self._options
             bounds = options.buffer // TO_DISK, options.spool, options.full_waits
-            rings = int(options.rings * 1e9), options.snaplen
+            rings = int(options.rings * 1e9), options.payload, self._counting.table if self._counting else -1
             plan = Plan(self._fd, options.write, options.device, *bounds, options.stall, *rings)
         Recording(ends, plan, self._orphaned).run()
 
@@ -247,6 +258,8 @@ class Relay:
         if self._options.taps:
             for name in self._options.taps.close():
                 self._tell(f"never matched: {name}")
+        if self._counting:
+            self._counting.close()
         left = self._recorder.close(hurry)
         seconds = LEAST_VIEW_SECONDS if time.monotonic() - began > LONG_SECONDS else VIEW_SECONDS
         if viewer and (trouble := viewer.close(seconds, hurry)):
@@ -267,6 +280,13 @@ def let_go_of_output() -> None:
 def in_place() -> bool:
     """Whether the board is drawn in place."""
     return os.isatty(1) and os.environ.get("TERM") != "dumb"
+
+
+def counting(loop: EventLoop, tell: Callable[[str], None]) -> "Counting":
+    """Who counts kicks and calls; only imported where that is wanted."""
+    from vutrace.proxy.counting import Counting
+
+    return Counting(loop, tell)
 
 
 def open_capture(options: Options) -> int | None:

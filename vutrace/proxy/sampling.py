@@ -9,20 +9,22 @@ from vutrace.proxy.peer_watch import messages_in
 from vutrace.proxy.pending import Item, What, event_of, unpack_origin
 from vutrace.records import Event, FrameFlag
 from vutrace.rings.child import SamplerChild
-from vutrace.rings.wire import RingFrames
+from vutrace.rings.wire import RingPackets
 
+WORDS = {"net": "frames", "vsock": "packets", "blk": "requests", "fs": "requests"}
 LOOK_MS = 1000  # between looks whether it is alive
 
 
 class Sampling:
-    """A sampler that looks every `interval_ns`, and keeps `snaplen` bytes of frames.
+    """A sampler that looks every `interval_ns`; `payload` and `tally` are as SamplerChild has them.
 
     Raises OSError where there can be none.
     """
 
-    def __init__(self, interval_ns: int, snaplen: int = 0) -> None:
-        self._child = SamplerChild(interval_ns, snaplen)
-        self.kept = self.missed = 0  # frames
+    def __init__(self, interval_ns: int, payload: tuple[str, int] = ("", 0), tally: int = -1) -> None:
+        self._child = SamplerChild(interval_ns, payload, tally)
+        self._payload = payload[0]
+        self.kept = self.missed = 0  # packets or requests
         self._watched = -1
 
     @property
@@ -58,16 +60,23 @@ class Sampling:
         frame = frame_of(time_ns, unpack_origin(origin), data, infos, FrameFlag.NONE, len(data))
         self._child.send(frame, fds)
 
-    def attend(self) -> Iterator[Event | RingFrames]:
+    def attend(self) -> Iterator[Event | RingPackets]:
         """What it told; and that it is gone, once."""
         self._child.drain()
         for told in self._child.take():
-            if isinstance(told, RingFrames):
-                self.kept += len(told.frames)
+            if isinstance(told, RingPackets):
+                self.kept += len(told.kept)
                 self.missed += told.missed
             yield told
         self._child.look()
         yield from self._child.ended()
+
+    def words(self) -> str:
+        """What came of the payload; "" where none was asked for, or none was there."""
+        if not self.kept and not self.missed:
+            return ""
+        what = WORDS[self._payload]
+        return f"payload: {self.kept} {what} kept, {self.missed} came and went between looks"
 
     def close(self) -> None:
         """End it."""

@@ -19,6 +19,7 @@ from vutrace.sockets.passed import PASSED_BY, Passed
 from vutrace.sockets.process import credentials
 
 if TYPE_CHECKING:
+    from vutrace.proxy.counting import Counting
     from vutrace.proxy.tap import SessionTap
 
 MOST_CHANNELS = 16  # that a session has besides the main one, at a time
@@ -44,6 +45,7 @@ class RelayedSession:
         ends: Mapping[Side, socket.socket],
         on_close: Callable[[], None],
         tap: "SessionTap | None" = None,
+        counting: "Counting | None" = None,
     ) -> None:
         self._loop = loop
         self._recorder = recorder
@@ -54,11 +56,14 @@ class RelayedSession:
         self._on_close = on_close
         self._tap = tap
         self._side_links: list[Link] = []
-        substitution = Substitution(PASSED_CHANNELS, self._substitute)
+        self._counting = counting
+        replaced = {*PASSED_CHANNELS, *(counting.requests if counting else ())}
+        substitution = Substitution(replaced, self._substitute)
         self._main = Link(loop, recorder, self._place, ends, self._closed, substitution, tap)
 
     def start(self) -> None:
         """Begin to relay."""
+        self._loop.sessions += 1
         self._main.start(f"session {self._place.session}", self._peers)
 
     @property
@@ -77,16 +82,23 @@ class RelayedSession:
         self._main.close(text)
 
     def _closed(self) -> None:
+        self._loop.sessions -= 1
         for link in list(self._side_links):
             link.close("the main channel closed")
         if self._tap:
             self._tap.close()
+        if self._counting:
+            self._counting.over(self._place.connection, self._place.session)
         self._on_close()
 
     def _substitute(self, data: bytes, fds: Sequence[Passed]) -> Sequence[Passed]:
         request, flags, _ = HEADER.unpack_from(data)
         channel, text = PASSED_CHANNELS.get(request, (None, ""))
-        if channel is None or flags & VHOST_USER.reply:
+        if flags & VHOST_USER.reply:
+            return fds
+        if self._counting and request in self._counting.requests:
+            return self._counting.substitute(self._place.connection, self._place.session, data, fds)
+        if channel is None:
             return fds
         first = fds[0]
         try:

@@ -6,10 +6,13 @@ do both for us: it hangs alone. A thread would not do (the process ends only aft
 neither would a child with a copy (our own copies would have to be closed all the same).
 """
 
+import contextlib
 import ctypes
+import fcntl
 import gc
 import os
 import platform
+import resource
 import signal
 from collections.abc import Callable
 from typing import NoReturn
@@ -17,6 +20,7 @@ from typing import NoReturn
 CLONE_FILES = 0x400
 CLONE3 = 435  # the same number everywhere; containers may refuse it, hence the older call below
 CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "ppc64le": 120, "i686": 120}
+ROOM = 1 << 14  # descriptors that the table has room for from the beginning
 Arguments = ctypes.c_uint64 * 8  # struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, ...
 libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL: other threads of Python stand still meanwhile
 
@@ -27,6 +31,7 @@ def fork(run: Callable[[], None]) -> int:
     No finalizer of what the child inherited may ever run in it: it would close descriptors of ours. So
     garbage is gone before, what is left is never collected, and the child leaves without tidying up.
     """
+    widen()
     gc.collect()
     ctypes.pythonapi.PyOS_BeforeFork()
     pid = clone()
@@ -38,6 +43,15 @@ def fork(run: Callable[[], None]) -> int:
     if pid < 0:
         raise OSError(error, f"no process for the recording: {os.strerror(error)}")
     return pid
+
+
+def widen() -> None:
+    """Make room in the table while nobody shares it: to double one that is shared takes 10 to 20 ms."""
+    last = min(ROOM, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) - 1
+    fd = os.eventfd(0, os.EFD_CLOEXEC)
+    with contextlib.suppress(OSError):
+        os.close(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, last))
+    os.close(fd)
 
 
 def clone() -> int:

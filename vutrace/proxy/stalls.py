@@ -57,6 +57,10 @@ class Waits:
     protocol_features: int = 0
     debts: dict[Channel, deque[Debt]] = field(default_factory=dict)
 
+    def of(self, channel: Channel) -> deque[Debt]:
+        """Those of a channel."""
+        return self.debts.setdefault(channel, deque(maxlen=WAITING_KEPT))
+
     def all(self) -> Iterator[Debt]:
         """Every debt."""
         return (debt for debts in self.debts.values() for debt in debts)
@@ -74,40 +78,27 @@ class Stalls:
         self._doing = doing
         self._sessions: dict[SessionId, Waits] = {}
 
-    def means_nothing(self, place: SessionId, channel: Channel, data: bytes) -> bool:
-        """Whether a message neither asks for an answer, nor is one, nor tells what is agreed on."""
-        table = TABLES.get(channel)
-        if table is None or len(data) < HEADER_SIZE:
-            return True
-        number, flags, _ = HEADER.unpack_from(data)
-        spec = table.get(number)
-        if spec is None:
-            return True
-        if flags & VHOST_USER.reply or spec is AGREES:
-            return False
-        agreed = self._sessions[place].protocol_features if place in self._sessions else 0
-        return not owed(spec, bool(flags & VHOST_USER.need_reply), agreed)
-
     def frame(
         self, time_ns: int, place: SessionId, channel: Channel, sender: Side, data: bytes
-    ) -> Event | None:
-        """Take a message; an event if it is a reply that was long in coming."""
-        table = TABLES.get(channel)
-        if table is None or len(data) < HEADER_SIZE:
-            return None
-        number, flags, _ = HEADER.unpack_from(data)
-        spec = table.get(number)
-        if spec is None:
-            return None
+    ) -> tuple[Event | None, bool]:
+        """Take a message: an event if it is a reply that was long in coming, and whether it meant anything.
+
+        What did not means nothing again, with the same header from the same place, until what is agreed on
+        changes.
+        """
+        known = known_message(channel, data)
+        if known is None:
+            return None, False
+        spec, flags = known
         waits = self._sessions.setdefault(place, Waits())
         if flags & VHOST_USER.reply:
-            return self._answered(time_ns, place, waits, channel, spec)
+            return self._answered(time_ns, place, waits, channel, spec), True
         if spec is AGREES and len(data) >= HEADER_SIZE + MASK.size:
             waits.protocol_features = MASK.unpack_from(data, HEADER_SIZE)[0]
-        if owed(spec, bool(flags & VHOST_USER.need_reply), waits.protocol_features):
-            debts = waits.debts.setdefault(channel, deque(maxlen=WAITING_KEPT))
-            debts.append(Debt(spec, channel, sender.peer, time_ns))
-        return None
+        owes = owed(spec, flags, waits)
+        if owes:
+            waits.of(channel).append(Debt(spec, channel, sender.peer, time_ns))
+        return None, owes or spec is AGREES
 
     def _answered(
         self, time_ns: int, place: SessionId, waits: Waits, channel: Channel, spec: MessageSpec
@@ -126,14 +117,15 @@ class Stalls:
 
     def dropped(self, time_ns: int, place: SessionId, channel: Channel, sender: Side, data: bytes) -> None:
         """A rule kept a message from its receiver: who may wait for it, or whose peer for an answer."""
-        if len(data) < HEADER_SIZE or self.means_nothing(place, channel, data):
+        known = known_message(channel, data)
+        if known is None:
             return
-        number, flags, _ = HEADER.unpack_from(data)
+        spec, flags = known
         waits = self._sessions.setdefault(place, Waits())
-        debts = waits.debts.setdefault(channel, deque(maxlen=WAITING_KEPT))
-        spec = TABLES[channel][number]
+        debts = waits.of(channel)
         if not flags & VHOST_USER.reply:
-            debts.append(Debt(spec, channel, sender.peer, time_ns, dropped=True))
+            if spec is AGREES or owed(spec, flags, waits):
+                debts.append(Debt(spec, channel, sender.peer, time_ns, dropped=True))
         elif debt := next((each for each in debts if each.spec is spec and not each.dropped), None):
             debt.dropped = True
 
@@ -167,13 +159,24 @@ class Stalls:
         return None if earliest is None else max(0, earliest - now_ns)
 
 
-def owed(spec: MessageSpec, need_reply: bool, protocol_features: int) -> bool:
-    """Whether a request is to be answered, as far as header and row tell."""
+def known_message(channel: Channel, data: bytes) -> tuple[MessageSpec, int] | None:
+    """The row and the flags of a message; None for what no table has."""
+    table = TABLES.get(channel)
+    if table is None or len(data) < HEADER_SIZE:
+        return None
+    number, flags, _ = HEADER.unpack_from(data)
+    spec = table.get(number)
+    return (spec, flags) if spec else None
+
+
+def owed(spec: MessageSpec, flags: int, waits: Waits) -> bool:
+    """Whether a request is to be answered, as far as header, row and what was agreed on tell."""
     if spec.rule is ReplyRule.ALWAYS:
         return True
-    if spec.rule is ReplyRule.LOG and protocol_features & LOG_SHMFD:
+    if spec.rule is ReplyRule.LOG and waits.protocol_features & LOG_SHMFD:
         return True
-    return need_reply and spec.rule is not ReplyRule.NEVER and bool(protocol_features & REPLY_ACK)
+    asks = bool(flags & VHOST_USER.need_reply) and spec.rule is not ReplyRule.NEVER
+    return asks and bool(waits.protocol_features & REPLY_ACK)
 
 
 def note(time_ns: int, place: SessionId, debt: Debt, text: str, seconds: float, does: str = "") -> Event:

@@ -2,34 +2,32 @@
 
 The relay sends it each such message with its descriptors, and does what it answers; meanwhile only the
 direction of that message stands still. Packets are tuples that `marshal` knows. From the relay: ("ask",
-number, time, channel, sender, data), with its descriptors; ("seen", [(time, channel, sender, data, number of
+number, time, channel, sender, data), with its descriptors; ("seen", [(time, origin, data, number of
 descriptors)]); ("last", number): nothing comes behind that one. From the tap: (op, number, ...), see
 `SessionTap._act`.
 """
 
 import marshal
 import socket
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from vutrace.framing import MAX_FDS, FramedMessage
+from vutrace.framing import FramedMessage
+from vutrace.proxy.held import Fresh, Held, discard
 from vutrace.proxy.interest import NONE
-from vutrace.proxy.loop import READ, WRITE, EventLoop
-from vutrace.proxy.pending import Origin, unpack_origin
+from vutrace.proxy.loop import EventLoop
+from vutrace.proxy.packets import PacketSocket
+from vutrace.proxy.pending import Origin
 from vutrace.proxy.recorder import Recorder
-from vutrace.proxy.tapped import Fresh, Held, TappedFlow, discard
-from vutrace.proxy.tee import Tee
+from vutrace.proxy.tapped import TappedFlow
 from vutrace.records import Side
-from vutrace.sockets.passed import FD_SIZE, Ancillary, Passed, descriptors, rights
+from vutrace.sockets.passed import Ancillary, Passed, descriptors, rights
 
 if TYPE_CHECKING:
     from vutrace.proxy.flow import Flow
     from vutrace.proxy.link import Link
     from vutrace.proxy.taps import Taps
 
-PACKET = 1 << 20
-ROOM = socket.CMSG_SPACE(MAX_FDS * FD_SIZE)
 DECIDE_SECONDS = 2.0  # that rules or a script may take for one message, until it is told
 SEEN_BYTES = 32 << 10  # of messages in one packet
 BEHIND = 512  # packets that may wait for a tap that does not read: what more comes is not told to it
@@ -47,33 +45,32 @@ class SessionTap:
         end: socket.socket,
         tell: Callable[[str], None],
     ) -> None:
-        self._taps, self._loop, self._recorder, self._place, self._end = taps, loop, recorder, place, end
+        self._taps, self._loop, self._recorder, self._place = taps, loop, recorder, place
+        self._socket = PacketSocket(loop, end, self._take, self._died)
         self._tell_user = tell
         self._interest = taps.interest
         self._held: dict[int, Held] = {}
         self._links: dict[int, Link] = {}
         self._count = 0
-        self._seen: list[tuple[int, str, str, bytes, int]] = []
+        self._seen: list[tuple[int, bytes, bytes, int]] = []
         self._seen_bytes = 0
-        self._packets: deque[tuple[bytes, Ancillary, Sequence[Passed]]] = deque()
         self._flows: list[TappedFlow] = []
         self._told_late = self._told_behind = False
-        self.alive = True
-        end.setblocking(False)
-        self._mask = READ
-        loop.watch(end.fileno(), READ, self._ready, self._others)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked."""
+        return self._socket.alive
 
     # What links and flows call.
 
     def flow(self, origin: Origin, *rest: Any) -> TappedFlow:
         """The flow of one direction; `rest` are the arguments of a `Flow`."""
         way = origin.channel, origin.sender
-        source, outlet, _, recorder, *more = rest
+        source, outlet, _, *more = rest
         told = self._interest.told.get(way, NONE)
-        kept = recorder if told == NONE else Tee(recorder, self)
         asked = self._interest.asked.get(way, NONE) if self.alive else NONE
-        flow = TappedFlow(self, asked, source, outlet, origin, kept, *more)
-        flow.told = told != NONE
+        flow = TappedFlow(self, asked, told, source, outlet, origin, *more)
         self._flows.append(flow)
         return flow
 
@@ -102,7 +99,7 @@ class SessionTap:
                 message.data,
             )
         )
-        self._put(packet, rights(message.fds))
+        self._socket.put(packet, rights(message.fds))
         self._loop.later(DECIDE_SECONDS, lambda: self._late(held))
         return held
 
@@ -110,71 +107,30 @@ class SessionTap:
         """Messages were forwarded, back to back; the descriptors are of the first."""
         if not self.alive:
             return
-        place = unpack_origin(origin)
-        self._seen.append((time_ns, str(place.channel), str(place.sender), data, fds))
+        self._seen.append((time_ns, origin, data, fds))
         self._seen_bytes += len(data)
         if self._seen_bytes > SEEN_BYTES or len(self._seen) > 256:
             self._send_seen()
 
     def no_next(self, held: Held) -> None:
         """Nothing comes behind a message."""
-        self._put(marshal.dumps(("last", held.number)), ())
+        self._socket.put(marshal.dumps(("last", held.number)))
 
     def _send_seen(self) -> None:
         if self._seen:
             packet = marshal.dumps(("seen", self._seen))
             self._seen, self._seen_bytes = [], 0
-            if len(self._packets) < BEHIND:
-                self._put(packet, ())
+            if self._socket.queued < BEHIND:
+                self._socket.put(packet)
             elif not self._told_behind:
                 self._told_behind = True
                 self._tell("the rules' process does not follow: it is not told of all messages")
 
-    # To and from the tap.
+    # What the tap says.
 
-    def _put(self, packet: bytes, ancillary: Ancillary) -> None:
-        if not self.alive:
-            return
-        self._packets.append((packet, ancillary, ()))
-        self._drain()
-
-    def _drain(self) -> None:
-        try:
-            while self._packets:
-                packet, ancillary, _ = self._packets[0]
-                self._end.sendmsg([packet], ancillary, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-                self._packets.popleft()
-        except (BlockingIOError, InterruptedError):
-            pass
-        except OSError:
-            self._died()
-            return
-        mask = READ | (WRITE if self._packets else 0)
-        if mask != self._mask:
-            self._mask = mask
-            self._loop.change(self._end.fileno(), mask)
-
-    def _others(self, mask: int) -> None:
-        if mask & WRITE:
-            self._drain()
-        if mask & ~WRITE and self.alive:
-            self._ready()
-
-    def _ready(self) -> None:
-        while self.alive:
-            try:
-                packet, ancillary, _, _ = self._end.recvmsg(
-                    PACKET, ROOM, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
-                )
-            except BlockingIOError:
-                break
-            except OSError:
-                packet, ancillary = b"", []
-            if not packet:
-                self._died()
-                break
-            fds = [self._recorder.made(fd, Fresh) for fd in descriptors(ancillary)]
-            self._do(*marshal.loads(packet), fds=fds)
+    def _take(self, packet: bytes, ancillary: Ancillary) -> None:
+        fds = [self._recorder.made(fd, Fresh) for fd in descriptors(ancillary)]
+        self._do(*marshal.loads(packet), fds=fds)
 
     def _do(self, op: str, number: int, *words: Any, fds: list[Passed]) -> None:
         held = self._held.get(number)
@@ -240,9 +196,6 @@ class SessionTap:
 
     def _died(self) -> None:
         """The tap is gone: what waits goes on as it came, and so does everything else."""
-        if not self.alive:
-            return
-        self._forget()
         waiting = bool(self._held)
         for flow in self._flows:
             flow.stop_asking()
@@ -260,13 +213,7 @@ class SessionTap:
         for held in waiting:
             held.flow.let_go(why)
 
-    def _forget(self) -> None:
-        if self.alive:
-            self.alive = False
-            self._loop.forget(self._end.fileno())
-            self._end.close()
-
     def close(self) -> None:
         """The session ended."""
-        self._forget()
+        self._socket.close()
         self._taps.over(self._place)

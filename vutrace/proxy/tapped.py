@@ -7,17 +7,19 @@ import os
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vutrace.framing import ForwardPart, FramedMessage, Framer
+from vutrace.framing import ForwardPart, FramedMessage
 from vutrace.protocol.wire import HEADER, HEADER_SIZE
-from vutrace.proxy.flow import AHEAD, WHOLE, WORD, Flow
+from vutrace.proxy.flow import WHOLE, WORD, Flow
+from vutrace.proxy.held import Held, discard, is_new
+from vutrace.proxy.interest import NONE, Numbers
 from vutrace.proxy.pending import unpack_origin
 from vutrace.proxy.recorder import Came
 from vutrace.proxy.stalls import TABLES
+from vutrace.proxy.watched import EVERYTHING, TappedFramer, requests_in
 from vutrace.records import Deed, Event, EventKind, FrameFlag
-from vutrace.sockets.passed import Passed
+from vutrace.sockets.passed import Ancillary, Passed, descriptors
 
 if TYPE_CHECKING:
     from vutrace.proxy.tap import SessionTap
@@ -25,68 +27,54 @@ if TYPE_CHECKING:
 HEX_LIMIT = 8000  # bytes of a dropped message that are kept
 
 
-class TappedFramer(Framer[Passed]):
-    """Tells no message that is watched among those to be taken at once; `all`: any is, for the moment."""
-
-    asked: "frozenset[int] | None" = frozenset()  # request numbers; None for every one
-    all = False
-
-    def asks(self, request: int) -> bool:
-        """Whether the message of that number is watched."""
-        return self.all or self.asked is None or request in self.asked
-
-    def ends(self, ahead: memoryview | bytes, size: int) -> list[int]:
-        """See `Framer`."""
-        asked = self.asked
-        if asked is None or self.all:
-            return []
-        begin, unpack = 0, WORD.unpack_from
-        ends = super().ends(ahead, size)
-        for count, end in enumerate(ends):
-            if unpack(ahead, begin)[0] in asked:
-                return ends[:count]
-            begin = end
-        return ends
-
-
-@dataclass(slots=True)
-class Held:
-    """A message that waits. `out` and `out_fds` are what went of what takes its place, `copies` how often."""
-
-    number: int
-    flow: "TappedFlow"
-    came_ns: int
-    message: FramedMessage[Passed]
-    out: bytes = b""
-    out_fds: list[Passed] = field(default_factory=list)
-    copies: int = 0
-    told: bool = False  # the tap has said that it is to wait
-    rule: str = ""
-
-
 class TappedFlow(Flow):
-    """A flow whose messages of the numbers `asked` (None: all) are the tap's to decide on."""
+    """A flow whose messages of the numbers `asked` (None: all) are the tap's to decide on.
+
+    Of those of the numbers `told` it hears. What is neither costs what it does without a tap.
+    """
 
     _framer: TappedFramer
 
-    def __init__(self, tap: "SessionTap", asked: frozenset[int] | None, *rest: Any) -> None:
+    def __init__(self, tap: "SessionTap", asked: Numbers, told: Numbers, *rest: Any) -> None:
         super().__init__(*rest)
         self._tap = tap
         self.place = unpack_origin(self._origin)
         self._framer = TappedFramer(self.place.channel)
-        self._framer.asked = asked
+        self._told = EVERYTHING if told is None else requests_in(told)
         self._held: deque[Held] = deque()
-        self._plain_look = self._glance
-        self._glance = self._glance_unwatched  # type: ignore[assignment]
         self._late_end: str | None = None
         self.other: TappedFlow = self
         self.side = self.place.sender
-        self.told = False  # whether the tap hears of messages that it is not asked about
+        self._watch(asked)
+        if told != NONE:
+            self._tell_forwarded(told)
 
-    def _glance_unwatched(self, buffer: Any, size: int, flags: int) -> int:
-        """As the plain look; 0 where a message is watched, so that it is read by itself."""
-        found = self._plain_look(buffer, size, flags)
-        return 0 if found >= HEADER_SIZE and self._framer.asks(WORD.unpack_from(AHEAD)[0]) else found
+    def _watch(self, asked: Numbers, all_of_them: bool = False) -> None:
+        """Read on; `all_of_them`: the next message is the tap's, whatever it is."""
+        self._framer.watch(asked, all_of_them)
+        self._apart = EVERYTHING if all_of_them or asked is None else self._replaced | requests_in(asked)
+
+    def _tell_forwarded(self, told: Numbers) -> None:
+        """Have the tap hear of what goes the fast way."""
+        whole, burst, seen, words = self._whole, self._burst, self._tap.seen, self._told
+
+        def tell_whole(time_ns: int, origin: bytes, data: bytes, ancillary: Ancillary) -> None:
+            whole(time_ns, origin, data, ancillary)
+            if data[:4] in words:
+                seen(time_ns, origin, data, len(descriptors(ancillary)) if ancillary else 0)
+
+        def tell_burst(time_ns: int, origin: bytes, data: bytes, count: int) -> None:
+            burst(time_ns, origin, data, count)
+            # Any place will do: to hear of a few messages too many does no harm.
+            if told is None or any(WORD.pack(number) in data for number in told):
+                seen(time_ns, origin, data, 0)
+
+        self._whole, self._burst = tell_whole, tell_burst
+
+    def _partly(self, now: int, data: bytes, ancillary: Ancillary, sent: int) -> None:
+        super()._partly(now, data, ancillary, sent)
+        if data[:4] in self._told:
+            self._tap.seen(now, self._origin, data, len(descriptors(ancillary)) if ancillary else 0)
 
     @property
     def reading(self) -> bool:
@@ -98,12 +86,6 @@ class TappedFlow(Flow):
         """The messages that wait, oldest first."""
         return self._held
 
-    def pump(self) -> None:
-        """See `Flow`."""
-        if self._held and not self._framer.all:
-            return self._on_change()
-        return super().pump()
-
     def _forward(self, parts: list[ForwardPart[Passed]]) -> None:
         for part in parts:
             message = part.message
@@ -111,7 +93,7 @@ class TappedFlow(Flow):
                 self._ask(message)
             else:
                 super()._forward([part])
-                if message and self.told and message.flags in WHOLE:
+                if message and message.flags in WHOLE and message.data[:4] in self._told:
                     self._tap.seen(self._began_ns, self._origin, message.data, len(message.fds))
 
     def _is_asked(self, data: bytes, message: FramedMessage[Passed]) -> bool:
@@ -120,7 +102,7 @@ class TappedFlow(Flow):
         return whole and self._tap.alive and self._framer.asks(WORD.unpack_from(data)[0])
 
     def _ask(self, message: FramedMessage[Passed]) -> None:
-        self._framer.all = False
+        self._framer.pause()
         held = self._tap.ask(self, self._began_ns, message)
         self._held.append(held)
         self._on_change()
@@ -142,7 +124,7 @@ class TappedFlow(Flow):
     def next(self) -> None:
         """The message behind those that wait is wanted, whatever it is."""
         if not self.ended:
-            self._framer.all = True
+            self._watch(self._framer.asked, True)
             self._on_change()
 
     def passes(self, held: Held) -> None:
@@ -228,7 +210,7 @@ class TappedFlow(Flow):
         self._held.remove(held)
         if self._held:
             return
-        self._framer.all = False
+        self._watch(self._framer.asked)
         if self._late_end is not None:
             why, self._late_end = self._late_end, None
             super()._end(why)
@@ -248,7 +230,7 @@ class TappedFlow(Flow):
 
     def stop_asking(self) -> None:
         """Watch nothing any more."""
-        self._framer.asked, self._framer.all = frozenset(), False
+        self._watch(NONE)
 
     def half_close(self) -> None:
         """The receiver is told that nothing more comes."""
@@ -265,21 +247,3 @@ class TappedFlow(Flow):
             self.outlet.done = True
             self.done(held, held.rule, f"{self._name(held)} waited when the session ended")
         super().close()
-
-
-def is_new(passed: Passed) -> bool:
-    """Whether a descriptor did not come with the message."""
-    return isinstance(passed, Fresh)
-
-
-class Fresh(Passed):
-    """A descriptor that a rule made."""
-
-    __slots__ = ()
-
-
-def discard(fds: Sequence[Passed]) -> None:
-    """They go nowhere."""
-    for passed in fds:
-        passed.recorded = True
-        passed.forwarded()

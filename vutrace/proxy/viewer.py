@@ -33,8 +33,8 @@ def show_command(path: str, done_fd: int) -> Sequence[str]:
 
 
 def board_command(path: str, done_fd: int) -> Sequence[str]:
-    """The board, as `vutrace show --follow --board` shows it."""
-    return [*show_command(path, done_fd), "--board"]
+    """The board, as `vutrace show --follow --board` shows it; q there ends this process."""
+    return [*show_command(path, done_fd), "--board", "--ends", str(os.getpid())]
 
 
 def copy_command(path: str, done_fd: int) -> Sequence[str]:
@@ -45,19 +45,22 @@ def copy_command(path: str, done_fd: int) -> Sequence[str]:
 class Viewer:
     """A child that follows the capture file open as `fd`; `words` are options more for its command.
 
-    `out` is the descriptor that it writes on. OSError where there can be no child.
+    `out` is the descriptor that it writes on; `keys`: it gets the terminal's. OSError where there can be no
+    child.
     """
 
-    def __init__(self, command: Command, fd: int, words: Sequence[str] = (), out: int = 1) -> None:
+    def __init__(
+        self, command: Command, fd: int, words: Sequence[str] = (), out: int = 1, keys: bool = False
+    ) -> None:
         done, self._alive = os.pipe()
         try:
             self._child = subprocess.Popen(
                 [*command(f"/proc/self/fd/{fd}", done), *words],
-                stdin=subprocess.DEVNULL,
+                stdin=None if keys else subprocess.DEVNULL,
                 stdout=out,
                 pass_fds=(fd, done),
-                # ^C is for the relay; the viewer ends when there is nothing more to show.
-                preexec_fn=ignore_interrupts,
+                # What ends the process group is for the relay; the viewer ends when all is shown.
+                preexec_fn=ignore_ends,
             )
         except OSError:
             os.close(self._alive)
@@ -77,6 +80,7 @@ class Viewer:
         return "" if code in FINE else f"the viewer ended with status {code}"
 
 
-def ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def ignore_ends() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -43,12 +43,20 @@ def keyboard(stdin_is_capture: bool) -> Iterator[Keyboard]:
 
 
 def terminal(stdin_is_capture: bool) -> int:
-    """A descriptor of the terminal; -1 where nobody sits at one."""
+    """A descriptor of the terminal; -1 where nobody sits at one, or types for another process."""
     if not stdin_is_capture:
-        return 0 if sys.stdin.isatty() else -1
-    if not sys.stdout.isatty():
+        return 0 if sys.stdin.isatty() and in_foreground(0) else -1
+    if not sys.stdout.isatty() or not in_foreground(1):
         return -1
     try:
         return os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return -1
+
+
+def in_foreground(fd: int) -> bool:
+    """Whether what is typed at terminal `fd` is for us: who reads it in the background is stopped."""
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:  # not the terminal that we were started at: nothing stops us there
+        return True

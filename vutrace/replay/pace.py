@@ -22,8 +22,8 @@ def factor(speed: str) -> float:
 class Pace:
     """A recorded clock that runs at `speed` (0: everything is due at once).
 
-    At `now` (monotonic seconds) it stood at `at_ns` of the recording. While it is paused, `steps` records
-    are due all the same.
+    It began at `began_ns` of the recording, and stood at `at_ns` at `now` (monotonic seconds). While it is
+    paused, `steps` records are due all the same.
     """
 
     speed: float
@@ -32,6 +32,7 @@ class Pace:
     paused: bool = False
     steps: int = 0
     ended: bool = False
+    began_ns: int = 0
 
     @property
     def words(self) -> str:
@@ -42,7 +43,12 @@ class Pace:
 
     def begin(self, at_ns: int, now: float) -> None:
         """The recording is taken up at `at_ns`."""
-        self.at_ns, self.now = at_ns, now
+        self.began_ns, self.at_ns, self.now = at_ns, at_ns, now
+
+    def passed_ns(self, now: float) -> int:
+        """How far it has come since it began."""
+        running = 0 if self.paused else int((now - self.now) * self.speed * 1e9)
+        return self.at_ns - self.began_ns + running if self.now else 0
 
     def wait(self, recorded_ns: int, now: float) -> float | None:
         """Seconds until what was recorded then is due: 0 when it is, UNTIL_A_KEY while paused."""

@@ -104,6 +104,12 @@ class Talk:
         self._event(EventKind.OPEN, PASSED_BY[channel], channel)
         self._add(channel, end)
 
+    def close_side(self, channel: Channel) -> None:
+        """End a channel that was passed, if it is still open."""
+        if self.has(channel):
+            self._drop(self._ends[channel])
+            self._event(EventKind.CLOSE, f"the {self.role.words} closed", channel, {}, self.role)
+
     def close(self) -> None:
         """End the session; the side that closed first is recorded."""
         who = self.role.peer if self._ends[Channel.MAIN].closed else self.role

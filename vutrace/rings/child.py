@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from vutrace.capture.errors import MalformedError
 from vutrace.records import Event, EventKind, Frame, Record, Sample
-from vutrace.rings.wire import MOST_BYTES, RingFrames, is_needed, pack, rights, unpack, unpack_frames
+from vutrace.rings.wire import MOST_BYTES, RingPackets, is_needed, pack, rights, unpack, unpack_packets
 
 MODULE = "vutrace.rings.sampler"
 QUEUED = 8192  # records that may wait for it
@@ -21,19 +21,24 @@ START_SECONDS, PATIENCE_SECONDS = 60.0, 10.0  # until it says its first word, an
 class SamplerChild:
     """A running sampler. Nothing here waits. `fd` is readable when it said something, or is gone (then -1).
 
-    It gets copies of descriptors: what is given to `send` may be closed afterwards.
+    It gets copies of descriptors: what is given to `send` may be closed afterwards. `payload` is a word of
+    `payload_kinds`, and bytes of a packet; `tally` the file of a Tally, where there is one.
     """
 
-    def __init__(self, interval_ns: int, snaplen: int = 0) -> None:
+    def __init__(self, interval_ns: int, payload: tuple[str, int] = ("", 0), tally: int = -1) -> None:
         self._sessions: set[tuple[int, int]] = set()
         self._queue: deque[tuple[bytes, list[int]]] = deque()
         self._ended = ""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            numbers = theirs.fileno(), interval_ns, os.getpid(), snaplen
-            words = [sys.executable, "-m", MODULE, *map(str, numbers)]
+            kind, snaplen = payload
+            numbers = theirs.fileno(), interval_ns, os.getpid(), snaplen, tally
+            words = [sys.executable, "-m", MODULE, *map(str, numbers), kind]
             self._process = subprocess.Popen(
-                words, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                words,
+                pass_fds=[fd for fd in (theirs.fileno(), tally) if fd >= 0],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
             )
         ours.setblocking(False)
         self._socket = ours
@@ -81,7 +86,7 @@ class SamplerChild:
             return False
         return True
 
-    def take(self) -> Iterator[Sample | RingFrames]:
+    def take(self) -> Iterator[Sample | RingPackets]:
         """What it said."""
         with contextlib.suppress(BlockingIOError):
             while self.fd >= 0:
@@ -93,8 +98,8 @@ class SamplerChild:
                     self._give_up("")
                     return
                 self._heard = max(self._heard, time.monotonic() + PATIENCE_SECONDS)
-                if frames := unpack_frames(data):
-                    yield frames
+                if packets := unpack_packets(data):
+                    yield packets
                     continue
                 with contextlib.suppress(MalformedError):
                     if isinstance(sample := unpack(data), Sample):

@@ -8,7 +8,7 @@ it marks the first only, so that the rest of the last chain counts as in flight 
 import struct
 from typing import NamedTuple
 
-from vutrace.rings.chain import INDIRECT, MOST, NEXT, SIZE, Chain, Descriptor
+from vutrace.rings.chain import INDIRECT, MOST, NEXT, SIZE, WRITE, Chain, Descriptor
 from vutrace.rings.indexes import Indexes
 from vutrace.rings.memory import SampledMemory
 from vutrace.rings.unread import UnreadError
@@ -18,6 +18,7 @@ EVENT = struct.Struct("<HH")  # of either side's area: position and wrap counter
 DESCRIPTOR = struct.Struct("<QIHH")
 FLAGS_AT = 14  # in a descriptor: two bytes, whose highest bits are
 HIGH = 0x80  # AVAIL in the first, USED in the second
+BOTH = 0x8080  # AVAIL and USED
 WRAP = 0x8000  # of a position: its wrap counter
 LOW = bytes(1 if byte & HIGH else 0 for byte in range(256))
 TOP = bytes(2 if byte & HIGH else 0 for byte in range(256))
@@ -39,6 +40,7 @@ class PackedForm:
     """Where a ring of `size` descriptors lies."""
 
     packed = True
+    order = "little"
 
     def __init__(self, memory: SampledMemory, size: int, where: Addresses) -> None:
         self._memory, self._where, self.size = memory, where, size
@@ -52,6 +54,10 @@ class PackedForm:
         available = base & 0xFFFF
         used = base >> 16 & 0xFFFF or available
         return Indexes(available, used, self.steps(used, available), 0, 0)
+
+    def place(self, used: int) -> int:
+        """A position as an in-flight buffer has it."""
+        return used & ~WRAP
 
     def steps(self, before: int, after: int) -> int:
         """From one position to another."""
@@ -82,6 +88,36 @@ class PackedForm:
             buffers += self._table(steps[-1])
         return Chain(at, tuple(buffers), len(steps), whole)
 
+    def returned(self, first: int, count: int, fresh: int) -> list[tuple[int | None, int]]:
+        """Of the `count` descriptors since position `first` the latest: where one was marked, bytes written.
+
+        None is a chain of several: of its first descriptor only the address is left. Raises UnreadError.
+        """
+        data = self._memory.ring(self._where.descriptor, SIZE * self.size)
+        begin = linear(first, self.size) + count - fresh
+        places = [each % self.round for each in range(begin, begin + fresh)]
+        marked = [self._is_marked(data, each) for each in places]
+        marked.append(True)  # the device's position begins another chain
+        return [
+            (at % self.size if marked[index + 1] else None, descriptor(slot(data, at % self.size)).length)
+            for index, at in enumerate(places)
+            if marked[index]
+        ]
+
+    def _is_marked(self, data: bytes, place: int) -> bool:
+        flags = descriptor(slot(data, place % self.size)).flags
+        return flags & BOTH == (BOTH if place < self.size else 0)
+
+    def chain(self, at: int) -> Chain:
+        """A descriptor that came back: where its buffer is, and what was written. Raises UnreadError."""
+        found = descriptor(self._memory.ring(self._where.descriptor + SIZE * at, SIZE))
+        written = found._replace(flags=WRITE if found.length else 0)
+        return Chain(at, (written,), 1, True)
+
+    def guest(self, address: int, size: int) -> bytes:
+        """So many bytes of a buffer. Raises UnreadError."""
+        return self._memory.guest(address, size)
+
     def _table(self, holder: Descriptor) -> list[Descriptor]:
         """The buffers of an indirect table: all of it, one after the other."""
         count = min(holder.length // SIZE, MOST)
@@ -101,6 +137,11 @@ def descriptor(data: bytes) -> Descriptor:
     """A descriptor of a packed ring."""
     address, length, number, flags = DESCRIPTOR.unpack(data)
     return Descriptor(address, length, flags, id=number)
+
+
+def slot(ring: bytes, at: int) -> bytes:
+    """The bytes of a descriptor in a whole ring."""
+    return ring[SIZE * at : SIZE * at + SIZE]
 
 
 def positions(ring: bytes) -> tuple[RingPosition, RingPosition]:

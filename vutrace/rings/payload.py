@@ -1,75 +1,83 @@
-"""Ethernet frames of chains that came back since the last look: a sample, taken while their buffers last.
+"""What came back through a ring since the last look: a sample, taken while its buffers last.
 
-Nothing keeps a driver from using a buffer anew as soon as it has it back: what is read may be newer than the
-chain, and is then a frame all the same, or nonsense. What could not be read is counted.
+Nothing keeps a driver from using a buffer anew as soon as it has it back: what is read may be newer than its
+place, or nonsense. What could not be read is counted.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from vutrace.rings.chain import WRITE, Descriptor
+from vutrace.rings.chain import Chain
+from vutrace.rings.packed import PackedForm
 from vutrace.rings.split import SplitForm
 from vutrace.rings.unread import UnreadError
+from vutrace.session.context import Context
 
-MOST = 64  # frames of one ring in one look
-HEADER, LEGACY_HEADER = 12, 10  # of virtio-net, before each frame
+MOST = 64  # of one ring in one look
+AnyForm = SplitForm | PackedForm
 
 
-class EthernetFrame(NamedTuple):
-    """A frame: its first bytes, and how many it had."""
+class KeptPacket(NamedTuple):
+    """A packet: its first bytes, and how many it had."""
 
     data: bytes
     size: int
 
 
-class PayloadReader:
-    """Reads the frames of one ring; `receives` tells that the device writes them. `snaplen` bytes of each."""
+class KeptRequest(NamedTuple):
+    """A request and how it was answered: in words, and as named facts."""
 
-    def __init__(self, receives: bool, snaplen: int) -> None:
-        self._receives, self._snaplen = receives, snaplen
-        self.header = HEADER
-        self._frames: list[EthernetFrame] = []
+    text: str
+    facts: dict[str, str]
+
+
+Kept = KeptPacket | KeptRequest
+
+
+class PayloadKind(Protocol):
+    """How what a kind of device does is read from its chains. `link` is the link type of its packets."""
+
+    link: int
+
+    def learn(self, context: Context) -> None:
+        """Take what was negotiated."""
+
+    def read(self, form: AnyForm, chain: Chain, written: int) -> Kept | None:
+        """What a chain held, to which the device wrote so many bytes. Raises UnreadError."""
+
+
+class PayloadReader:
+    """Reads what went through one ring."""
+
+    def __init__(self, kind: PayloadKind) -> None:
+        self.kind = kind
+        self._kept: list[Kept] = []
         self._missed = 0
 
-    def take(self, form: SplitForm, first: int, count: int) -> None:
+    def take(self, form: AnyForm, first: int, count: int) -> None:
         """Read the latest of what came back from used index `first` on: its buffers are the freshest."""
-        fresh = min(count, form.size, MOST - len(self._frames))
+        fresh = min(count, form.size, MOST - len(self._kept))
         self._missed += count - fresh
         try:
-            items = form.used_items(first + count - fresh, fresh)
+            found = form.returned(first, count, fresh) if fresh else []
         except UnreadError:
             self._missed += fresh
             return
-        for head, written in items:
-            frame = self._frame(form, head, written)
-            if frame:
-                self._frames.append(frame)
+        for head, written in found:
+            kept = None if head is None else self._read(form, head, written)
+            if kept:
+                self._kept.append(kept)
             else:
                 self._missed += 1
 
-    def _frame(self, form: SplitForm, head: int, written: int) -> EthernetFrame | None:
+    def _read(self, form: AnyForm, head: int, written: int) -> Kept | None:
         try:
             chain = form.chain(head)
-            buffers = [each for each in chain.buffers if bool(each.flags & WRITE) is self._receives]
-            total = sum(each.length for each in buffers)
-            size = (min(total, written) if self._receives else total) - self.header
-            data = gather(form, buffers, min(size, self._snaplen) + self.header)[self.header :]
+            return self.kind.read(form, chain, written) if chain.whole else None
         except UnreadError:
             return None
-        return EthernetFrame(data, size) if chain.whole and size > 0 and data else None
 
-    def drain(self) -> tuple[list[EthernetFrame], int]:
-        """The frames since the last time, and how many were missed."""
-        found, self._frames = (self._frames, self._missed), []
+    def drain(self) -> tuple[list[Kept], int]:
+        """What was kept since the last time, and how many were missed."""
+        found, self._kept = (self._kept, self._missed), []
         self._missed = 0
         return found
-
-
-def gather(form: SplitForm, buffers: list[Descriptor], size: int) -> bytes:
-    """The first `size` bytes of some buffers. Raises UnreadError."""
-    parts: list[bytes] = []
-    for each in buffers:
-        if size <= 0:
-            break
-        parts.append(form.guest(each.address, min(each.length, size)))
-        size -= len(parts[-1])
-    return b"".join(parts)

@@ -15,17 +15,19 @@ from vutrace.capture.errors import MalformedError
 from vutrace.capture.pseudo_header import sample_of
 from vutrace.dissection.registry import Registry
 from vutrace.records import Event, Record
+from vutrace.rings.payload_kinds import NO_PAYLOAD, Payload
 from vutrace.rings.session import SampledSession
+from vutrace.rings.tally import Tally
 from vutrace.rings.unread import UnreadError
-from vutrace.rings.wire import ALIVE, MOST_BYTES, RIGHTS_ROOM, RingFrames, pack, pack_frames, unpack
+from vutrace.rings.wire import ALIVE, MOST_BYTES, RIGHTS_ROOM, RingPackets, pack, pack_packets, unpack
 from vutrace.session.tracker import Tracker
 from vutrace.sockets.passed import descriptors
 
 NICE = 5
 GLANCE_NS = 10_000_000  # between looks at rings whose indexes go round
 ALIVE_NS = 1_000_000_000
-RINGS_AT_ONCE = 256  # in one record
-SECOND_NS = 1_000_000_000
+RINGS_AT_ONCE, COUNTED_AT_ONCE = 256, 32  # in one record, without and with the times of kicks and calls
+PACKET_BYTES = 1024  # that a request may take in words
 Place = tuple[int, int]
 """Connection and session."""
 
@@ -33,11 +35,17 @@ Place = tuple[int, int]
 class Sampler:
     """Looks at all sessions every `interval_ns`; `peer` is the socket of who wants to know.
 
-    `snaplen`: bytes of each frame that are wanted, 0 for none.
+    `tally` is where kicks and calls are counted, if they are.
     """
 
-    def __init__(self, peer: socket.socket, interval_ns: int, snaplen: int = 0) -> None:
-        self._peer, self._interval_ns, self._snaplen = peer, interval_ns, snaplen
+    def __init__(
+        self,
+        peer: socket.socket,
+        interval_ns: int,
+        payload: Payload = NO_PAYLOAD,
+        tally: Tally | None = None,
+    ) -> None:
+        self._peer, self._interval_ns, self._payload, self._tally = peer, interval_ns, payload, tally
         self._tracker = Tracker(Registry({}))
         self._sessions: dict[Place, SampledSession] = {}
         self._looked_ns = time.monotonic_ns()
@@ -78,19 +86,21 @@ class Sampler:
         now = time.monotonic_ns()
         interval_ns, self._looked_ns = now - self._looked_ns, now
         for (connection, number), session in self._sessions.items():
-            rings = session.looks(time.monotonic_ns())
-            for first in range(0, len(rings), RINGS_AT_ONCE):
-                part = tuple(rings[first : first + RINGS_AT_ONCE])
-                self._say(pack(sample_of(time.time_ns(), connection, number, part, interval_ns)))
-            for ring, frames, missed in session.frames():
-                if frames or missed:
-                    self._say_frames(RingFrames(time.time_ns(), connection, number, ring, frames, missed))
+            rings, log = session.looks(time.monotonic_ns()), session.log(time.monotonic_ns())
+            most = COUNTED_AT_ONCE if self._tally else RINGS_AT_ONCE
+            for first in range(0, max(len(rings), 1 if log else 0), most):
+                part = tuple(rings[first : first + most])
+                told = part, interval_ns, session.notices(part), None if first else log
+                self._say(pack(sample_of(time.time_ns(), connection, number, *told)))
+            for ring, link, kept, missed in session.kept():
+                if kept or missed:
+                    self._say_kept(RingPackets(time.time_ns(), connection, number, ring, link, missed, kept))
 
-    def _say_frames(self, told: RingFrames) -> None:
-        room = max(1, MOST_BYTES // 2 // max(1, self._snaplen))
-        for first in range(0, max(1, len(told.frames)), room):
-            part = told.frames[first : first + room]
-            self._say(pack_frames(told._replace(frames=part, missed=0 if first else told.missed)))
+    def _say_kept(self, told: RingPackets) -> None:
+        room = max(1, MOST_BYTES // 2 // max(PACKET_BYTES, self._payload.snaplen))
+        for first in range(0, max(1, len(told.kept)), room):
+            part = told.kept[first : first + room]
+            self._say(pack_packets(told._replace(kept=part, missed=0 if first else told.missed)))
 
     def _say(self, data: bytes) -> None:
         self._peer.send(data)
@@ -119,13 +129,13 @@ class Sampler:
             return
         session = self._sessions.get(place)
         if session is None:
-            session = self._sessions[place] = SampledSession(self._snaplen)
+            session = self._sessions[place] = SampledSession(place, self._payload, tally=self._tally)
         if fds:
             record = replace(record, fds=session.holdings.add(record.fds, fds))
         session.feed(self._tracker.feed(record))
 
 
-def main(peer: int, interval_ns: int, parent: int, snaplen: int) -> None:
+def main(peer: int, interval_ns: int, parent: int, payload: Payload, tally: int) -> None:
     """Run as the process that `vutrace.rings.child` starts."""
     os.nice(NICE)
     parent_ended = os.pidfd_open(parent)
@@ -133,7 +143,7 @@ def main(peer: int, interval_ns: int, parent: int, snaplen: int) -> None:
         return
     try:
         with socket.socket(fileno=peer) as sock:
-            Sampler(sock, interval_ns, snaplen).run(parent_ended)
+            Sampler(sock, interval_ns, payload, Tally(tally) if tally >= 0 else None).run(parent_ended)
     except (BrokenPipeError, ConnectionResetError):
         pass  # nobody wants to know any more
     except Exception as error:
@@ -141,4 +151,5 @@ def main(peer: int, interval_ns: int, parent: int, snaplen: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    number, interval, started_by, bytes_kept, table, word = sys.argv[1:]
+    main(int(number), int(interval), int(started_by), Payload(word, int(bytes_kept)), int(table))

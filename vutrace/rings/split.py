@@ -34,12 +34,17 @@ class SplitForm:
         self._head = struct.Struct(order + "HH").unpack
         self._word = struct.Struct(order + "H").unpack
         self._descriptor = struct.Struct(order + "QIHH").unpack
+        self.order = "little" if order == "<" else "big"
         self._event_idx = event_idx
         self._places: Places | None = None
 
     def beginning(self, base: int) -> Indexes:
         """Where a ring is that was told to begin at `base`."""
         return Indexes(base % ROUND, base % ROUND, 0, 0, 0)
+
+    def place(self, used: int) -> int:
+        """An index as an in-flight buffer has it."""
+        return used
 
     def steps(self, before: int, after: int) -> int:
         """From one index to another."""
@@ -91,6 +96,15 @@ class SplitForm:
         """The same, each with the bytes that the device has written."""
         items = self._items(self._where.used + HEAD, first, count, "II")
         return list(zip(items[::2], items[1::2], strict=True))
+
+    def returned(self, first: int, count: int, fresh: int) -> list[tuple[int | None, int]]:
+        """Of the `count` chains that came back from index `first` on the latest: heads, and bytes written.
+
+        None is a chain whose head was used anew since: another stands there now. Raises UnreadError.
+        """
+        items = self.used_items(first + count - fresh, fresh)
+        last = {head: at for at, (head, _) in enumerate(items)}
+        return [(head if last[head] == at else None, written) for at, (head, written) in enumerate(items)]
 
     def guest(self, address: int, size: int) -> bytes:
         """So many bytes of a buffer. Raises UnreadError."""

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from vutrace.records import RingSample, SampleFlag
+from vutrace.rings.calls import CallWatch
 from vutrace.rings.chain import Chain
 from vutrace.rings.indexes import Indexes
+from vutrace.rings.inflight import InflightMarks
+from vutrace.rings.notices import NoticeCounts
 from vutrace.rings.outstanding import Outstanding
 from vutrace.rings.packed import PackedForm
 from vutrace.rings.split import SplitForm
@@ -19,14 +22,17 @@ if TYPE_CHECKING:
 SECOND_NS = 1_000_000_000
 MOST = 0xFFFFFFFF  # of a number in a sample
 LONGEST_NS = 60 * SECOND_NS  # between records of a ring that stands still with something in it
-COUNT = Callable[[], int | None]
 # Bits of flags as plain numbers: an IntFlag's operators cost as much as a read.
 PACKED, INDEXES, EVENTS, KICKS, CALLS, CHAIN, REQUEST, BROKEN = (flag.value for flag in list(SampleFlag)[:8])
 AT_LEAST, BEYOND, JUMPED = (
     flag.value for flag in (SampleFlag.AT_LEAST, SampleFlag.BEYOND, SampleFlag.JUMPED)
 )
+COUNTED, UNCALLED, MARKED, DIFFER = (
+    flag.value
+    for flag in (SampleFlag.COUNTED, SampleFlag.UNCALLED, SampleFlag.MARKED, SampleFlag.MARKS_DIFFER)
+)
 UNREAD = SampleFlag.OUTSIDE.value | SampleFlag.UNREADABLE.value
-WORTH_REPEATING = REQUEST | BROKEN | BEYOND | JUMPED | UNREAD
+WORTH_REPEATING = REQUEST | BROKEN | BEYOND | JUMPED | UNREAD | UNCALLED | DIFFER
 
 
 class OldChain(NamedTuple):
@@ -40,21 +46,29 @@ class OldChain(NamedTuple):
     writable: int = 0
 
 
+NO_MARKS = InflightMarks(0, 0)
 BY_POSITION = 1 << 16  # of a key that is no head
 NO_CHAIN = OldChain()
 
 
 class RingWatch:
-    """Looks at ring number `ring`; `kicks` and `calls` tell what stands in its eventfds.
+    """Looks at a ring; `counts` tells of its kicks and calls, `marks` what the in-flight buffer has of it.
 
     `form` may be replaced when memory or the negotiation changes; what was counted stays. `late`: it was
     started so long ago that it may have gone round already.
     """
 
     def __init__(
-        self, ring: Ring, form: SplitForm | PackedForm, kicks: COUNT, calls: COUNT, late: bool = False
+        self,
+        ring: Ring,
+        form: SplitForm | PackedForm,
+        counts: Callable[[], NoticeCounts],
+        late: bool = False,
+        marks: Callable[[], InflightMarks | None] = lambda: None,
     ) -> None:
-        self.ring, self.form, self.kicks, self.calls = ring.index, form, kicks, calls
+        self.ring, self.form, self._counts, self._marks = ring.index, form, counts, marks
+        self._call = CallWatch()
+        self._differs_ns = 0  # since when the in-flight buffer is not as the ring
         self._at_least = AT_LEAST if late else 0
         self.fast = False  # so much moves that an index may go round between two looks
         # What moved before the first look counts from where the ring was told to begin.
@@ -69,17 +83,24 @@ class RingWatch:
         self._wait_ns = 0
         self._rest: tuple[object, ...] | None = None  # how it stood when it came to rest
 
+    @property
+    def back(self) -> int:
+        """How much the device gave back."""
+        return self._back
+
     def glance(self, now_ns: int) -> None:
         """Read the indexes and count what moved. Raises UnreadError."""
-        self._take(self.form.indexes(), now_ns)
+        total = self._counts().call_total
+        self._take(self.form.indexes(), now_ns, total)
 
-    def _take(self, now: Indexes, now_ns: int) -> None:
+    def _take(self, now: Indexes, now_ns: int, calls: int | None) -> None:
         last, self._last = self._last, now
+        self._call.feed(self.form, last, now, calls, now_ns)
         self._still_ns = self._still_ns or now_ns
         if last is not None:
             back = self._back
             self._count(last, now, now_ns)
-            if self.payload and isinstance(self.form, SplitForm) and self._back > back:
+            if self.payload and self._back > back:
                 self.payload.take(self.form, last.used, self._back - back)
         if isinstance(self.form, SplitForm):
             self._outstanding.feed(self.form, now, now_ns)
@@ -98,7 +119,7 @@ class RingWatch:
 
     def look(self, now_ns: int) -> RingSample | None:
         """A sample, where there is something to tell."""
-        state = self.kicks(), self.calls(), self._indexes()
+        state = self._counts(), self._indexes()
         if state == self._rest:
             return None
         sample = self._sample(now_ns, *state)
@@ -108,7 +129,7 @@ class RingWatch:
 
     def sample(self, now_ns: int) -> RingSample:
         """The ring as it stands."""
-        return self._sample(now_ns, self.kicks(), self.calls(), self._indexes())
+        return self._sample(now_ns, self._counts(), self._indexes())
 
     def _indexes(self) -> Indexes | SampleFlag:
         """How the ring stands, or why that cannot be read."""
@@ -117,16 +138,23 @@ class RingWatch:
         except UnreadError as error:
             return error.flag
 
-    def _sample(
-        self, now_ns: int, kicks: int | None, calls: int | None, now: Indexes | SampleFlag
-    ) -> RingSample:
+    def _sample(self, now_ns: int, counts: NoticeCounts, now: Indexes | SampleFlag) -> RingSample:
+        kicks, calls, *totals = counts
         flags = PACKED if self.form.packed else 0
         flags |= (KICKS if kicks is not None else 0) | (CALLS if calls is not None else 0)
+        flags |= COUNTED if None not in totals else 0
+        notices = kicks or 0, calls or 0, totals[0] or 0, totals[1] or 0
         if isinstance(now, SampleFlag):
-            told = {"available_total": self._made, "used_total": self._back, "kicks": kicks or 0}
-            return RingSample(self.ring, flags | now.value, self.form.size, **told, calls=calls or 0)
+            flags |= now.value
+            told = {"available_total": self._made, "used_total": self._back}
+            names = zip(("kicks", "calls", "kick_total", "call_total"), notices, strict=True)
+            return RingSample(self.ring, flags, self.form.size, **told, **dict(names))
+        rests = self._last is not None and self._last.used == now.used
         with contextlib.suppress(UnreadError):  # memory that goes away at this moment is told next time
-            self._take(now, now_ns)
+            self._take(now, now_ns, counts.call_total)
+        uncalled_ms = self._call.missing_ms(now_ns)
+        marked, marks, differs_ms = self._marked(now, now_ns, rests)
+        flags |= marked | (UNCALLED if self._call.misses else 0)
         flags |= INDEXES | (EVENTS if now.events else 0) | wrong(now, self.form)
         flags |= self._at_least
         chain = self._oldest(now, now_ns) if 0 < now.in_flight <= self.form.size else NO_CHAIN
@@ -148,9 +176,23 @@ class RingWatch:
             chain.writable,
             self._made,
             self._back,
-            kicks or 0,
-            calls or 0,
+            *notices,
+            uncalled_ms,
+            differs_ms,
+            *marks,
         )
+
+    def _marked(self, now: Indexes, now_ns: int, rests: bool) -> tuple[int, InflightMarks, int]:
+        """Flags, what the in-flight buffer has, and for how long (ms) it has not been as the ring."""
+        marks = self._marks()
+        if marks is None:
+            return 0, NO_MARKS, 0
+        differs = marks.marked > now.in_flight or (rests and marks.used != self.form.place(now.used))
+        if not differs:
+            self._differs_ns = 0
+            return MARKED, marks, 0
+        self._differs_ns = self._differs_ns or now_ns
+        return MARKED | DIFFER, marks, min((now_ns - self._differs_ns) // 1_000_000, MOST)
 
     def _oldest(self, now: Indexes, now_ns: int) -> OldChain:
         """The oldest chain in flight, once it stays a while."""
@@ -195,7 +237,8 @@ def differ(one: RingSample, other: RingSample) -> bool:
     """Whether more than a chain's age is not the same; what most often is, is asked first."""
     if one.used_total != other.used_total or one.available_total != other.available_total:
         return True
-    return one._replace(age_ms=other.age_ms) != other
+    ages = {"age_ms": other.age_ms, "uncalled_ms": other.uncalled_ms, "differs_ms": other.differs_ms}
+    return one._replace(**ages) != other
 
 
 def wrong(now: Indexes, form: SplitForm | PackedForm) -> int:

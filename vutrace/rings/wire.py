@@ -14,7 +14,7 @@ from vutrace.protocol.wire import HEADER
 from vutrace.records import Channel, Event, EventKind, Frame, Record
 
 TIME = struct.Struct("=Q")
-FRAMES = b"frames: "  # before what `pack_frames` makes; no time looks like it
+PACKETS = b"packets:"  # before what `pack_packets` makes; no time looks like it
 ALIVE = b"."  # what the sampler says when there is nothing to tell
 MOST_BYTES = 128 << 10
 RIGHTS_ROOM = socket.CMSG_SPACE(MAX_FDS * 4)
@@ -57,27 +57,29 @@ def unpack(data: bytes) -> Record | None:
     return decode(data, TIME.size, len(data), TIME.unpack_from(data)[0], SAME)
 
 
-class RingFrames(NamedTuple):
-    """Frames of one ring: (bytes, whole size) of each; and how many more came back that were not read."""
+class RingPackets(NamedTuple):
+    """What was read of one ring: (bytes, whole size) of packets of a link type, or (text, facts) of requests.
+
+    `link` is 0 for requests. So many more (`missed`) came back and were not read.
+    """
 
     time_ns: int
     connection: int
     session: int
     ring: int
-    frames: Sequence[tuple[Any, ...]]
+    link: int
     missed: int
+    kept: Sequence[tuple[Any, ...]]
 
 
-def pack_frames(frames: RingFrames) -> bytes:
-    """Frames as they are sent."""
-    return FRAMES + marshal.dumps(
-        (*tuple(frames[:4]), [tuple(each) for each in frames.frames], frames.missed)
-    )
+def pack_packets(found: RingPackets) -> bytes:
+    """Packets as they are sent."""
+    return PACKETS + marshal.dumps((*found[:-1], [tuple(each) for each in found.kept]))
 
 
-def unpack_frames(data: bytes) -> RingFrames | None:
-    """What `pack_frames` made; None of anything else."""
-    return RingFrames._make(marshal.loads(data[len(FRAMES) :])) if data.startswith(FRAMES) else None
+def unpack_packets(data: bytes) -> RingPackets | None:
+    """What `pack_packets` made; None of anything else."""
+    return RingPackets._make(marshal.loads(data[len(PACKETS) :])) if data.startswith(PACKETS) else None
 
 
 def rights(fds: Sequence[int]) -> list[tuple[int, int, "array.array[int]"]]:

@@ -14,12 +14,19 @@ from vutrace.rules import (
     end,
     gpu,
     inflight,
-    memory,
+    lost,
+    memory_access,
+    memory_regions,
+    memory_tables,
     migration,
     moving,
     negotiation,
     reply,
-    ring,
+    ring_base,
+    ring_enabling,
+    ring_memory,
+    ring_setup,
+    ring_values,
     setup,
 )
 from vutrace.session import exchanges
@@ -27,9 +34,14 @@ from vutrace.session import exchanges
 CHECKS: tuple[Check, ...] = (
     *reply.CHECKS,
     *negotiation.CHECKS,
-    *memory.CHECKS,
-    *ring.CHECKS,
-    *moving.CHECKS,
+    *memory_regions.CHECKS,
+    *memory_tables.CHECKS,
+    *memory_access.CHECKS,
+    *ring_setup.CHECKS,
+    *ring_values.CHECKS,
+    *ring_base.CHECKS,
+    *ring_enabling.CHECKS,
+    *ring_memory.CHECKS,
     *migration.CHECKS,
     *inflight.CHECKS,
     *config.CHECKS,
@@ -43,7 +55,8 @@ CHECKS: tuple[Check, ...] = (
 EVENT_CHECKS: Mapping[EventKind, tuple[Check, ...]] = {
     EventKind.OPEN: setup.OPENING,
     EventKind.NOTE: end.NOTES,
-    EventKind.SAMPLE: moving.SAMPLES,
+    EventKind.GAP: lost.GAPS,
+    EventKind.SAMPLE: (*moving.SAMPLES, *ring_memory.SAMPLES),
 }
 # What is told elsewhere: of a single message, of replies, of plug-ins.
 TOLD_ELSEWHERE: tuple[Rule, ...] = (*checks.RULES, *exchanges.RULES, soundness.FAILED)

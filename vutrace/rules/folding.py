@@ -9,12 +9,19 @@ from vutrace.session.row import Row
 
 KEPT = 256  # verdicts that differ, of one capture
 # What differs between two sessions that are alike: rows, times, processes, counts.
-PLACES = re.compile(r"\[\d+\]|\b\d+(\.\d+)? s\b|\bpid \d+|\b[\d,]+ tries|\bsession \d+")
+PLACES = re.compile(r"\[\d+\]|\b\d+(\.\d+)? m?s\b|\bpid \d+|\b[\d,]+ tries|\bsession \d+")
 
 
 def alike(one: Verdict, other: Verdict) -> bool:
     """Whether two sessions came to the same."""
     return PLACES.sub("#", one.text) == PLACES.sub("#", other.text)
+
+
+def rate(count: int, time_ns: int) -> str:
+    """How often something happened, or in what time where that is not often."""
+    seconds = time_ns / 1e9
+    often = seconds >= 1 and count >= seconds
+    return f"{count / seconds:,.0f}/s" if often else f"in {seconds:.1f} s"
 
 
 @dataclass(slots=True)
@@ -37,11 +44,8 @@ class SameSessions:
         """What to say of all but the first, "" where there is one."""
         if self.count == 1:
             return ""
-        seconds = (self.end_ns - self.start_ns) / 1e9
-        often = seconds >= 1 and self.count >= seconds
-        rate = f", {self.count / seconds:,.0f}/s" if often else f", in {seconds:.1f} s"
         which = f"sessions {self.first + 1:,}–{self.last:,}" if self.count > 2 else f"session {self.last}"
-        return f"{which}: the same{rate}"
+        return f"{which}: the same, {rate(self.count, self.end_ns - self.start_ns)}"
 
     def take(self, other: "SameSessions") -> bool:
         """Add the next one, if it is alike."""

@@ -108,7 +108,7 @@ class Judge:
     def _event(self, event: Event, session: Judged) -> list[Problem]:
         if event.channel is not Channel.MAIN or session.over:
             return []
-        session.seen.partial |= LACKS in event.attributes
+        session.seen.partial |= LACKS in event.attributes or event.kind is EventKind.GAP
         if event.kind is not EventKind.CLOSE:
             return broken(session.row, session.seen, EVENT_CHECKS.get(event.kind, ()))
         session.over = True

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from vutrace.dissection.message import Message
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit, bit_names
 from vutrace.protocol.check import Only
+from vutrace.records import FrameFlag
 from vutrace.session.context import Context
 from vutrace.session.ring import Ring
 from vutrace.session.row import Row
@@ -31,6 +32,11 @@ def number(row: Row, field: str) -> int:
 def has(row: Row, field: str) -> bool:
     """Whether the row's message is long enough to have a field."""
     return field in message_of(row).fields
+
+
+def lost_some(row: Row) -> bool:
+    """Whether descriptors came with the row's message that nobody got."""
+    return bool(message_of(row).frame.flags & FrameFlag.FDS_LOST)
 
 
 def above(field: str, most: int = 0) -> Only:

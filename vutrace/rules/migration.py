@@ -12,7 +12,7 @@ from vutrace.protocol.effects import Fact, Learns, MemoryEffect, Purpose, RingEf
 from vutrace.protocol.spec import NOTHING, MessageSpec
 from vutrace.records import Channel
 from vutrace.rules.extents import extents
-from vutrace.rules.look import LOG_ALL, has, message_of, number, ring_after, starts
+from vutrace.rules.look import LOG_ALL, has, lost_some, message_of, number, ring_after, starts
 from vutrace.rules.seen import History
 from vutrace.session.row import Row
 
@@ -55,7 +55,7 @@ def log_layout(row: Row, _seen: History) -> Iterator[str]:
         return
     if not has(row, "mmap_size"):
         yield "the payload is no log description, and LOG_SHMFD is acknowledged"
-    elif not message_of(row).frame.fds:
+    elif not (message_of(row).frame.fds or lost_some(row)):
         yield "no descriptor comes along, and LOG_SHMFD is acknowledged"
 
 

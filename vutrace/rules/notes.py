@@ -12,9 +12,10 @@ from vutrace.rules.config import GETS_CONFIG, space_of
 from vutrace.rules.device import ADDS, CLOSES, MADE, REMOVES
 from vutrace.rules.inflight import HANDS_BACK, told
 from vutrace.rules.look import has, message_of, number, starts
-from vutrace.rules.memory import UPDATE
+from vutrace.rules.memory_access import UPDATE
 from vutrace.rules.migration import ADVISES, CHECKS_STATE, LOG, TRANSFERS, ends, listens
 from vutrace.rules.negotiation import OWNS
+from vutrace.rules.ring_setup import KICKS
 from vutrace.rules.seen import KEPT, History, span
 from vutrace.session.row import Row
 
@@ -171,7 +172,7 @@ def gpu_acknowledged(row: Row, seen: History) -> None:
 
 SETS_UP = frozenset({RingEffect.SIZE, RingEffect.ADDRESSES, RingEffect.KICK, RingEffect.DEFAULT_ENABLE})
 NOTES = (
-    Note(asks(effect=frozenset({RingEffect.KICK, RingEffect.NOTIFY})), started),
+    Note(KICKS, started),
     Note(answers(effect=RingEffect.STOP), fetched),
     Note(asks(effect=RingEffect.BASE), resumed),
     Note(OWNS, owned),

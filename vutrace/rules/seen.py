@@ -36,7 +36,7 @@ class Outliving:
 class History:
     """One session, as far as it went.
 
-    `whole`: its beginning is in the trace; `partial`: its source did not know all of it;
+    `whole`: its beginning is in the trace; `partial`: its source did not know all of it, or some is missing;
     `first`: it is the connection's first. `told` are the (rule, ring)
     that were found broken. `started_ns` is when each ring was started, `fetched` the base that it returned
     when it was stopped. `owned` tells that SET_OWNER came, `added` that a single memory region did,

@@ -9,6 +9,7 @@ from vutrace.problems import Severity
 from vutrace.protocol.effects import RingEffect
 from vutrace.records import Channel, Event, EventKind, FrameFlag, Lack, Side, lacking
 from vutrace.rules.implementations import Implementation
+from vutrace.rules.lost import NOT_RECORDED
 from vutrace.rules.progress import Progress, further, step
 from vutrace.rules.recognised import Recogniser
 from vutrace.session.acted import deed_of
@@ -99,6 +100,8 @@ class VerdictBuilder:
     lost_session: int = 0
     untold: bool = False  # the source of an import did not tell which rings run
     no_end: bool = False  # nor how the session ended
+    missing: int = 0  # messages that were not recorded, the first of them at `gap_row`
+    gap_row: int = 0
     acted: Counter[str] = field(default_factory=Counter)
     acted_rows: dict[int, str] = field(default_factory=dict)
 
@@ -137,6 +140,9 @@ class VerdictBuilder:
             self.close = row
             self.running_at_end = len(row.state.rings.running)
             self.unpaid = tuple(row.state.unpaid)
+        elif event.kind is EventKind.GAP:
+            self.missing += int(event.attributes.get("messages", "1"))
+            self.gap_row = self.gap_row or row.number
         elif event.kind is EventKind.NOTE and "stall" in event.attributes:
             self.stall = event
         elif event.kind is EventKind.ERROR and (self.close or not self.opened):
@@ -230,7 +236,7 @@ def faults(row: Row) -> Iterable[Wrong]:
         yield Wrong(row.number, text, Severity.ERROR, "Look at the log of the side that refused it")
         return
     for problem in row.problems:
-        caused = problem.rule is UNANSWERED or problem.rule.group == "end"
+        caused = problem.rule in (UNANSWERED, NOT_RECORDED) or problem.rule.group == "end"
         if problem.severity is not Severity.INFO and not caused:
             yield Wrong(row.number, str(problem), problem.severity, problem.rule.advice)
 

@@ -29,12 +29,21 @@ def capital(sentence: str) -> str:
 def sentences(history: VerdictBuilder, owing: tuple[OwedReply, ...]) -> Iterator[str]:
     """One after the other."""
     yield ending(history)
+    yield from not_recorded(history)
     yield from came_back(history)
     yield from debts(history, owing)
     yield from last_words(history)
     yield from cause(history)
     yield from rules_acted(history)
     yield from not_again(history)
+
+
+def not_recorded(history: VerdictBuilder) -> Iterator[str]:
+    """That some of it is missing, so that it may have been otherwise."""
+    if history.missing:
+        were = "message was" if history.missing == 1 else "messages were"
+        since = f"not recorded, from [{history.gap_row}] on"
+        yield f"{history.missing:,} {were} {since}: it may have been otherwise"
 
 
 def rules_acted(history: VerdictBuilder) -> Iterator[str]:
@@ -117,33 +126,39 @@ def never_opened(history: VerdictBuilder) -> str:
     return f"no session: {history.miss.text}{tries(history)}"
 
 
+def passed_words(nanoseconds: int) -> str:
+    """A length of time; one that is no tenth of a second in milliseconds."""
+    tenth = nanoseconds >= 100_000_000
+    return f"{nanoseconds / 1e9:.1f} s" if tenth else f"{nanoseconds / 1e6:.3g} ms"
+
+
 def tries(history: VerdictBuilder) -> str:
     """How often a side was looked for in vain."""
-    seconds = (history.last_ns - history.first_ns) / 1e9
-    return f", {history.misses:,} tries in {seconds:.1f} s" if history.misses > 1 else ""
+    passed = passed_words(history.last_ns - history.first_ns)
+    return f", {history.misses:,} tries in {passed}" if history.misses > 1 else ""
 
 
 def came_back(history: VerdictBuilder) -> Iterator[str]:
     """What came before, for a session that takes up the rings of one that was lost."""
     if not history.lost_session or not history.resumed:
         return
-    seconds = (history.first_ns - history.lost_ns) / 1e9
+    passed = passed_words(history.first_ns - history.lost_ns)
     index, base = next(iter(sorted(history.resumed.items())))
     packed = history.state.context.has_feature(RING_PACKED)
     place = base & 0x7FFF if packed else base
     of = f"ring {index} resumes at avail {place}"
-    yield f"it came {seconds:.1f} s after session {history.lost_session} was lost, and {of}"
+    yield f"it came {passed} after session {history.lost_session} was lost, and {of}"
 
 
 def debts(history: VerdictBuilder, owing: tuple[OwedReply, ...]) -> Iterator[str]:
     """Who owes what to whom, and since when."""
     if not owing:
-        if history.close is not None and not history.orderly and not history.unreached:
+        if history.close is not None and not (history.orderly or history.unreached or history.missing):
             yield "nobody owed anybody a reply"
         return
     owes = "owed" if history.close else "owes"
     for each in owing[:OWING_NAMED]:
-        since = f"for {each.since_ns / 1e9:.1f} s" if history.close else f"since {each.since_ns / 1e9:.1f} s"
+        since = f"{'for' if history.close else 'since'} {passed_words(each.since_ns)}"
         if each.dropped:
             reply = f"the reply to {each.name} [{each.row}]"
             yield f"{reply} never came: a rule of vutrace's dropped {each.dropped}"

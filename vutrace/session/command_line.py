@@ -97,6 +97,11 @@ def paths_of(connection: Connection | None) -> dict[Side, str]:
     return {side: path_of(ends.get(side, "")) for side in Side}
 
 
+def paths_in(attributes: Mapping[str, str], connection: Connection | None) -> dict[Side, str]:
+    """The same by the names that the two processes have for them, as an OPEN event's `attributes` tell."""
+    return {side: attributes.get(f"{side}_path", path) for side, path in paths_of(connection).items()}
+
+
 def path_of(endpoint: str) -> str:
     """The socket's path in "listen:PATH", "connect:PATH" or a bare PATH; "" for "fd:N"."""
     how, colon, path = endpoint.partition(":")

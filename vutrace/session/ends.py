@@ -6,6 +6,8 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+CONNECTIONS_KEPT = 1024  # of a capture, where it is drawn: the first ones
+
 
 class Ends(Generic[T]):
     """The first `keep` items and the latest `keep`; `omitted` were between them."""

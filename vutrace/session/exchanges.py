@@ -132,12 +132,18 @@ class Exchanges:
     """The requests of one channel that wait for a reply, oldest first.
 
     `omitted` counts those that were given up: a peer that never answers must not make each later reply a
-    longer search.
+    longer search. `lost`: messages are missing, and replies to them may still come.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lost: bool = False) -> None:
         self.waiting: deque[Request] = deque()
         self.omitted = 0
+        self.lost = lost
+
+    def lose_some(self) -> None:
+        """Messages are missing from here on: what waits may have been answered among them."""
+        self.lost = True
+        self.waiting = deque(each._replace(owed=MAYBE) for each in self.waiting)
 
     def ask(self, request: Request) -> None:
         """Note a request that is answered."""
@@ -150,7 +156,8 @@ class Exchanges:
         """Pair a reply with the oldest request of its number."""
         found = next((each for each in self.waiting if each.message.request == message.request), None)
         if found is None:
-            return Answer(None, (NOBODY_WAITS.problem(),))
+            return Answer(None, () if self.lost else (NOBODY_WAITS.problem(),))
+        self.lost &= found.owed is not YES  # replies come in order: none is left of what is missing
         passed = []
         while (earlier := self.waiting.popleft()) is not found:
             if earlier.owed is YES:  # one that may be left unanswered was

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 from vutrace.dissection.message import Message
 from vutrace.protocol.effects import MemoryEffect, RingEffect
-from vutrace.records import FdInfo
+from vutrace.records import FdInfo, FdKind, FrameFlag
 
 ENTRIES_KEPT = 4096
 
 STOP, REMOVE, TABLE = RingEffect.STOP, MemoryEffect.REMOVE, MemoryEffect.TABLE
 MEMORY = "memory"
 KICK = "kick"
+LOST = FdInfo(FdKind.UNKNOWN)  # one that came, and that the kernel did not hand over
 RING_FDS = frozenset({RingEffect.KICK, RingEffect.CALL, RingEffect.ERROR})  # those that NOFD takes away
 
 
@@ -98,6 +99,8 @@ def entries(message: Message) -> Iterator[tuple[Slot, FdInfo | None]]:
         return
     if message.spec.memory is not None and not message.reply:
         yield from zip((Slot(role, region=address) for address in places(message)), fds, strict=False)
+    elif role and not fds and message.frame.flags & FrameFlag.FDS_LOST:
+        yield Slot(role, message.ring), LOST
     elif role and (fds or (message.nofd and message.spec.effect in RING_FDS)):
         yield Slot(role, message.ring), fds[0] if fds else None
     elif fds:

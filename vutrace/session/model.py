@@ -296,8 +296,11 @@ class ConnectionTimeline:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A whole capture; `first_ns` is the time of its first record, in ns since the epoch."""
+    """A whole capture; `first_ns` is the time of its first record, in ns since the epoch. After the first
+    connections, `connections_omitted` were left out.
+    """
 
     connections: tuple[ConnectionTimeline, ...]
     rows: int
     first_ns: int
+    connections_omitted: int = 0

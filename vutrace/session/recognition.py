@@ -18,7 +18,7 @@ from vutrace.protocol.messages import layers_of
 from vutrace.protocol.payloads import Config
 from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Connection, Event
-from vutrace.session.command_line import paths_of, relevant
+from vutrace.session.command_line import paths_in, relevant
 from vutrace.session.context import Context
 
 
@@ -58,7 +58,7 @@ def from_event(
     yield from (
         Guess(device, "named when it was captured", SAID) for device in devices if device.name == said
     )
-    for side, path in paths_of(endpoints).items() if weight < COMMAND else ():
+    for side, path in paths_in(event.attributes, endpoints).items() if weight < COMMAND else ():
         device, found = device_said(relevant(event.attributes.get(f"{side}_command", ""), path), devices)
         if found:
             yield Guess(device, f"the {side.words}'s command line has '{found}'", COMMAND)

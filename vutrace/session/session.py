@@ -53,7 +53,7 @@ class Session:
         return Guess(context.device, context.reason, context.weight)
 
     def event(self, number: int, since_first_ns: int, event: Event) -> Row:
-        """The row of an event; a close tells which replies were still owed."""
+        """The row of an event; a close tells which replies were still owed, a gap forgives them."""
         state = self.state
         moved = state.activity.feed(since_first_ns, event) if isinstance(event, Sample) else ()
         if event.attributes:
@@ -62,6 +62,8 @@ class Session:
             )
         if event.kind is EventKind.OPEN and event.channel is Channel.MAIN:
             state.told = told_of(event, self._devices, self._endpoints)
+        if event.kind is EventKind.GAP:
+            state.lose_some()
         if event.kind is not EventKind.CLOSE:
             changes = Changes(moved=moved) if moved else NOTHING
             return Row(number, since_first_ns, event, state.context, state, changes)

@@ -32,7 +32,8 @@ class SessionState:
     `context` is the negotiation, `debts` the requests that wait for a reply on each channel, `unpaid` those
     whose channel closed before it came. `previous` is the last request on the main channel. `sent` counts
     requests by channel and number; `activity` is what moved in the rings; `told` is what both ends were told
-    when they were started. `closed`: the main channel is; everything else then stays as it stood.
+    when they were started. `closed`: the main channel is; everything else then stays as it stood. `lost`:
+    messages are missing, so that things may stand otherwise.
     """
 
     def __init__(self, context: Context, was_running: bool = False) -> None:
@@ -43,7 +44,7 @@ class SessionState:
         self.unpaid: Ends[Request] = Ends(UNPAID_KEPT)
         self.previous: Message | None = None
         self.sent: Counter[tuple[Channel, int]] = Counter()
-        self.closed = False
+        self.closed = self.lost = False
         self.activity = Activity()
         self.told = BOTH_UNTOLD
 
@@ -64,7 +65,7 @@ class SessionState:
     def exchanges(self, channel: Channel) -> Exchanges:
         """The requests of a channel."""
         if channel not in self.debts:
-            self.debts[channel] = Exchanges()
+            self.debts[channel] = Exchanges(self.lost)
         return self.debts[channel]
 
     def learn(self, message: Message) -> None:
@@ -97,6 +98,12 @@ class SessionState:
         if request.memory:
             self.memory.undo(request.memory)
         return self.rings.undo(request.rings, request.message)
+
+    def lose_some(self) -> None:
+        """Messages are missing, of whatever channel."""
+        self.lost = True
+        for debts in self.debts.values():
+            debts.lose_some()
 
     def close(self, channel: Channel) -> list[Request]:
         """A channel closed, with the main one all of them; the requests that nobody will answer any more."""

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 from vutrace.dissection.message import Message
+from vutrace.problems import Severity
 from vutrace.records import Channel, Connection, Event, EventKind, Side
 from vutrace.session.acted import ActedRow, deed_of
-from vutrace.session.ends import Ends
+from vutrace.session.ends import CONNECTIONS_KEPT, Ends
 from vutrace.session.exchanges import Request
 from vutrace.session.labels import pair_of
 from vutrace.session.lanes import Lanes
@@ -46,7 +47,7 @@ class SessionBuilder:
         """Take a row."""
         self.last = row
         self.rows += 1
-        self.problems += bool(row.problems)
+        self.problems += any(each.severity is not Severity.INFO for each in row.problems)
         if not isinstance(row.what, Event) and row.what.frame.flags:
             self.partial |= bool(row.what.frame.flags.unknown)
             self.timed &= row.timed
@@ -150,6 +151,8 @@ class TimelineBuilder:
         self.rows, self.first_ns, self._drawn = 0, 0, drawn
         self._open: dict[int, SessionBuilder] = {}
         self._closed: dict[int, Ends[SessionTimeline]] = {}
+        self._kept: set[int] = set()  # connections; later ones are only counted
+        self._omitted: set[int] = set()
 
     def feed(self, row: Row) -> None:
         """Take a row."""
@@ -159,9 +162,18 @@ class TimelineBuilder:
         self.rows += 1
         session = self._open.get(place.connection)
         if session is None or session.number != place.session:
+            if not self._has_room(place.connection):
+                return
             self._keep(place.connection)
             session = self._open[place.connection] = SessionBuilder(row, place.session, self._drawn)
         session.feed(row)
+
+    def _has_room(self, connection: int) -> bool:
+        if connection not in self._kept and len(self._kept) >= CONNECTIONS_KEPT:
+            self._omitted.add(connection)
+            return False
+        self._kept.add(connection)
+        return True
 
     def _keep(self, connection: int) -> None:
         session = self._open.pop(connection, None)
@@ -176,7 +188,7 @@ class TimelineBuilder:
             connection_of(number, connections.get(number), sessions)
             for number, sessions in sorted(self._closed.items())
         )
-        return Timeline(found, self.rows, self.first_ns)
+        return Timeline(found, self.rows, self.first_ns, len(self._omitted))
 
 
 def connection_of(

@@ -12,7 +12,7 @@ from functools import lru_cache
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.protocol.bits import VIRTIO_FEATURES
 from vutrace.records import Connection, Event, Side
-from vutrace.session.command_line import Word, about, paths_of, program_of, relevant, words_of
+from vutrace.session.command_line import Word, about, paths_in, program_of, relevant, words_of
 from vutrace.session.recognition import device_said
 
 ON = {"on", "true", "yes", "1"}
@@ -122,7 +122,7 @@ DEVICE_WORDS = (
 
 def told_of(event: Event, devices: Sequence[Device], endpoints: Connection | None) -> Mapping[Side, Told]:
     """What both sides were told, from the command lines of an OPEN event."""
-    paths = paths_of(endpoints)
+    paths = paths_in(event.attributes, endpoints)
     commands = {side: event.attributes.get(f"{side}_command", "") for side in Side}
     return {side: told(commands[side], paths[side], devices) for side in Side}
 

@@ -14,10 +14,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from vutrace.errors import VutraceError
+from vutrace.proxy.interest import Numbers
 from vutrace.records import Channel, Side
 from vutrace.tap.console import Console
 from vutrace.tap.session import SessionLoop
@@ -116,11 +117,11 @@ def serve_session(
         os._exit(status)
 
 
-def ways(work: Work, all_of_them: bool) -> Iterator[tuple[str, str, list[int] | None]]:
+def ways(of: Callable[[Channel, Side], Numbers]) -> Iterator[tuple[str, str, list[int] | None]]:
     """What is to be decided on, or told of, in each direction."""
     for channel in Channel:
         for sender in Side:
-            numbers = None if all_of_them else work.asked(channel, sender)
+            numbers = of(channel, sender)
             yield str(channel), str(sender), None if numbers is None else sorted(numbers)
 
 
@@ -135,9 +136,8 @@ def main() -> None:
     except VutraceError as error:
         control.send(marshal.dumps(("error", str(error))))
         return
-    told = list(ways(work, True)) if work.needs_state else []
     names = [rule.name for rule in work.rules]
-    control.send(marshal.dumps(("ready", names, list(ways(work, False)), told)))
+    control.send(marshal.dumps(("ready", names, list(ways(work.asked)), list(ways(work.told)))))
     TapServer(control, work).serve()
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vutrace.framing import MAX_FDS
-from vutrace.proxy.pending import ends_of
+from vutrace.proxy.pending import ends_of, unpack_origin
 from vutrace.records import Channel, FdInfo, FdKind, Frame, FrameFlag, Side
 from vutrace.session.row import Row
 from vutrace.session.tracker import Tracker
@@ -152,7 +152,8 @@ class SessionLoop:
         what, *words = marshal.loads(packet)
         match what:
             case "seen":
-                for time_ns, channel, sender, data, count in words[0]:
+                for time_ns, origin, data, count in words[0]:
+                    *_, channel, sender, _, _ = unpack_origin(origin)
                     begin = 0
                     for end in ends_of(data):
                         self._row(time_ns, channel, sender, data[begin:end], (UNSEEN,) * count)

@@ -1,7 +1,7 @@
 """What the taps do: the rules and scripts that were asked for, and which messages these are about."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from vutrace.dissection.message import Message
 from vutrace.dissection.registry import Registry, load
 from vutrace.matching.matcher import Chooser, Matcher
 from vutrace.matching.values import MatchError
+from vutrace.proxy.interest import Numbers
 from vutrace.records import Channel, Frame, Side
 from vutrace.session.row import Row
 from vutrace.tap.passing import PassingMessage
@@ -42,20 +43,20 @@ class Work:
         yield from (rule.matcher for rule in self.rules)
         yield from (script.matcher for script in self.scripts)
 
-    def asked(self, channel: Channel, sender: Side) -> frozenset[int] | None:
+    def asked(self, channel: Channel, sender: Side) -> Numbers:
         """The messages of one direction to decide on; None for all."""
-        numbers: frozenset[int] = frozenset()
-        for matcher in self.matchers:
-            more = matcher.ways(channel, sender)
-            if more is None:
-                return None
-            numbers |= more
-        return numbers
+        return union(matcher.ways(channel, sender) for matcher in self.matchers)
 
-    @property
-    def needs_state(self) -> bool:
-        """Whether the messages that are not decided on have to be told."""
-        return bool(self.scripts) or any(matcher.needs_state for matcher in self.matchers)
+    def told(self, channel: Channel, _sender: Side) -> Numbers:
+        """Those that have to be told because something asks how things stand; None for all."""
+        return None if self.scripts else union(matcher.heeds(channel) for matcher in self.matchers)
+
+
+def union(each: Iterable[Numbers]) -> Numbers:
+    """All of them; None, which is all there are, where one is."""
+    all_of_them = list(each)
+    known = [numbers for numbers in all_of_them if numbers is not None]
+    return frozenset().union(*known) if len(known) == len(all_of_them) else None
 
 
 def prepare(wanted: Wanted) -> Work:

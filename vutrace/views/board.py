@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from vutrace.records import Connection, Event, EventKind, Sample
+from vutrace.session.ends import CONNECTIONS_KEPT
 from vutrace.session.exchanges import Request
 from vutrace.session.row import Row
 from vutrace.session.state import SessionState
@@ -65,10 +66,14 @@ class Board:
         self.endpoints = endpoints
         self.now_ns = 0  # the time of the latest record, since the epoch
         self._standing: dict[int, Standing] = {}
+        self.omitted: set[int] = set()  # connections for which there was no room
 
     def feed(self, row: Row) -> None:
         """Take a row."""
         standing = self._standing.get(row.connection)
+        if standing is None and len(self._standing) >= CONNECTIONS_KEPT:
+            self.omitted.add(row.connection)
+            return
         if standing is None or standing.last.session != row.session:
             standing = self._standing[row.connection] = Standing(row)
         self.now_ns = max(self.now_ns, row.record.time_ns)

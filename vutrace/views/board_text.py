@@ -14,7 +14,7 @@ from vutrace.views.colour import Paint, bare
 from vutrace.views.masks import protocol_names, virtio_names
 from vutrace.views.queues import enabled, fd, number_or_dash
 from vutrace.views.samples import in_flight, moves, rate
-from vutrace.views.text import count, duration, joined, printable
+from vutrace.views.text import count, duration, happened, joined, printable
 
 COLUMNS = ("ring", "name", "size", "set up", "started", "enabled", "kick", "call", "last change")
 MOVING = ("moves", "in flight")  # where somebody looked
@@ -61,6 +61,8 @@ def all_lines(board: Board, now_ns: int, fold: bool) -> Iterator[Line]:
         yield from session_lines(board, standing, now_ns, fold)
     if not found:
         yield Line("nothing is connected yet", "=")
+    if board.omitted:
+        yield Line(f"… {len(board.omitted)} more connections are not shown", "=")
 
 
 def session_lines(board: Board, standing: Standing, now_ns: int, fold: bool) -> Iterator[Line]:
@@ -79,7 +81,7 @@ def session_lines(board: Board, standing: Standing, now_ns: int, fold: bool) -> 
         )
     yield from ring_lines(standing, fold)
     for number, event in standing.events:
-        yield Line(f"{INDENT}[{number}] {event.kind}: {printable(event.text)}", "=")
+        yield Line(f"{INDENT}[{number}] {happened(event)}", "=")
 
 
 def headline(board: Board, standing: Standing) -> str:

@@ -1,7 +1,8 @@
 """A request and the acknowledgement that says ok, as one row."""
 
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from vutrace.protocol.payloads import Ack
@@ -9,12 +10,31 @@ from vutrace.records import Event
 from vutrace.views.annotated import AnnotatedRow
 
 WINDOW = 8  # so many rows are held back while an acknowledgement is waited for
+PATIENCE = 0.2  # seconds that they are, when nothing more comes
 
 
 def folded(rows: Iterable[AnnotatedRow]) -> Iterator[AnnotatedRow]:
     """The rows, plain acknowledgements in the `answer` of their request; an event holds nothing back."""
-    held: deque[AnnotatedRow] = deque()
-    for shown in rows:
+    return AnswerFold().rows(rows)
+
+
+class AnswerFold:
+    """Puts plain acknowledgements into the `answer` of their request, as rows come; `now` is a clock."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._held: deque[AnnotatedRow] = deque()
+        self._touched = 0.0
+
+    def rows(self, rows: Iterable[AnnotatedRow]) -> Iterator[AnnotatedRow]:
+        """All of them."""
+        for shown in rows:
+            yield from self.feed(shown)
+        yield from self._held
+
+    def feed(self, shown: AnnotatedRow) -> Iterator[AnnotatedRow]:
+        """What is to be shown now that a row has come."""
+        held, self._touched = self._held, self._now()
         place = place_of_request(held, shown)
         if place is None:
             held.append(shown)
@@ -23,7 +43,11 @@ def folded(rows: Iterable[AnnotatedRow]) -> Iterator[AnnotatedRow]:
         happened = isinstance(shown.row.what, Event)
         while held and (happened or len(held) > WINDOW or not awaits(held[0])):
             yield held.popleft()
-    yield from held
+
+    def overdue(self) -> Iterator[AnnotatedRow]:
+        """What nobody should wait for any longer; to be asked when nothing comes."""
+        while self._held and self._touched <= self._now() - PATIENCE:
+            yield self._held.popleft()
 
 
 def place_of_request(held: Iterable[AnnotatedRow], shown: AnnotatedRow) -> int | None:

@@ -25,6 +25,7 @@ from vutrace.views.text import REDACTED
 encode = json.JSONEncoder(default=str).encode
 quoted = lru_cache(4096)(encode)  # names of messages, rings, phases: few, and on every row
 letter = lru_cache(4096)(connection_letter)
+SCHEMA = "row-1"  # docs/schemas
 FD_KEYS = tuple(each.name for each in fields(FdInfo))
 fd_values = attrgetter(*FD_KEYS)
 UNANSWERED = '"reply_to": null, "latency": null'
@@ -32,11 +33,15 @@ BOOLEANS = {False: "false", True: "true"}
 
 
 class JsonLines:
-    """Formats annotated rows as JSON; `secrets` gives keys and host pointers too, `file` is on each."""
+    """Formats annotated rows as JSON; `secrets` gives keys and host pointers too, `file` is on each.
+
+    The first has the version of the schema, too.
+    """
 
     def __init__(self, secrets: bool = False, file: str = "") -> None:
         self.secrets = secrets
         self._file = f'"file": {encode(file)}, ' if file else ""
+        self._lead = f'"schema": "{SCHEMA}", {self._file}'
         self._contents: Kept[tuple[object, ...], str] = Kept()
 
     def heading(self) -> Iterator[str]:
@@ -47,7 +52,8 @@ class JsonLines:
         """The row's line."""
         what = shown.row.what
         line = event_line(shown, what) if isinstance(what, Event) else self.message_line(shown, what)
-        yield f"{{{self._file}{line[1:]}" if self._file else line
+        lead, self._lead = self._lead, self._file
+        yield f"{{{lead}{line[1:]}" if lead else line
 
     def message_line(self, shown: AnnotatedRow, message: Message) -> str:
         """A message. Written key by key, since an encoder takes three times as long for the whole."""
@@ -143,6 +149,7 @@ def event_line(shown: AnnotatedRow, event: Event) -> str:
     text = f'"text": {encode(event.text)}'
     if isinstance(event, Sample):
         text += f', "samples": {encode([ring_object(row, moved) for moved in row.changes.moved])}'
+        text += f', "log": {encode(event.log._asdict())}' if event.log else ""
     return f"{encode(made)[:-1]}, {problems(shown)}, {text}{added(shown)}}}"
 
 

@@ -17,6 +17,7 @@ from vutrace.views.tables import sentences
 from vutrace.views.text import address, printable
 from vutrace.views.timeline.json import Json, holding_json, ring_json
 
+SCHEMA = "queues-1"  # docs/schemas
 HEADERS = (
     "ring", "name", "size", "base", "desc, avail, used", "kick", "call", "err",
     "started", "enabled", "by", "last change",
@@ -210,6 +211,7 @@ def objects(timeline: Timeline, session: int | None) -> str:
     """The same as JSON: connections with sessions with rings."""
     found = [
         {
+            "schema": SCHEMA,
             "connection": connection_letter(connection.number),
             "session": each.number,
             "device": each.device,

@@ -25,7 +25,7 @@ from vutrace.views.descriptors import short
 from vutrace.views.fitting import GAP, LEAST, NARROW, clipped, hung, shared
 from vutrace.views.notes import notes_of
 from vutrace.views.samples import sample_words
-from vutrace.views.text import duration, printable
+from vutrace.views.text import duration, happened, printable
 from vutrace.views.times import WIDTH, Clock, relative
 
 DIRECTIONS = {Side.FRONTEND: Direction.TO_BACKEND.value, Side.BACKEND: Direction.TO_FRONTEND.value}
@@ -40,7 +40,7 @@ class Rows:
     """Annotated rows as lines.
 
     `clock` gives the time column of `width` characters, `paint` the colours; `columns` is how wide a line may
-    be, None for as wide as it takes. `words` tells what a message says.
+    be, None for as wide as it takes. `words` tells what a message says. `zone` is the clock's.
     """
 
     def __init__(
@@ -50,16 +50,18 @@ class Rows:
         paint: Paint = bare,
         columns: int | None = None,
         words: Words = row_words,
+        zone: str = "",
     ) -> None:
         self.clock, self.width, self.paint, self.words = clock, width, paint, words
+        self.time_heading = f"time {zone}" if zone else "time"
         self.columns = None if columns is None else max(columns, LEAST)
         self.narrow = columns is not None and columns < NARROW
 
     def heading(self) -> str:
         names = f"{'message':<21} {'':<10} {'detail':<{DETAIL_WIDTH}}{GAP}fds"
-        head = f"{'#':>6}    {'time':>{self.width}} conn ring   {names}"
+        head = f"{'#':>6}    {self.time_heading:>{self.width}} conn ring   {names}"
         if self.narrow:
-            head = f"{'#':>6}    {'time':>{self.width}}   ring  message, detail, fds"
+            head = f"{'#':>6}    {self.time_heading:>{self.width}}   ring  message, detail, fds"
         return self.paint(head, "heading")
 
     def lines(self, shown: AnnotatedRow) -> Iterator[str]:
@@ -148,8 +150,7 @@ def event_words(shown: AnnotatedRow, event: Event) -> str:
     """What happened; a close tells of which socket."""
     if isinstance(event, Sample):
         return f"{event.kind}: {sample_words(shown.row)}"
-    where = f"{event.channel.words}: " if event.kind is EventKind.CLOSE else ""
-    return f"{event.kind}: {where}{printable(event.text)}"
+    return happened(event)
 
 
 def unnamed(message: Message) -> str:

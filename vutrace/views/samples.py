@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vutrace.records import RingSample, Sample, SampleFlag
+from vutrace.records import DirtyLog, Event, EventKind, NoticeTimes, RingSample, Sample, SampleFlag
 from vutrace.session.activity import Moved
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow
@@ -56,8 +56,10 @@ def wrap(sample: RingSample, word: int) -> int | None:
 
 
 def is_worth_a_row(shown: AnnotatedRow) -> bool:
-    """Whether a row is more than a sample in which nothing is wrong."""
-    return not isinstance(shown.row.what, Sample) or bool(shown.problems)
+    """Whether a row is more than a look into rings in which nothing is wrong."""
+    what = shown.row.what
+    looked = isinstance(what, Event) and what.kind in (EventKind.SAMPLE, EventKind.PAYLOAD)
+    return not looked or bool(shown.problems)
 
 
 def wrong(sample: RingSample) -> list[str]:
@@ -76,13 +78,16 @@ def sample_words(row: Row) -> str:
     rings = row.changes.moved
     found = [f"{ring_name(row, moved.sample.ring)} {ring_words(moved)}" for moved in rings[:SHOWN]]
     more = len(rings) - SHOWN
-    return "; ".join([*found, *([f"and {count(more, 'ring')} more"] if more > 0 else [])])
+    log = [log_words(row.what.log)] if isinstance(row.what, Sample) and row.what.log else []
+    return "; ".join([*found, *([f"and {count(more, 'ring')} more"] if more > 0 else []), *log])
 
 
 def ring_words(moved: Moved) -> str:
     """One ring in a few words."""
     sample = moved.sample
     known = [f"{moves(moved)}, {in_flight(moved)} in flight"] if sample.has(SampleFlag.INDEXES) else []
+    if sample.has(SampleFlag.COUNTED):
+        known.append(f"{count(sample.kick_total, 'kick')}, {count(sample.call_total, 'call')}")
     return ", ".join([*known, *wrong(sample)])
 
 
@@ -121,9 +126,42 @@ def ring_object(row: Row, moved: Moved) -> JsonObject:
         "device_event": index(sample, sample.device_event) if events else None,
         "kicks": sample.kicks if has(SampleFlag.KICKS) else None,
         "calls": sample.calls if has(SampleFlag.CALLS) else None,
+        **counted(row, sample),
         "oldest": oldest(sample) if has(SampleFlag.CHAIN) else None,
         "wrong": wrong(sample),
     }
+
+
+def counted(row: Row, sample: RingSample) -> JsonObject:
+    """How many kicks and calls there were and when the latest, where they are counted; the in-flight buffer.
+
+    Times are seconds since the first record, each with how many there had been by then.
+    """
+    found: JsonObject = {}
+    if sample.has(SampleFlag.COUNTED):
+        found |= {"kick_total": sample.kick_total, "call_total": sample.call_total}
+        found |= {f"{each.role}_times": times(row, each) for each in noticed(row, sample.ring)}
+        found["uncalled"] = sample.uncalled_ms / 1000 if sample.has(SampleFlag.UNCALLED) else None
+    if sample.has(SampleFlag.MARKED):
+        found |= {"inflight_marked": sample.marked, "inflight_used": sample.marked_used}
+    return found
+
+
+def noticed(row: Row, ring: int) -> Iterator[NoticeTimes]:
+    """The kicks and calls of a ring that a sample tells."""
+    if isinstance(row.what, Sample):
+        yield from (each for each in row.what.notices if each.ring == ring)
+
+
+def times(row: Row, notices: NoticeTimes) -> list[list[float]]:
+    """When they were, and how many by then."""
+    first = row.record.time_ns - row.since_first_ns
+    return [[(time_ns - first) / 1e9, total] for time_ns, total in notices.times]
+
+
+def log_words(log: DirtyLog) -> str:
+    """The log of dirty pages in a few words."""
+    return f"log: {count(log.dirty, 'page')} dirty"
 
 
 def oldest(sample: RingSample) -> JsonObject:

@@ -14,6 +14,7 @@ from vutrace.outgoing import printable as printable
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
 from vutrace.protocol.shows import Kind, Show
 from vutrace.protocol.wire import FLAG_NAMES, VHOST_USER
+from vutrace.records import Event, EventKind
 from vutrace.session.context import RING_PACKED, Context
 
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -81,6 +82,12 @@ def unit_words(number: int, power: int) -> str:
 def count(number: int, word: str) -> str:
     """1 region, 2 regions."""
     return f"{number} {word}{'s' * (number != 1)}"
+
+
+def happened(event: Event) -> str:
+    """What an event says; a close tells of which socket."""
+    where = f"{event.channel.words}: " if event.kind is EventKind.CLOSE else ""
+    return f"{event.kind}: {where}{printable(event.text)}"
 
 
 def duration(nanoseconds: int) -> str:

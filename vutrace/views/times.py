@@ -70,10 +70,20 @@ def shown_delta() -> Clock:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """One of tshark's letters: makes a clock, whose text is `width` characters wide."""
+    """One of tshark's letters: makes a clock, whose text is `width` characters wide, with a `zone` for it."""
 
     make: Callable[[], Clock]
     width: int = WIDTH
+    zone: Callable[[], str] = str
+
+
+def local_zone() -> str:
+    """The name of the zone that this machine is in."""
+    return datetime.now().astimezone().tzname() or ""
+
+
+def utc() -> str:
+    return "UTC"
 
 
 DAY, DATE = "%H:%M:%S", "%Y-%m-%d %H:%M:%S"
@@ -81,9 +91,9 @@ STYLES: Mapping[str, Style] = {
     "r": Style(lambda: relative),
     "d": Style(lambda: delta),
     "dd": Style(shown_delta),
-    "a": Style(lambda: calendar(DAY, None), 15),
-    "ad": Style(lambda: calendar(DATE, None), 26),
-    "u": Style(lambda: calendar(DAY, UTC), 15),
-    "ud": Style(lambda: calendar(DATE, UTC), 26),
+    "a": Style(lambda: calendar(DAY, None), 15, local_zone),
+    "ad": Style(lambda: calendar(DATE, None), 26, local_zone),
+    "u": Style(lambda: calendar(DAY, UTC), 15, utc),
+    "ud": Style(lambda: calendar(DATE, UTC), 26, utc),
     "e": Style(lambda: epoch, 17),
 }

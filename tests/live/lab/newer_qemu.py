@@ -6,7 +6,7 @@ from pathlib import Path
 from lab.packages import cache, other_suites, unpack
 
 TREE = "qemu-10"
-PACKAGES = ["qemu-system-x86=1:10*", "qemu-system-common=1:10*", "qemu-system-data=1:10*"]
+PACKAGES = ["qemu-system-x86=1:10*", "qemu-utils=1:10*", "qemu-system-common=1:10*", "qemu-system-data=1:10*"]
 
 
 def find() -> Path | None:

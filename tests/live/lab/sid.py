@@ -9,7 +9,7 @@ from lab.packages import cache, other_suites, unpack_closure
 
 TREE = "debian-sid"
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
-WANTED = ["qemu-system-x86", "dpdk-dev"]
+WANTED = ["qemu-system-x86", "qemu-utils", "dpdk-dev", "virtiofsd", "passt"]
 UNUSED = ("-dev_", "gcc-", "cpp-", "g++-", "binutils", "perl", "python3", "libpython3", "-doc_")
 KEPT = "dpdk-dev_"  # testpmd is in it
 DRIVERS = ("librte_bus_vdev", "librte_mempool_ring", "librte_net_virtio", "librte_net_vhost")

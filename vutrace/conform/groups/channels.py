@@ -1,118 +1,151 @@
-"""The back-end channel, the IOTLB, and what devices do by themselves: a packet that comes back."""
+"""The back-end channel, and notifications that are messages."""
 
 import select
-import socket
 from collections.abc import Iterator
 
 from vutrace.conform.case import Case, Level, UnmetError
-from vutrace.conform.driver import STILL, running
+from vutrace.conform.driver import STILL, Driver, works
 from vutrace.conform.probe import Probe
-from vutrace.conform.ring import PAGE
-from vutrace.conform.work import NET_HEADER, POISON
+from vutrace.conform.side import SideChannel, pass_socket
+from vutrace.dissection.message import Message
+from vutrace.peers.encode import SPECS, encode_reply
 from vutrace.protocol import payloads as p
+from vutrace.protocol.effects import RingEffect
+from vutrace.protocol.wire import HEADER, NOFD, VERSION
 
-UPDATE = 2
-READ_WRITE = 3
-OUTSIDE = 0x5000_0000_0000
 PATIENCE = 0.5
-ROOM, ETHERNET_HEADER = 2048, 14
-UNTOUCHED = int.from_bytes(POISON * 2, "little")
-IOMMU = ("VIRTIO_F_ACCESS_PLATFORM", "BACKEND_REQ", "REPLY_ACK")
-
-
-def channel(probe: Probe) -> socket.socket:
-    """Pass a back-end channel; our end of it."""
-    ours, theirs = socket.socketpair()
-    with theirs:
-        probe.tell("SET_BACKEND_REQ_FD", b"", [theirs.fileno()])
-    return ours
-
-
-def readable(end: socket.socket, seconds: float) -> bool:
-    """Whether something comes, or the end."""
-    return bool(select.select([end], [], [], seconds)[0])
+GIB = 1 << 30
 
 
 def replaced(probe: Probe) -> None:
     probe.hello()
-    with channel(probe) as first, channel(probe):
-        if not readable(first, PATIENCE) or first.recv(1):
+    with pass_socket(probe) as first, pass_socket(probe):
+        if not select.select([first], [], [], PATIENCE)[0] or first.recv(1):
             raise UnmetError("the earlier channel is still open")
 
 
 def quiet(probe: Probe) -> None:
     probe.hello()
-    with channel(probe) as ours:
-        probe.memory()
-        if readable(ours, STILL):
-            raise UnmetError(f"{len(ours.recv(4096))} bytes came over the channel")
+    side = SideChannel(probe)
+    probe.memory()
+    if message := side.next(STILL):
+        raise UnmetError(f"{message.name} came over the channel")
 
 
-def update(probe: Probe, user_address: int) -> int | None:
-    """What an update of the IOTLB is answered with."""
-    payload = p.Iotlb(size=PAGE, user_address=user_address, permission=READ_WRITE, type=UPDATE)
-    return probe.ask("IOTLB_MSG", payload).number_in("status")
-
-
-def mapped(probe: Probe) -> None:
-    probe.hello()
-    with channel(probe):
-        probe.memory()
-        if status := update(probe, probe.guest.regions[0].user_address):
-            raise UnmetError(f"status {status}")
-
-
-def unmapped(probe: Probe) -> None:
-    probe.hello()
-    with channel(probe):
-        probe.memory()
-        if update(probe, OUTSIDE) == 0:
-            raise UnmetError("it was taken (status 0)")
-
-
-def packet(probe: Probe) -> None:
-    """What comes back is a packet."""
-    written = received(probe)[1]
-    if written < NET_HEADER + ETHERNET_HEADER:
-        raise UnmetError(f"{written} bytes are no packet")
-
-
-def one_buffer(probe: Probe) -> None:
-    """The header of what comes back says that it fills one buffer."""
-    head = received(probe)[0]
-    if (buffers := int.from_bytes(head[10:NET_HEADER], "little")) != 1:
-        raise UnmetError(f"num_buffers is {buffers:#x}{' and was not written' * (buffers == UNTOUCHED)}")
-
-
-def received(probe: Probe) -> tuple[bytes, int]:
-    """Buffers in the receive ring, a packet out of the transmit ring; the header that comes, and how much."""
-    driver = running(probe)
-    receive = driver.rings[0]
-    places = [driver.put(POISON * ROOM, writable=True) for _ in range(8)]
-    heads = {receive.add([place]): place for place in places}
-    receive.kick()
+def works_without(probe: Probe) -> None:
+    """The front-end's end of the channel closes while the device runs."""
+    driver, side = with_channel(probe)
     driver.work_once()
-    used = receive.await_used(1, PATIENCE)
-    if not used:
-        probe.skip("no packet came: whoever is behind it has no reason to send one")
-    place = heads[used[0].head]
-    return probe.guest.regions[0].read(place.address, NET_HEADER), used[0].written
+    side.close()
+    driver.work_once()
+
+
+def unasked_answer(probe: Probe) -> None:
+    driver, side = with_channel(probe)
+    side.raw(encode_reply(SPECS["SET_OWNER"], p.Ack(status=0)))
+    driver.work_once()
+    probe.survives()
+
+
+def garbage(probe: Probe) -> None:
+    driver, side = with_channel(probe)
+    side.raw(HEADER.pack(GIB, VERSION, GIB))
+    driver.work_once()
+    probe.survives()
+
+
+def with_channel(probe: Probe) -> tuple[Driver, SideChannel]:
+    """A device that runs and has a back-end channel."""
+    works(probe)
+    probe.hello()
+    side = SideChannel(probe)
+    probe.memory()
+    driver = Driver(probe)
+    driver.start()
+    return driver, side
+
+
+# In-band notifications
+
+
+def in_band(probe: Probe, descriptor: bool) -> tuple[Driver, SideChannel]:
+    """A device whose rings start with a message; with `descriptor` they have one to call by."""
+    works(probe)
+    probe.hello()
+    side = SideChannel(probe)
+    probe.memory()
+    driver = Driver(probe)
+    for ring in driver.rings.values():
+        driver.describe(ring)
+        flag, fds = (0, [ring.call_fd]) if descriptor else (NOFD, [])
+        probe.tell("SET_VRING_CALL", p.VringFd(u64=ring.index | flag), fds)
+    driver.enable()
+    return driver, side
+
+
+def kicks(driver: Driver) -> None:
+    """A request, and a kick that is a message."""
+    request = driver.place()
+    driver.probe.tell("VRING_KICK", p.VringState(index=driver.ring.index))
+    driver.done([request])
+
+
+def kicked(probe: Probe) -> None:
+    driver, _ = in_band(probe, descriptor=True)
+    kicks(driver)
+
+
+def call_of(driver: Driver, side: SideChannel) -> Message:
+    """The message that says that a request is done, answered where it asks for that."""
+    kicks(driver)
+    while message := side.next():
+        if message.need_reply:
+            side.answer(message, p.Ack(status=0))
+        if message.spec.effect is RingEffect.NOTHING and message.ring == driver.ring.index:
+            return message
+    raise UnmetError("no call came, neither by a descriptor nor over the back-end channel")
+
+
+def called(probe: Probe) -> None:
+    call_of(*in_band(probe, descriptor=False))
+
+
+def call_waits(probe: Probe) -> None:
+    message = call_of(*in_band(probe, descriptor=False))
+    if not message.need_reply:
+        raise UnmetError(f"{message.name} came without NEED_REPLY")
+
+
+def descriptor_preferred(probe: Probe) -> None:
+    driver, side = in_band(probe, descriptor=True)
+    kicks(driver)
+    if not driver.ring.called(probe.timeout):
+        raise UnmetError("the call descriptor was not written")
+    if message := side.next(STILL):
+        raise UnmetError(f"{message.name} came although there is a call descriptor")
 
 
 def cases() -> Iterator[Case]:
     """All of them."""
-    back, iommu = "Back-end communication", "IOMMU support"
+    back, should = "Back-end communication", Level.SHOULD
+    bands, needs = "In-band notifications", ("INBAND_NOTIFICATIONS", "BACKEND_REQ", "REPLY_ACK")
     yield from (
         Case("channel/replaced", back, "SET_BACKEND_REQ_FD twice", "the earlier channel is closed", replaced,
-             Level.SHOULD, ("BACKEND_REQ",)),
+             should, ("BACKEND_REQ",)),
         Case("channel/quiet-while-stopped", "Suspended device state", "a channel of a device that is stopped",
              "nothing comes over it", quiet, needs=("BACKEND_REQ",)),
-        Case("iotlb/update", iommu, "an update of the IOTLB", "a u64 of 0", mapped, needs=IOMMU),
-        Case("iotlb/outside-memory", iommu, "an update of the IOTLB to where no region is", "an error",
-             unmapped, Level.SHOULD, IOMMU),
-        Case("net/packet-received", "Network Device", "a packet sent, with buffers to receive into",
-             "what comes back has a header of virtio 1 and a frame", packet, device="net"),
-        Case("net/num-buffers", "Network Device",
-             "a packet sent, with buffers to receive into, without MRG_RXBUF",
-             "num_buffers is 1 in what comes back", one_buffer, device="net"),
+        Case("channel/ends", back, "the end of the channel while the device runs", "requests come back",
+             works_without, should, ("BACKEND_REQ",)),
+        Case("channel/unasked-answer", back, "an answer over the channel that nobody asked for",
+             "requests come back", unasked_answer, should, ("BACKEND_REQ",)),
+        Case("channel/garbage", back, "a message of 1 GiB announced over the channel", "requests come back",
+             garbage, should, ("BACKEND_REQ",)),
+        Case("in-band/kick", "VHOST_USER_VRING_KICK", "a ring without a kick descriptor, VRING_KICK",
+             "the ring starts, and the request comes back", kicked, needs=needs),
+        Case("in-band/call", "VHOST_USER_BACKEND_VRING_CALL", "a ring without a call descriptor",
+             "BACKEND_VRING_CALL over the back-end channel", called, needs=needs),
+        Case("in-band/call-waits", bands, "a ring without a call descriptor",
+             "BACKEND_VRING_CALL with NEED_REPLY, to wait until it was handled", call_waits, should, needs),
+        Case("in-band/descriptor-preferred", "VHOST_USER_SET_VRING_CALL", "a ring with a call descriptor",
+             "it is written, and no message comes", descriptor_preferred, should, needs),
     )  # fmt: skip

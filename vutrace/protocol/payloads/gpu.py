@@ -20,6 +20,7 @@ class GpuProtocolFeatures(Layer):
     """Protocol features of the GPU channel."""
 
     name = "GPU protocol features"
+    words = "{protocol_features}"
     fields_desc = [u64("protocol_features", flags(GPU_PROTOCOL_FEATURES))]
 
 

@@ -80,6 +80,7 @@ def timeline_json(timeline: Timeline) -> Json:
         "rows": timeline.rows,
         "first_ns": timeline.first_ns,
         "first_ns_text": str(timeline.first_ns),
+        "connections_omitted": timeline.connections_omitted,
     }
 
 
@@ -203,6 +204,7 @@ def lane_json(lane: RingLane) -> Json:
 def moved_json(moved: Moved) -> Json:
     """How a ring stood at a look, and what moved until then."""
     sample = moved.sample
+    counted = sample.has(SampleFlag.COUNTED)
     return {
         "time": moved.time_ns / SECOND,
         "available_per_second": round(moved.made, 3),
@@ -210,6 +212,7 @@ def moved_json(moved: Moved) -> Json:
         "in_flight": sample.in_flight if sample.has(SampleFlag.INDEXES) else None,
         "kicks": sample.kicks if sample.has(SampleFlag.KICKS) else None,
         "calls": sample.calls if sample.has(SampleFlag.CALLS) else None,
+        **({"kick_total": sample.kick_total, "call_total": sample.call_total} if counted else {}),
     }
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from collections.abc import Sequence as Items
+from itertools import groupby
 
 from vutrace.records import connection_letter
 from vutrace.session.model import (
@@ -22,6 +23,8 @@ from vutrace.views.timeline.text_lanes import by_order, by_time
 from vutrace.views.timeline.text_moves import move_lines
 from vutrace.views.timeline.words import headline, name_of, rows_words
 
+# Where and when something was: the number of a session, rows, times.
+PLACES = re.compile(r"\[\d+\]|\b(?:session|rows?) \d+(?:–\d+)?|\b[\d.]+(?:–[\d.]+)? (?:s|ms|µs|ns)\b")
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 INDENT = 4
 ANOMALIES_SHOWN = 6
@@ -31,6 +34,8 @@ def render(timeline: Timeline, options: DrawingOptions) -> Iterator[str]:
     """The drawing, a line with its newline at a time."""
     for connection in timeline.connections:
         yield from (line.rstrip() + "\n" for line in connection_lines(connection, options))
+    if timeline.connections_omitted:
+        yield f"… {timeline.connections_omitted} more connections are not drawn\n"
     if not timeline.connections:
         yield "nothing to draw: the capture has no records\n"
 
@@ -39,12 +44,26 @@ def connection_lines(connection: ConnectionTimeline, options: DrawingOptions) ->
     """One connection, session by session."""
     ends = f"{printable(connection.frontend) or '?'} ⇄ {printable(connection.backend) or '?'}"
     yield from wrap_text(f"connection {connection_letter(connection.number)}  {ends}", options, 0, "heading")
-    for session in connection.sessions:
+    for _, alike in groupby(connection.sessions, lambda session: shape(session, options)):
+        first, *others = alike
         yield ""
-        yield from session_lines(session, options)
+        yield from session_lines(first, options)
+        if others:
+            yield from wrap_text(f"{sessions_words(others)}: the same, but for rows and times", options, 0)
     if connection.sessions_omitted:
         yield f"… {connection.sessions_omitted} sessions between are not drawn"
     yield ""
+
+
+def shape(session: SessionTimeline, options: DrawingOptions) -> str:
+    """What is drawn of it, without what differs from session to session."""
+    return PLACES.sub("#", " ".join(" ".join(session_lines(session, options)).split()))
+
+
+def sessions_words(sessions: Items[SessionTimeline]) -> str:
+    """Which they are; some between may be left out."""
+    first, last = sessions[0].number, sessions[-1].number
+    return f"session {first}" if first == last else f"{len(sessions)} sessions, {first} to {last}"
 
 
 def session_lines(session: SessionTimeline, options: DrawingOptions) -> Iterator[str]:

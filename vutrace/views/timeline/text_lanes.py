@@ -172,7 +172,7 @@ class TimeColumns:
     def axis(self) -> str:
         """The times at the ends and between."""
         stamps = ""
-        for column in range(0, self.room - 10, 20):
+        for column in range(0, self.room - 12, 20):
             time_ns = self.start_ns + self.length_ns * column // self.room
-            stamps = stamps.ljust(column) + f"{time_ns / 1e9:.6f}"
+            stamps = stamps.ljust(column) + f"{time_ns / 1e9:.6f} s"
         return stamps

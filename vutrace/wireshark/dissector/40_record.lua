@@ -3,7 +3,7 @@
 local FIXED, FD_FIXED = 36, 56
 MESSAGE, EVENT, SAMPLE = 1, 2, 4
 local TLV_FD, TLV_TEXT, TLV_ATTRIBUTE, TLV_ACTED, TLV_FINDINGS, TLV_FD_NAME = 1, 2, 3, 4, 8, 1
-local TLV_RING, RING_FIXED, RING_PACKED, RING_INDEXES = 16, 72, 0, 1
+local TLV_RING, RING_FIXED, RING_PACKED, RING_INDEXES, RING_COUNTED = 16, 72, 0, 1, 13
 local ACTED_FIXED, TLV_RULE, TLV_CAME = 16, 1, 2
 local DEEDS = { "held", "changed", "made" }
 
@@ -66,11 +66,12 @@ local function read_acted(tvb, raw, at, length)
 end
 
 -- A ring as it stood in memory: docs/capture-format.md, "Samples".
-local function read_ring(raw, at)
+local function read_ring(raw, at, length)
   local index, flags, size, available, used, in_flight = unpack("<I2I4I2I2I2I4", raw, at + 1)
   return {
     at = at, index = index, flags = flags, size = size, available = available, used = used, in_flight = in_flight,
     packed = has_bit(flags, RING_PACKED), known = has_bit(flags, RING_INDEXES),
+    counted = has_bit(flags, RING_COUNTED) and length > RING_FIXED,
   }
 end
 
@@ -88,7 +89,7 @@ local function read_tlvs(record, tvb, raw)
       local name, value = string_at(tvb, raw, at + 2, key), string_at(tvb, raw, at + 2 + key, length - 2 - key)
       record.attributes[#record.attributes + 1] = { name = name, value = value, at = at, length = length }
     elseif kind == TLV_RING and length >= RING_FIXED then
-      record.rings[#record.rings + 1] = read_ring(raw, at)
+      record.rings[#record.rings + 1] = read_ring(raw, at, length)
     elseif kind == TLV_FINDINGS then
       record.findings = read_findings(tvb, raw, at, at + length)
     end

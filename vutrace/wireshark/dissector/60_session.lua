@@ -77,7 +77,9 @@ local function answer(session, message, pinfo, seen)
   local waiting, left, place = session.waiting[message.channel], {}, 1
   while waiting[place] and waiting[place].message.request ~= message.request do place = place + 1 end
   local found = waiting[place]
-  if not found then return complain(seen, PROBLEMS.NOBODY_WAITS) end
+  local lost = session.lost and (session.lost[message.channel] ~= false)
+  if not found then return lost or complain(seen, PROBLEMS.NOBODY_WAITS) end
+  if lost and found.owed == "yes" then session.lost[message.channel] = false end
   for i, request in ipairs(waiting) do
     local passed = i < place and request.owed == "yes"
     if passed and not request.overtaken then
@@ -173,6 +175,14 @@ local function refuse(session, request)
   return changes
 end
 
+-- Messages are missing: what waits may have been answered among them.
+local function lose_some(session)
+  session.lost = {}
+  for _, waiting in pairs(session.waiting) do
+    for _, request in ipairs(waiting) do request.owed = "maybe" end
+  end
+end
+
 -- The replies that can come no more: of a closed channel, or of all when the main one closed.
 local function unanswered(session, seen, closed)
   for channel, waiting in pairs(session.waiting) do
@@ -205,6 +215,7 @@ function see(pinfo, record, message)
   elseif record.kind == EVENT then
     session.context = guess_from_event(session.context, record)
     seen.context = session.context
+    if record.event == "gap" then lose_some(session) end
     if record.event == "close" then unanswered(session, seen, record.channel) end
     if record.event == "close" and record.channel == "main" then seen.changes = changes_of_all(session, ENDED) end
   end

@@ -84,6 +84,10 @@ local function add_sample(tree, tvb, record)
   for _, ring in ipairs(record.rings) do
     local one = item:add_le(F.sample_ring, tvb(ring.at, 2))
     for _, each in ipairs(SAMPLED) do one:add_le(each[1], tvb(ring.at + each[2], each[3])) end
+    if ring.counted then
+      one:add_le(F.sample_kick_total, tvb(ring.at + 72, 8))
+      one:add_le(F.sample_call_total, tvb(ring.at + 80, 8))
+    end
   end
   append_text(tree, ", sample")
 end

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vutrace.dissection.message import Message
-from vutrace.records import Channel, Event, Sample, Side
+from vutrace.records import Channel, Event, EventKind, Sample, Side
 from vutrace.session.lanes import KINDS as RING_KINDS
 from vutrace.session.lanes import kind_of
 from vutrace.session.model import SessionTimeline
@@ -62,7 +62,8 @@ class Columns:
         row, what = shown.row, shown.row.what
         if isinstance(what, Event):
             words = sample_words(row) if isinstance(what, Sample) else printable(what.text)
-            self.lines.append(self.line(shown, EVENT, 0, -1, what.kind, words))
+            flags = PROBLEM * (what.kind is EventKind.ERROR)
+            self.lines.append(self.line(shown, EVENT, flags, -1, what.kind, words))
             return True
         ring = -1 if what.ring is None else what.ring
         if (ring >= 0 and ring not in self.rings) or row.reply_to in self._left_out:

@@ -53,6 +53,7 @@ def page_data(timeline: Timeline, rows: Iterable[Row]) -> Json:
         "kinds": KINDS,
         "glyphs": glyph_names(),
         "first_ns": str(timeline.first_ns),  # too large for a number of JavaScript
+        "connections_omitted": timeline.connections_omitted,
         "connections": [connection_data(each, columns, omitted, became) for each in timeline.connections],
         "texts": texts.all,
     }
@@ -90,15 +91,17 @@ def connection_data(
     fates: Mapping[Place, Fate],
 ) -> Json:
     number = connection.number
+    alike, others = omitted_sessions(connection, fates)
     return {
         "letter": connection_letter(number),
         "frontend": connection.frontend,
         "backend": connection.backend,
-        "omitted": connection.sessions_omitted,
+        "omitted": others,
         "sessions": [
             {
                 **session_data(session),
                 **fate_data(fates.get((number, session.number), NOTHING_KNOWN)),
+                "more": alike.get(session.number, 0),
                 "rows": columns[number, session.number].data(),
                 "omitted": omitted.get((number, session.number), 0),
             }
@@ -107,11 +110,31 @@ def connection_data(
     }
 
 
+def omitted_sessions(
+    connection: ConnectionTimeline, fates: Mapping[Place, Fate]
+) -> tuple[dict[int, int], int]:
+    """How many that are not drawn came to the same as the drawn one before, by its number; and the others."""
+    if not connection.sessions_omitted:
+        return {}, 0
+    drawn, last = {each.number for each in connection.sessions}, 0
+    alike: dict[int, int] = defaultdict(int)
+    for place, fate in sorted(fates.items()):
+        if place[0] != connection.number:
+            continue
+        if place[1] in drawn:
+            last, likeness = place[1], fate.likeness
+        elif last and fate.likeness == likeness:
+            alike[last] += 1
+    return alike, connection.sessions_omitted - sum(alike.values())
+
+
 def fate_data(fate: Fate) -> Json:
     """What became of a session."""
     return {
         "verdict": fate.text,
+        **({} if fate.began else {"ended": "it never began"}),
         "failed": fate.failed,
+        "look": fate.look,
         "broke": fate.broke,
         "wrong": [list(each) for each in fate.wrong],
         "likeness": fate.likeness,

@@ -106,17 +106,21 @@ function drawMoves(pen, scene, lane, top) {
   pen.stroke();
 }
 
+function tear(pen, colour, x, top, bottom) {
+  pen.strokeStyle = colour;
+  pen.lineWidth = 2;
+  pen.beginPath();
+  pen.moveTo(x, top);
+  for (let y = top + 4, side = 1; y < bottom; y += 5, side = -side) pen.lineTo(x + 3 * side, y);
+  pen.stroke();
+}
+
 /** Where the session broke off: a torn line through all lanes, and a cross on each ring that ran. */
 function drawBreak(pen, scene, shown) {
   const { session, layout, colours, rings, scroll } = scene;
   if (session.broke === null) return;
-  const x = toX(scene, scene.axis.row(session.broke)), bottom = layout.bottom - scroll;
-  pen.strokeStyle = colours.wrong;
-  pen.lineWidth = 2;
-  pen.beginPath();
-  pen.moveTo(x, layout.top - 4);
-  for (let y = layout.top, side = 1; y < bottom; y += 5, side = -side) pen.lineTo(x + 3 * side, y);
-  pen.stroke();
+  const x = toX(scene, scene.axis.row(session.broke));
+  tear(pen, colours.wrong, x, layout.top - 4, rings.length ? layout.bottom - scroll : layout.top - 4);
   for (const i of shown) {
     const last = rings[i].ring.spans.filter((span) => span[3] < session.broke).pop(), y = layout.tops[i] - scroll;
     if (!last || last[0] === "stopped") continue;

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from vutrace.problems import Severity
+from vutrace.records import Side
 from vutrace.rules.folding import PLACES
 from vutrace.rules.verdict import VerdictBuilder, begin, verdict
 from vutrace.session.row import Row
@@ -12,20 +13,23 @@ SHOWN = 8  # of what went wrong
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of a session, in words; `failed`: something has to be done about it.
+    """What became of a session, in words; `failed`: something has to be done about it, as `check` says.
 
-    `broke` is the row at which it broke off, None where it did not. `wrong` are (row, what went wrong there).
-    `likeness` is the same for sessions that came to the same.
+    `look`: worth a look, since there are warnings, or it broke off. `broke` is the row at which it did that,
+    None where it did not. `wrong` are (row, what went wrong there). `likeness` is the same for sessions that
+    came to the same. `began` is False where nobody was there.
     """
 
     text: str
     failed: bool
+    look: bool
     broke: int | None
     wrong: tuple[tuple[int, str], ...]
     likeness: str
+    began: bool = True
 
 
-NOTHING_KNOWN = Fate("", False, None, (), "")
+NOTHING_KNOWN = Fate("", False, False, None, (), "")
 
 
 class Fates:
@@ -60,4 +64,12 @@ def fate_of(builder: VerdictBuilder) -> Fate:
     wrong = tuple((each.row, each.text) for each in builder.wrong if each.severity is Severity.ERROR)
     broke = builder.close.number if builder.close and not told.orderly else None
     likeness = PLACES.sub("#", told.text) + str(len(wrong))
-    return Fate(told.text, bool(wrong) or not told.orderly, broke, wrong[:SHOWN], likeness)
+    look = bool(builder.wrong) or not told.orderly
+    failed = bool(wrong) or not (told.orderly or left(builder))
+    return Fate(told.text, failed, look, broke, wrong[:SHOWN], likeness, not builder.unreached)
+
+
+def left(builder: VerdictBuilder) -> bool:
+    """Whether all there is to say is that the front-end went while rings ran, as some do by habit."""
+    by_choice = builder.running_at_end and builder.ended_by == Side.FRONTEND
+    return bool(by_choice) and not builder.wrong and not builder.owing_now

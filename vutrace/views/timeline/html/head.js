@@ -14,6 +14,9 @@ function drawFixed(pen, scene) {
     });
     write(pen, lane.label, 10, top + FIXED_HEIGHT / 2, lane.key === "once" ? colours.once : colours.text);
   });
+  const { broke } = scene.session;
+  if (broke !== null && !scene.rings.length) // no lane below that could be torn
+    inPlot(pen, scene, () => tear(pen, colours.wrong, toX(scene, scene.axis.row(broke)) + 10, layout.fixedTop, layout.top - 5));
   pen.fillStyle = colours.line;
   pen.fillRect(0, layout.top - 5, scene.width, 1);
 }
@@ -96,7 +99,9 @@ function drawRuler(pen, scene) {
       const x = toX(scene, value);
       pen.fillStyle = colours.line;
       pen.fillRect(x, STRIP + 4, 1, RULER - 4);
-      write(pen, axis.tick(value, step), x + 4, STRIP + RULER / 2 + 2, colours.dim);
+      const words = axis.tick(value, step);
+      pen.font = FONT;
+      if (x + 4 + pen.measureText(words).width < scene.width) write(pen, words, x + 4, STRIP + RULER / 2 + 2, colours.dim);
     }
   });
   write(pen, axis.name === "order" ? "row" : "time", 10, STRIP + RULER / 2 + 2, colours.dim);

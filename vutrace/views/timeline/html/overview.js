@@ -14,7 +14,7 @@ function groupsOf(all) {
 }
 
 const groups = groupsOf(sessions);
-const countOf = (group) => group.last - group.first + 1;
+const countOf = (group) => sessions.slice(group.first, group.last + 1).reduce((sum, each) => sum + 1 + each.more, 0);
 const groupOf = (n) => groups.find((group) => group.first <= n && n <= group.last);
 const startOf = (group) => Math.min(...sessions.slice(group.first, group.last + 1).map((each) => each.start));
 const endOf = (group) => Math.max(...sessions.slice(group.first, group.last + 1).map((each) => each.end));
@@ -22,7 +22,7 @@ const endOf = (group) => Math.max(...sessions.slice(group.first, group.last + 1)
 /** A session in a line; many that are alike in one. */
 function groupWords(group) {
   const session = sessions[group.first], many = countOf(group);
-  const failed = session.failed ? "✖ " : "";
+  const failed = session.failed ? "✖ " : session.look ? "! " : "";
   const which = many === 1 ? `session ${session.number}` : `${many.toLocaleString("en")} sessions that came to the same, here the first`;
   return `${failed}${session.connection.letter} · ${which} · ${session.device} · rows ${session.first}–${session.last}` +
     ` · ${duration(session.end - session.start)} · ${session.connection.frontend || "?"} ⇄ ${session.connection.backend || "?"}`;
@@ -59,21 +59,22 @@ function drawOverview() {
   pen.textBaseline = "middle";
   pen.fillStyle = colours.sunk;
   pen.fillRect(0, 0, wide, high);
-  const omitted = data.connections.reduce((sum, each) => sum + each.omitted, 0);
-  write(pen, `${(sessions.length + omitted).toLocaleString("en")} sessions`, 10, 10, colours.dim);
+  const omitted = data.connections.reduce((sum, each) => sum + each.omitted, data.connections_omitted);
+  const drawn = groups.reduce((sum, each) => sum + countOf(each), 0);
+  write(pen, `${(drawn + omitted).toLocaleString("en")} sessions`, 10, 10, colours.dim);
   if (omitted) write(pen, `${omitted.toLocaleString("en")} not here`, 10, 22, colours.dim);
   groups.forEach((group, n) => drawGroup(pen, group, stripPlace(n, wide)));
 }
 
 /** A bar; where it failed it is hatched and has a cross, where it is many how many they are. */
 function drawGroup(pen, group, { x, wide, y }) {
-  const { colours } = state, { failed } = sessions[group.first], high = STRIP_LANE - 3;
+  const { colours } = state, { failed, look } = sessions[group.first], high = STRIP_LANE - 3;
   pen.fillStyle = failed ? colours.wrong : colours.run;
   pen.fillRect(x, y, wide, high);
   if (failed) {
     within(pen, x, y, wide, high, () => hatch(pen, colours.back, x, x + wide, y, high));
-    if (wide > 12) write(pen, "✖", x + wide - 6, y + high / 2, colours.text, LETTERS, "center");
   }
+  if (look && wide > 12) write(pen, failed ? "✖" : "!", x + wide - 6, y + high / 2, colours.text, LETTERS, "center");
   if (countOf(group) > 1 && wide > 60) {
     const words = `${countOf(group).toLocaleString("en")} × the same`;
     pen.font = FONT;
@@ -108,14 +109,15 @@ function groupAt(x, y) {
   });
 }
 
-/** What became of the session, where something has to be done about it: words, and a way to the row. */
+/** What became of the session, where something has to be done about it or is worth a look: words, and a way to the row. */
 function showBanner() {
   const { session } = state, banner = byId("banner");
-  banner.hidden = !session.failed;
-  if (!session.failed) return banner.replaceChildren();
+  banner.hidden = !session.look;
+  if (!session.look) return banner.replaceChildren();
+  banner.classList.toggle("calm", !session.failed);
   const row = session.broke !== null ? session.broke : session.wrong.length ? session.wrong[0][0] : null;
   banner.replaceChildren(
-    make("b", {}, "✖ Something went wrong"),
+    make("b", {}, session.failed ? "✖ Something went wrong" : "! Worth a look"),
     make("span", {}, session.verdict),
     ...(row === null ? [] : [make("button", { onclick: () => select(session.position.get(row) ?? -1) }, `Show row ${row}`)]));
 }
