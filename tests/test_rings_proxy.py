@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -10,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kit.proxy_lab import SECONDS, wait_for
+from kit.proxy_lab import SECONDS, message, wait_for
 from kit.proxy_process import Process, children_of
 from kit.ring_lab import Memory, Split
 from kit.sessions import rows
 
 from vutrace.peers import PROFILES, READY, FrontEnd, Server
-from vutrace.records import Event, Frame, RingSample, Sample, SampleFlag
+from vutrace.records import Channel, Event, Frame, RingSample, Sample, SampleFlag, Side
+from vutrace.rings import child
 
 RING_BYTES = 0x3000
 
@@ -142,6 +144,27 @@ def test_a_sampler_that_dies_is_told_and_the_session_goes_on(machine: Machine, n
     told = f"rings are not sampled any more: the sampler was ended by {signal.Signals(number).name}"
     assert said.count(told) == 1
     assert [each.text for each in notes(machine.process.records())] == [told]
+
+
+def test_a_sampler_that_hangs_is_told_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "PATIENCE_SECONDS", 1.5)
+    sampler = child.SamplerChild(20_000_000)
+    wait_for(lambda: select.select([sampler.fd], [], [], 0)[0])  # its first word
+    (pid,) = children_named(b"vutrace.rings.sampler")
+    list(sampler.take())
+    sampler.send(Frame(0, 0, 1, Channel.MAIN, Side.FRONTEND, message(2, bytes(8))))
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: (sampler.look(), sampler.fd < 0)[1])
+    (told,) = sampler.ended()
+    assert told.text == "rings are not sampled any more: it did not answer for 1.5 s"
+    assert not Path(f"/proc/{pid}").exists()
+    assert list(sampler.ended()) == []
+
+
+def children_named(words: bytes) -> list[int]:
+    """Our own children whose command line says that."""
+    pids = (pid for each in Path("/proc/self/task").glob("*/children") for pid in each.read_text().split())
+    return [int(pid) for pid in pids if words in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def test_the_sampler_ends_with_the_proxy_however_that_ends(machine: Machine) -> None:

@@ -5,8 +5,9 @@ from typing import Literal, cast
 
 from vutrace.protocol.bits import VIRTIO_FEATURES, bit
 from vutrace.rings.buffers import buffers, gather
-from vutrace.rings.chain import Chain
+from vutrace.rings.chain import Chain, Descriptor
 from vutrace.rings.payload import AnyForm, KeptRequest
+from vutrace.rings.unread import UnreadError
 from vutrace.session.context import Context
 
 HEADER = struct.Struct("<IIQ")  # virtio_blk_req: type, priority, sector
@@ -55,7 +56,7 @@ class BlkRequests:
         if len(header) < HEADER.size or not room:
             return None
         kind, sector = self._parts(header, form)
-        status = gather(form, answered, STATUS, room - STATUS)[0]
+        status = status_of(form, answered, room)
         length = room - STATUS if kind == IN else sum(each.length for each in asked) - HEADER.size
         return told(self._ring, kind, sector, length, status)
 
@@ -65,9 +66,18 @@ class BlkRequests:
         return int.from_bytes(header[:4], order), int.from_bytes(header[8:16], order)
 
 
-def told(ring: int, kind: int, sector: int, length: int, status: int) -> KeptRequest:
+def status_of(form: AnyForm, answered: list[Descriptor], room: int) -> str:
+    """How it went: the last byte. Linux frees an indirect table at once, and overwrites its end first."""
+    try:
+        (status,) = gather(form, answered, STATUS, room - STATUS)
+    except UnreadError:
+        return "not readable"
+    return STATUSES.get(status, f"status {status}")
+
+
+def told(ring: int, kind: int, sector: int, length: int, how: str) -> KeptRequest:
     """A request in words, and as facts."""
-    name, how = TYPES.get(kind, f"type {kind}"), STATUSES.get(status, f"status {status}")
+    name = TYPES.get(kind, f"type {kind}")
     facts = {"ring": str(ring), "type": name, "sector": str(sector), "length": str(length), "status": how}
     count, rest = divmod(length, SECTOR)
     size = f"{length} bytes" if rest else f"{count} sector{'' if count == 1 else 's'}"

@@ -42,7 +42,7 @@ class SamplerChild:
             )
         ours.setblocking(False)
         self._socket = ours
-        self._heard = time.monotonic() + START_SECONDS
+        self._due = time.monotonic() + START_SECONDS  # when it has to have said something
 
     @property
     def fd(self) -> int:
@@ -97,7 +97,7 @@ class SamplerChild:
                 if not data:
                     self._give_up("")
                     return
-                self._heard = max(self._heard, time.monotonic() + PATIENCE_SECONDS)
+                self._due = time.monotonic() + PATIENCE_SECONDS
                 if packets := unpack_packets(data):
                     yield packets
                     continue
@@ -107,7 +107,7 @@ class SamplerChild:
 
     def look(self) -> None:
         """End it where it has said nothing for too long."""
-        if self.fd >= 0 and time.monotonic() > self._heard:
+        if self.fd >= 0 and time.monotonic() > self._due:
             self._give_up(f"it did not answer for {PATIENCE_SECONDS:g} s")
 
     def _give_up(self, why: str) -> None:

@@ -6,6 +6,7 @@ import struct
 from vutrace.rings.buffers import buffers, gather
 from vutrace.rings.chain import Chain
 from vutrace.rings.payload import AnyForm, KeptRequest
+from vutrace.rings.unread import UnreadError
 from vutrace.session.context import Context
 
 IN_HEADER = struct.Struct("<IIQQIIIHH")  # length, opcode, unique, node, user, group, process, …
@@ -41,7 +42,10 @@ class FuseRequests:
         numbers = {"unique": unique, "node": node, "length": length}
         numbers |= {"uid": user, "gid": group, "pid": process}
         facts = {"ring": str(self._ring), "opcode": name} | {key: str(each) for key, each in numbers.items()}
-        answered = gather(form, buffers(chain, writable=True), OUT_HEADER.size)
+        try:
+            answered = gather(form, buffers(chain, writable=True), OUT_HEADER.size)
+        except UnreadError:  # the driver has freed its table of descriptors already
+            return KeptRequest(f"ring {self._ring}: {name} of node {node}: answer not readable", facts)
         if len(answered) == OUT_HEADER.size and written >= OUT_HEADER.size:
             size, error, _ = OUT_HEADER.unpack(answered)
             facts |= {"answered": str(size), "error": meaning(error)}

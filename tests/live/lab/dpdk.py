@@ -41,10 +41,10 @@ def start_testpmd(
     )  # fmt: skip
 
 
-def start_vhost(lab: Lab, path: Path, queues: int = 2, client: bool = False) -> Program:
+def start_vhost(lab: Lab, path: Path, queues: int = 2, client: bool = False, *options: str) -> Program:
     """testpmd as the back-end; returns when it listens (or, as client, tries to connect)."""
     vdev = f"net_vhost0,iface={path},queues={queues},client={int(client)}"
-    program = start_testpmd(lab, "vhost", vdev, queues)
+    program = start_testpmd(lab, "vhost", vdev, queues, *options)
     program.wait_for("Port 0: .*:", 60)
     if not client:
         program.wait_until(path.exists, 30, f"listens on {path}")
