@@ -6,7 +6,7 @@ import pytest
 
 from vutrace.quick import quick, quick_replace, quick_tuple
 from vutrace.records import FdInfo, FdKind
-from vutrace.session.context import Context
+from vutrace.session.negotiation import Round
 from vutrace.session.ring import Ring, RingChange
 
 
@@ -20,9 +20,9 @@ def test_a_quick_object_is_equal_and_frozen() -> None:
 
 
 def test_a_quick_replacement_is_that_of_dataclasses() -> None:
-    context = Context(offered=7, status=1)
-    assert quick_replace(Context)(context, status=15) == replace(context, status=15)
-    assert context.status == 1
+    before = Round(1, 2, offered=7)
+    assert quick_replace(Round)(before, offered=15) == replace(before, offered=15)
+    assert before.offered == 7
 
 
 def test_a_quick_tuple_is_a_named_one() -> None:

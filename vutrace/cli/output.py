@@ -113,7 +113,8 @@ def write(to: Callable[[bytes], int], pieces: Pieces) -> None:
 
 def say(lines: Iterable[str]) -> None:
     """Lines on stdout. What views paint stays painted."""
-    pour(f"{line}\n" for line in lines)
+    lines = (line if line.isprintable() else page(line, painted=True) for line in lines)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 def pour(pieces: Iterable[str]) -> None:

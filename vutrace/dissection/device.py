@@ -42,7 +42,7 @@ class Evidence:
     without: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Device:
     """One virtio device type as seen through vhost-user.
 

@@ -49,9 +49,14 @@ class Dissector:
         """The message that `frame` holds; one that came before, but for its frame, is not read again."""
         if len(frame.data) > LONGEST or (frame.flags is not SOUND and frame.flags & NOT_KNOWN):
             return self._read(frame)
-        key = frame.data, frame.channel, frame.sender, frame.flags, frame.big_endian, len(frame.fds)
+        key = (
+            *(frame.data, frame.channel, frame.sender, frame.flags, frame.wire_size, frame.big_endian),
+            len(frame.fds),
+        )
         known = self._known.get(key)
-        return known.again(frame) if known else self._known.keep(key, self._read(frame))
+        if known:
+            return known.again(frame)
+        return self._known.keep(key, self._read(frame)._replace(content=object()))
 
     def _read(self, frame: Frame) -> Message:
         data = frame.data

@@ -38,7 +38,9 @@ class Message(NamedTuple):
     by name as far as they were whole (never changed: equal messages share them), `rest` the bytes behind
     them. `problems` say what is wrong with the message by itself. `name` is without VHOST_USER_. `reply`
     tells that it answers a request, `need_reply` that the sender asks for an acknowledgement; `ring` is the
-    vring that it is about; `lawful`: it came from the side that sends such on its channel.
+    vring that it is about; `lawful`: it came from the side that sends such on its channel. `content` is one
+    object for all messages that differ in nothing but their frame's place and descriptors, under which what
+    follows from a message can be kept; None where it is not worth it.
     """
 
     frame: Frame
@@ -54,6 +56,7 @@ class Message(NamedTuple):
     need_reply: bool
     ring: int | None
     lawful: bool
+    content: object = None
 
     @classmethod
     def of(

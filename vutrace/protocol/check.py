@@ -68,6 +68,8 @@ class Once(Enum):
 Find = Callable[[Any, Any], Iterable[str | Breach]]
 Only = Callable[[Any], bool]
 """Whether a `dissection.message.Message` may break a rule, by what it says and by nothing else."""
+Given = Callable[[Any, Any], bool]
+"""Whether it may in a negotiation, a `session.context.Context`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ class Check:
     is asked about the messages that `when` chooses, or with None when the session is over. `once`: a second
     breach is no news. `anytime`: it needs nothing that came before, so it also holds for a
     trace that begins in the middle of a session. `only` is what a message must be by itself for the rule to
-    be broken: it is found out once for all messages that are the same, so that most are not asked about.
+    be broken, `given` what it and the negotiation before it must be: both are found out once for all messages
+    that are the same, so that most are not asked about.
     """
 
     rule: Rule
@@ -87,6 +90,7 @@ class Check:
     once: Once | None = None
     anytime: bool = False
     only: Only | None = None
+    given: Given | None = None
 
     def problem(self, told: str | Breach, ring: int | None) -> Problem:
         """The rule, broken as `find` told; about `ring` where it named no other."""

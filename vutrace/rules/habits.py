@@ -6,12 +6,12 @@ from vutrace.dissection.message import Message
 from vutrace.protocol.effects import Fact, RingEffect
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.protocol.spec import MessageSpec
-from vutrace.records import Channel, EventKind
+from vutrace.records import Channel
 from vutrace.rules.implementations import BITS, QEMU_KNOWS, Certainty, Implementation
 from vutrace.session.row import Row
 
 GREETING = 32  # messages
-MAIN, ENABLE, KICK, ERROR = Channel.MAIN, RingEffect.ENABLE, RingEffect.KICK, RingEffect.ERROR
+ENABLE, KICK, ERROR = RingEffect.ENABLE, RingEffect.KICK, RingEffect.ERROR
 WATCHED = frozenset({RingEffect.CALL, KICK, ERROR})
 REPLY_ACK = BITS["REPLY_ACK"]
 
@@ -50,7 +50,7 @@ RELEASES = (
 
 @dataclass(slots=True)
 class Habits:
-    """What one session's front-end did: fed with its rows.
+    """What one session's front-end did: fed with its requests.
 
     `greeting` are the names of its first requests; `since` and `before` the releases of QEMU that its habits
     leave. `whole`: the session's beginning was seen.
@@ -65,14 +65,8 @@ class Habits:
     started: bool = False
     channels: int = 0
 
-    def feed(self, row: Row) -> None:
-        """Take a row."""
-        message = row.what
-        if not isinstance(message, Message):
-            self.whole = self.whole or (message.kind is EventKind.OPEN and message.channel is Channel.MAIN)
-            return
-        if message.reply or message.channel is not MAIN:
-            return
+    def feed(self, row: Row, message: Message) -> None:
+        """Take a request on the main channel."""
         if len(self.greeting) < GREETING:
             self.greeting.append(message.name)
             if self.acknowledging and not message.need_reply:

@@ -5,18 +5,19 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
-from vutrace.dissection.kept import LONGEST, Kept
+from vutrace.dissection.kept import Kept
 from vutrace.dissection.message import Message
 from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem, Severity
 from vutrace.protocol.check import Check, Once
-from vutrace.records import LACKS, Channel, Event, EventKind, Side
+from vutrace.records import LACKS, Channel, Event, EventKind, Frame, Side
 from vutrace.rules.catalogue import CHECKS, EVENT_CHECKS
 from vutrace.rules.findings import at_least
 from vutrace.rules.notes import NOTES
 from vutrace.rules.profiles import DeviationProfile
 from vutrace.rules.recognised import Recogniser
 from vutrace.rules.seen import History, Outliving
+from vutrace.session.context import Context
 from vutrace.session.exchanges import UNASKED
 from vutrace.session.living import Living
 from vutrace.session.row import Row
@@ -70,11 +71,12 @@ class Judge:
 
     def judge(self, row: Row) -> Row:
         """The row with its problems."""
-        session, what = self._session(row), row.what
-        session.recogniser.feed(row)
+        what = row.what
         if isinstance(what, Event):
+            session = self._session(row, what)
             problems, found = row.problems, self._event(what, session)
         else:
+            session = self._session(row, what.frame)
             found = self._message(row, what, session.seen)
             problems = own(row, what, session.seen.whole) if row.problems else ()
         if not found and not row.problems:
@@ -88,14 +90,15 @@ class Judge:
             if not session.over:
                 yield session.row._replace(problems=tuple(self._counting(self._ended(session), session)))
 
-    def _session(self, row: Row) -> Judged:
-        record = row.record
+    def _session(self, row: Row, record: Frame | Event) -> Judged:
+        """The row's session, which knows it now."""
         known = self.sessions.get(record.connection)
         if known is None or known.number != record.session:
             kept = known.seen.kept if known else Outliving()
             seen = History(begins(row), record.session == 1, kept)
             known = self.sessions.begin(record.connection, Judged(record.session, row, seen))
         known.row = row
+        known.recogniser.feed(row)
         return known
 
     def _weighed(self, problems: Iterable[Problem], session: Judged) -> tuple[Problem, ...]:
@@ -122,9 +125,10 @@ class Judge:
         return [*broken(row, seen, self.at_end), *broken_theirs(row, seen, theirs, device)]
 
     def _message(self, row: Row, message: Message, seen: History) -> list[Problem]:
-        device = row.context.device
-        seen.partial |= bool(message.frame.flags.unknown)
-        asked = self._asked_of(message, seen.whole and not seen.partial, device)
+        flags, device = message.frame.flags, row.context.device
+        if flags and flags.unknown:
+            seen.partial = True
+        asked = self._asked_of(message, row.context, seen.whole and not seen.partial)
         found = broken(row, seen, asked.checks) if asked.checks else []
         if asked.theirs:
             found += broken_theirs(row, seen, asked.theirs, device)
@@ -132,20 +136,19 @@ class Judge:
             take(row, seen)
         return found
 
-    def _asked_of(self, message: Message, all_before: bool, device: Device) -> Asked:
-        """What to ask about a message, kept for the next of the same."""
-        frame = message.frame
-        if len(frame.data) > LONGEST:
-            return self._narrow(message, all_before, device)
-        key = frame.data, frame.channel, frame.sender, frame.flags, frame.big_endian, all_before, device.name
-        return self._narrowed.get(key) or self._narrowed.keep(key, self._narrow(message, all_before, device))
+    def _asked_of(self, message: Message, context: Context, all_before: bool) -> Asked:
+        """What to ask about a message, kept for the next of the same in such a negotiation."""
+        if message.content is None:
+            return self._narrow(message, context, all_before)
+        key = message.content, context, all_before
+        return self._narrowed.get(key) or self._narrowed.keep(key, self._narrow(message, context, all_before))
 
-    def _narrow(self, message: Message, all_before: bool, device: Device) -> Asked:
+    def _narrow(self, message: Message, context: Context, all_before: bool) -> Asked:
         """Of what is asked about its kind, what such a message may break."""
-        unknown = message.frame.flags.unknown
+        unknown, device = message.frame.flags.unknown, context.device
         key = message.channel, message.name, message.reply, all_before, unknown, device.name
         asked = self._asked.get(key) or self._asked.keep(key, self._ask(message, all_before, device))
-        return asked._replace(checks=suited(asked.checks, message))
+        return asked._replace(checks=suited(asked.checks, message, context))
 
     def _ask(self, message: Message, all_before: bool, device: Device) -> Asked:
         """What can be known: of a message that its source told in part, nothing."""
@@ -162,9 +165,14 @@ class Judge:
         return Asked(wanted(self.checks), theirs, notes)
 
 
-def suited(checks: Iterable[Check], what: Message | Event) -> tuple[Check, ...]:
-    """Those that a message may break by what it says; those about the end are about no message."""
-    return tuple([check for check in checks if not (check.when and check.only) or check.only(what)])
+def suited(checks: Iterable[Check], what: Message | Event, context: Context) -> tuple[Check, ...]:
+    """Those that a message may break by what it says, and when; those about the end are about no message."""
+    return tuple([check for check in checks if check.when is None or may_break(check, what, context)])
+
+
+def may_break(check: Check, what: Message | Event, context: Context) -> bool:
+    """Whether a message may break a rule, as far as it can be known without the session."""
+    return (check.only is None or check.only(what)) and (check.given is None or check.given(what, context))
 
 
 def broken(row: Row, seen: History, checks: Iterable[Check]) -> list[Problem]:
@@ -183,7 +191,7 @@ def broken(row: Row, seen: History, checks: Iterable[Check]) -> list[Problem]:
 def broken_theirs(row: Row, seen: History, checks: Iterable[Check], device: Device) -> list[Problem]:
     """The same of a plug-in's rules, which may raise anything; the trace goes on."""
     try:
-        return broken(row, seen, suited(checks, row.what))
+        return broken(row, seen, suited(checks, row.what, row.context))
     except Exception as error:
         return [dissector_failed(device, error)]
 

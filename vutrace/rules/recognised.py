@@ -7,6 +7,8 @@ from vutrace.rules.habits import Habits
 from vutrace.rules.implementations import Certainty, Implementation, by_command, by_offer
 from vutrace.session.row import Row
 
+MAIN = Channel.MAIN
+
 
 @dataclass(slots=True)
 class Recogniser:
@@ -19,11 +21,14 @@ class Recogniser:
     def feed(self, row: Row) -> None:
         """Take a row."""
         what = row.what
-        if isinstance(what, Event) and what.kind is EventKind.OPEN and what.channel is Channel.MAIN:
+        self.offered = row.state.context.protocol_offered
+        if not isinstance(what, Event):
+            if what.channel is MAIN and not what.reply:
+                self.habits.feed(row, what)
+        elif what.kind is EventKind.OPEN and what.channel is MAIN:
+            self.habits.whole = True
             for side in Side:
                 self._open(side, what)
-        self.habits.feed(row)
-        self.offered = row.state.context.protocol_offered
 
     def _open(self, side: Side, event: Event) -> None:
         command, name = (event.attributes.get(f"{side}_{key}", "") for key in ("command", "name"))

@@ -5,6 +5,7 @@ Sources: vhost-user.rst, "Ring states" and VHOST_USER_SET_VRING_ENABLE.
 
 from collections.abc import Iterator
 
+from vutrace.dissection.message import Message
 from vutrace.problems import Rule, Severity
 from vutrace.protocol.check import Breach, Check, Once, asks
 from vutrace.protocol.effects import RingEffect
@@ -14,6 +15,7 @@ from vutrace.rules.look import (
     rings_before,
 )
 from vutrace.rules.seen import History
+from vutrace.session.context import Context
 from vutrace.session.fd_ledger import Slot
 from vutrace.session.ring import Ring
 from vutrace.session.row import Row
@@ -24,17 +26,24 @@ STOPS = asks(effect=RingEffect.STOP)
 ENABLES = asks(effect=RingEffect.ENABLE)
 
 
-def enable_early(row: Row, _seen: History) -> Iterator[str]:
+def not_acknowledged(_message: Message, context: Context) -> bool:
+    """Whether the features are not acknowledged yet."""
+    return context.features is None
+
+
+def enable_early(_row: Row, _seen: History) -> Iterator[str]:
     """Switched before the features are acknowledged."""
-    if row.context.features is None:
-        yield "before SET_FEATURES acknowledged PROTOCOL_FEATURES"
+    yield "before SET_FEATURES acknowledged PROTOCOL_FEATURES"
 
 
-def enable_needless(row: Row, _seen: History) -> Iterator[str]:
+def enabled_anyway(_message: Message, context: Context) -> bool:
+    """Whether PROTOCOL_FEATURES was left out of the features."""
+    return context.features is not None and not context.features & PROTOCOL_BIT
+
+
+def enable_needless(_row: Row, _seen: History) -> Iterator[str]:
     """Switched where rings are enabled by themselves."""
-    features = row.context.features
-    if features is not None and not features & PROTOCOL_BIT:
-        yield "PROTOCOL_FEATURES is not acknowledged: rings are enabled without it"
+    yield "PROTOCOL_FEATURES is not acknowledged: rings are enabled without it"
 
 
 def never_enabled(row: Row, seen: History) -> Iterator[str | Breach]:
@@ -109,6 +118,7 @@ CHECKS = (
         ENABLES,
         enable_early,
         once=Once.SESSION,
+        given=not_acknowledged,
     ),
     Check(
         Rule(
@@ -121,6 +131,7 @@ CHECKS = (
         ENABLES,
         enable_needless,
         once=Once.SESSION,
+        given=enabled_anyway,
     ),
     Check(NEVER_ENABLED, STOPS, never_enabled, once=Once.RING),
     Check(NEVER_ENABLED, None, never_enabled, once=Once.RING),

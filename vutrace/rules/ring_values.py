@@ -19,6 +19,7 @@ from vutrace.rules.look import (
     ring_before,
 )
 from vutrace.rules.seen import History
+from vutrace.session.context import Context
 from vutrace.session.row import Row
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -37,15 +38,21 @@ def unknown_bits(row: Row, _seen: History) -> Iterator[str]:
 
 def beyond_queue_num(row: Row, _seen: History) -> Iterator[str]:
     """A ring that the back-end does not have."""
-    context, ring = row.context, row.ring
-    if not context.queue_num or ring is None or ring < context.queue_num or ring_before(row) is not None:
-        return
-    device = context.device
-    each = 2 if device.pairs or not device.number else 1
-    limit = context.queue_num * each + bool(device.control_ring)
-    if ring >= limit:
-        unit = "queue pairs" if each == 2 else "queues"
-        yield f"ring {ring} of a back-end with {context.queue_num} {unit}"
+    if ring_before(row) is None:
+        unit = "queue pairs" if rings_each(row.context) == 2 else "queues"
+        yield f"ring {row.ring} of a back-end with {row.context.queue_num} {unit}"
+
+
+def is_beyond(message: Message, context: Context) -> bool:
+    """Whether a message is about a ring above what the back-end said it has."""
+    if not context.queue_num or message.ring is None:
+        return False
+    return message.ring >= context.queue_num * rings_each(context) + bool(context.device.control_ring)
+
+
+def rings_each(context: Context) -> int:
+    """How many rings are meant where the back-end says how many queues it has."""
+    return 2 if context.device.pairs or not context.device.number else 1
 
 
 def enable_value(row: Row, _seen: History) -> Iterator[str]:
@@ -111,6 +118,7 @@ CHECKS = (
         ),
         asks(ring=True),
         beyond_queue_num,
+        given=is_beyond,
     ),
     Check(
         Rule(

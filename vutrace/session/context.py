@@ -1,6 +1,8 @@
 """What is known of a session at one moment, as far as reading its messages needs it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
 from vutrace.dissection.message import Message
@@ -12,7 +14,7 @@ LOG_SHMFD = bit("LOG_SHMFD", PROTOCOL_FEATURES)
 RING_PACKED = bit("VIRTIO_F_RING_PACKED", VIRTIO_FEATURES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Context:
     """The negotiation so far; None where it has not happened in this trace.
 
@@ -20,6 +22,9 @@ class Context:
     the back-end's, `status` the device status. `queue_num` and `mem_slots` are the most queues and memory
     regions that the back-end takes; `postcopy` is 1 while pages are fetched on demand. `reason` says how the
     device was recognised, `weight` how surely.
+
+    Sessions that negotiate the same have the same objects (`changed`), so that what follows from a message
+    and a context can be kept under both.
     """
 
     device: Device = UNKNOWN_DEVICE
@@ -43,7 +48,14 @@ class Context:
         return (self.features or 0) & mask == mask
 
 
-changed_context = quick_replace(Context)
+NOTHING_KNOWN = Context()
+replaced = quick_replace(Context)
+
+
+@lru_cache(4096)
+def changed(context: Context, **changes: Any) -> Context:
+    """The context with changes; the same object for the same."""
+    return replaced(context, **changes)
 
 
 def learn(context: Context, message: Message) -> Context:
@@ -55,7 +67,7 @@ def learn(context: Context, message: Message) -> Context:
     if value is None or getattr(context, told.fact) == value:
         return context
     changes: dict[str, int] = {told.fact: value}
-    return changed_context(context, **changes)
+    return changed(context, **changes)
 
 
 def unlearn(context: Context, message: Message, before: Context) -> Context:
@@ -64,4 +76,4 @@ def unlearn(context: Context, message: Message, before: Context) -> Context:
     if told is None or context is before:
         return context
     changes: dict[str, int | None] = {told.fact: getattr(before, told.fact)}
-    return changed_context(context, **changes)
+    return changed(context, **changes)

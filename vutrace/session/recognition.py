@@ -6,7 +6,7 @@ command line, a message only that device uses, the size of its configuration spa
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
@@ -19,7 +19,7 @@ from vutrace.protocol.payloads import Config
 from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Connection, Event
 from vutrace.session.command_line import paths_in, relevant
-from vutrace.session.context import Context
+from vutrace.session.context import Context, changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def adopt(context: Context, guesses: Iterable[Guess]) -> Context:
     """The context with the best of the guesses, if it weighs more than what was believed."""
     for guess in guesses:
         if guess.weight > context.weight:
-            context = replace(context, device=guess.device, reason=guess.reason, weight=guess.weight)
+            context = changed(context, device=guess.device, reason=guess.reason, weight=guess.weight)
     return context
 
 

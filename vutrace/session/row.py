@@ -92,4 +92,5 @@ class Row(NamedTuple):
         """Whether its time is known; that of an import may only give the order."""
         if isinstance(self.what, Event):
             return Lack.TIMES not in lacking(self.what)
-        return not self.what.frame.flags & FrameFlag.TIME_UNKNOWN
+        flags = self.what.frame.flags
+        return not (flags and flags & FrameFlag.TIME_UNKNOWN)

@@ -8,7 +8,7 @@ from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem
 from vutrace.quick import quick_tuple
 from vutrace.records import Channel, Connection, Event, EventKind, Sample
-from vutrace.session.context import Context
+from vutrace.session.context import NOTHING_KNOWN, Context
 from vutrace.session.exchanges import Answer, Owed, Request, is_barrier, is_refusal, owed, unanswered
 from vutrace.session.labels import Labels
 from vutrace.session.recognition import MESSAGE, Guess, adopt, from_event, from_message
@@ -38,7 +38,7 @@ class Session:
         before: "Session | None" = None,
     ) -> None:
         self._devices, self._endpoints = devices, endpoints
-        context = adopt(Context(), [said] if said else [before.guess] if before else [])
+        context = adopt(NOTHING_KNOWN, [said] if said else [before.guess] if before else [])
         was_running = before is not None and before.state.course.running
         self.state: SessionState = SessionState(context, was_running)
         self._labels = Labels()

@@ -4,8 +4,7 @@ A dissector is a stranger's code: what it raises becomes a problem of the row it
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from vutrace.dissection.decoder import Fields
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
@@ -14,7 +13,7 @@ from vutrace.problems import Problem, Rule, Severity
 from vutrace.protocol.effects import Fact
 from vutrace.protocol.layers import Layer
 from vutrace.protocol.payloads import Iotlb
-from vutrace.quick import quick
+from vutrace.quick import quick_tuple
 from vutrace.records import Channel, Connection, Event, EventKind, Side
 from vutrace.session.row import Row
 from vutrace.views.config_space import config_fields, has_config
@@ -30,9 +29,8 @@ NO_CONFIG: tuple[type[Layer] | None, Fields] = (None, NO_FIELDS)
 NO_ENDPOINTS: Mapping[int, Connection] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class AnnotatedRow:
-    """A row as it is shown.
+class AnnotatedRow(NamedTuple):
+    """A row as it is shown. A tuple, since there is one for each record.
 
     `device` is set on the row where it became known, `endpoints` on the first of a connection; `notes` are
     worth knowing, with nothing wrong, `config` the fields of configuration space, `layout` their layer and
@@ -46,11 +44,11 @@ class AnnotatedRow:
     since_previous_ns: int = 0
     device: Device | None = None
     notes: tuple[Problem, ...] = ()
-    config: Fields = field(default_factory=dict)
+    config: Fields = NO_FIELDS
     layout: type[Layer] | None = None
     problems: tuple[Problem, ...] = ()
-    names: Mapping[Side, str] = field(default_factory=dict)
-    config_before: Fields = field(default_factory=dict)
+    names: Mapping[Side, str] = NO_NAMES
+    config_before: Fields = NO_FIELDS
     miss: Row | None = None
     endpoints: Connection | None = None
     answer: "AnnotatedRow | None" = None
@@ -62,7 +60,7 @@ NOTED = Rule(
     "Device dissectors",
     "The device's dissector has something to say about the features that were acknowledged.",
 )
-quick_annotated_row = quick(AnnotatedRow)
+quick_annotated_row = quick_tuple(AnnotatedRow)
 
 
 class Annotator:
@@ -145,7 +143,7 @@ class Annotator:
         names = self._names.get(connection, NO_NAMES)
         layout, fields = config
         return quick_annotated_row(
-            row, passed, news, notes, fields, layout, problems, names, before, miss, endpoints, None
+            (row, passed, news, notes, fields, layout, problems, names, before, miss, endpoints, None)
         )
 
     def annotate_all(self, rows: Iterable[Row]) -> Iterable[AnnotatedRow]:

@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from vutrace.protocol.payloads import Ack
 from vutrace.records import Event
@@ -39,7 +38,7 @@ class AnswerFold:
         if place is None:
             held.append(shown)
         else:
-            held[place] = replace(held[place], answer=shown)
+            held[place] = held[place]._replace(answer=shown)
         happened = isinstance(shown.row.what, Event)
         while held and (happened or len(held) > WINDOW or not awaits(held[0])):
             yield held.popleft()

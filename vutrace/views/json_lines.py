@@ -4,17 +4,16 @@ A capture may have a million rows: a line is written key by key, and what a shor
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
 
-from vutrace.dissection.kept import LONGEST, Kept
+from vutrace.dissection.kept import Kept
 from vutrace.dissection.message import Message
 from vutrace.protocol.layers import has_secrets
 from vutrace.records import UNKNOWN_WORDS, Acted, Event, FdInfo, FrameFlag, Sample, Side, connection_letter
 from vutrace.rules.findings import PlacedProblem, is_wrong
-from vutrace.session.context import RING_PACKED
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow
 from vutrace.views.findings.objects import finding
@@ -53,7 +52,7 @@ class JsonLines:
         what = shown.row.what
         line = event_line(shown, what) if isinstance(what, Event) else self.message_line(shown, what)
         lead, self._lead = self._lead, self._file
-        yield f"{{{lead}{line[1:]}" if lead else line
+        return iter((f"{{{lead}{line[1:]}" if lead else line,))
 
     def message_line(self, shown: AnnotatedRow, message: Message) -> str:
         """A message. Written key by key, since an encoder takes three times as long for the whole."""
@@ -72,15 +71,10 @@ class JsonLines:
 
     def content(self, shown: AnnotatedRow, message: Message) -> str:
         """From `channel` to `names`: what its bytes say, kept for the next message of the same."""
-        row, frame = shown.row, message.frame
-        if shown.config or len(frame.data) > LONGEST or frame.flags.unknown:
+        if shown.config or message.content is None:
             return self.content_text(shown, message)
-        context = row.context
-        key = (
-            *(frame.data, frame.channel, frame.sender, frame.wire_size, frame.big_endian),
-            *(message.layer, message.name, row.ring, row.ring_name),
-            *(context.device.name, context.has_feature(RING_PACKED)),
-        )
+        row = shown.row
+        key = message.content, row.context, row.ring, row.ring_name
         text = self._contents.get(key)
         return text or self._contents.keep(key, self.content_text(shown, message))
 

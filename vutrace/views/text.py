@@ -15,7 +15,7 @@ from vutrace.protocol.bits import VIRTIO_FEATURES, bit_names
 from vutrace.protocol.shows import Kind, Show
 from vutrace.protocol.wire import FLAG_NAMES, VHOST_USER
 from vutrace.records import Event, EventKind
-from vutrace.session.context import RING_PACKED, Context
+from vutrace.session.context import NOTHING_KNOWN, RING_PACKED, Context
 
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 BYTES_SHOWN = 16
@@ -23,7 +23,6 @@ SECOND = 1_000_000_000  # ns
 LONG = 100_000  # a size of so many units is easier read with larger ones before them
 PARTS_SHOWN = 2  # of a size that no unit makes a whole number of
 REDACTED = "redacted"
-NOTHING_KNOWN = Context()
 WORD, SIGN = 1 << 64, 1 << 63
 
 Words = Callable[[Any, Show, Context], str]

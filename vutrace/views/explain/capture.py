@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from vutrace.dissection.checks import CUT
 from vutrace.problems import Severity
@@ -97,7 +97,7 @@ def became(session: SameSessions) -> Iterator[str]:
 
 def first_wrong(shown: AnnotatedRow, why: tuple[str, ...]) -> Iterator[str]:
     """The row that went wrong, and why below it."""
-    yield f"  {Rows().line(replace(shown, problems=()))}"
+    yield f"  {Rows().line(shown._replace(problems=()))}"
     yield from (f"         ! {reason}" for reason in why)
 
 
