@@ -12,7 +12,8 @@ from vutrace.session.rings import Rings
 PAUSE_NS = 100_000_000
 
 
-MAIN, FRONTEND, STATUS, MIGRATION = Channel.MAIN, Side.FRONTEND, Purpose.STATUS, Phase.MIGRATION
+MAIN, FRONTEND, STATUS = Channel.MAIN, Side.FRONTEND, Purpose.STATUS
+INIT, MIGRATION = Phase.INIT, Phase.MIGRATION
 RUNS = frozenset({Act.OPERATE, Act.RESUME})
 ENDS = frozenset({RingEffect.STOP, RingEffect.RESET_DEVICE})
 
@@ -30,7 +31,7 @@ class Course:
     @property
     def phase(self) -> Phase:
         """The phase so far."""
-        return self._known.phase or Phase.INIT
+        return self._known.phase or INIT
 
     @property
     def driver_ok(self) -> bool:
@@ -47,21 +48,21 @@ class Course:
 
         Replies and the back-end's messages change nothing.
         """
-        known, frame = self._known, message.frame
-        if frame.channel is not MAIN:
-            return self.phase
+        known, frame, phase = self._known, message.frame, self._known.phase
+        if message.channel is not MAIN:
+            return phase or INIT
         known.paused, self._last_ns = 0 < self._last_ns <= frame.time_ns - PAUSE_NS, frame.time_ns
         if message.reply or frame.sender is not FRONTEND:
-            return self.phase
+            return phase or INIT
         known.context = context
         act = act_of(message, known)
         # While pages are logged, what happens happens in a migration.
-        if known.phase is MIGRATION and act in RUNS and known.logging:
+        if phase is MIGRATION and act in RUNS and known.logging:
             act = Act.ASK
-        known.phase = following(known.phase, act)
+        known.phase = phase = following(phase, act)
         if message.spec.ring:
             known.last = message.ring
-        return known.phase
+        return phase
 
     def leave(self, message: Message) -> None:
         """A request has taken effect on the rings."""

@@ -55,22 +55,25 @@ class Lanes:
 
     def mark(self, index: int, row: int, time_ns: int, message: Message) -> None:
         """A message about ring `index`."""
-        lane = self.by_ring.setdefault(index, Lane())
-        self._count += add_mark(
-            lane.marks,
-            quick_mark(kind_of(message), message.name, row, time_ns, row, 1, message.spec.effect),
-            self.grain,
-        )
-        self._bound()
+        mark = quick_mark(kind_of(message), message.name, row, time_ns, row, 1, message.spec.effect)
+        self._count += add_mark(self._lane(index).marks, mark, self.grain)
+        if self._count > self._keep:
+            self._bound()
 
     def state(self, ring: Ring, row: int, time_ns: int) -> None:
         """Ring `ring` is now as it says, since `row`."""
-        lane = self.by_ring.setdefault(ring.index, Lane())
-        drawn = ring.drawn
+        lane, drawn = self._lane(ring.index), ring.drawn
         if not lane.spans or lane.spans[-1].state != drawn:
             rule = f"{ring.started_rule}; {ring.enabled_rule}"
             self._count += add_span(lane.spans, quick_span(drawn, time_ns, time_ns, row, rule, 1), self.grain)
-            self._bound()
+            if self._count > self._keep:
+                self._bound()
+
+    def _lane(self, index: int) -> Lane:
+        known = self.by_ring.get(index)
+        if known is None:
+            known = self.by_ring[index] = Lane()
+        return known
 
     def end(self, time_ns: int) -> None:
         """Nothing more comes: each span lasts until the next, the last until now."""

@@ -54,26 +54,30 @@ class PhaseSpans:
         self.phases: Ends[PhaseSpan] = Ends(PHASES_KEPT)
         self._open: OpenPhase | None = None
         self._waiting: OpenPhase | None = None
-        self._logging = False
+        self._features: int | None = None
 
     def feed(self, row: Row, message: Message, ring: int | None, running: bool) -> None:
         """Take a message about `ring`; `running`: when it came, some ring was started and enabled."""
         at, main = quick_at((row.number, row.since_first_ns)), message.channel is MAIN
-        asks = main and not message.reply and message.frame.sender is FRONTEND
-        if self._open is None or (asks and self._open.phase != row.phase):
-            before, self._open = self._open, OpenPhase(Phase(row.phase or Phase.INIT), at)
-            if before:
-                self._change(before, self._open, running)
+        asks, phase = main and not message.reply and message.frame.sender is FRONTEND, self._open
+        if phase is None or (asks and phase.phase is not row.phase):
+            phase = self._begin(phase, OpenPhase(row.phase or Phase.INIT, at), running)
         if main:  # what a device says while it runs makes its start no longer
-            self._open.last = at
-        self._logging = bool((row.context.features or 0) & LOG_ALL)
+            phase.last = at
+        self._features = row.context.features
         if asks:
-            self._take(self._open, row, message, ring)
+            self._take(phase, row, message, ring)
         else:
-            self._open.turns.touch(at)
+            phase.turns.touch(at)
         if main and (row.problems or message.reply):  # loops are made of the main channel's messages alone
             for text in (*map(str, row.problems), *refusal(message)):
-                self._open.turns.trouble(Anomaly(text, row=row.number))
+                phase.turns.trouble(Anomaly(text, row=row.number))
+
+    def _begin(self, before: OpenPhase | None, phase: OpenPhase, running: bool) -> OpenPhase:
+        self._open = phase
+        if before:
+            self._change(before, phase, running)
+        return phase
 
     def end(self, time_ns: int, running: bool) -> None:
         """The session is over, or the capture."""
@@ -110,7 +114,8 @@ class PhaseSpans:
                 self.phases.append(self._waiting.closed(self._waiting.last.time_ns))
             self._waiting = None
         said_ns = before.last.time_ns
-        if before.phase is Phase.RUNNING or (before.phase is Phase.MIGRATION and self._logging):
+        logging = (self._features or 0) & LOG_ALL
+        if before.phase is Phase.RUNNING or (before.phase is Phase.MIGRATION and logging):
             self.phases.append(before.closed(until))
             return
         self.phases.append(before.closed(said_ns))

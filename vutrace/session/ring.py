@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from vutrace.session.ring_states import INITIAL, UNSTARTED, RingState
 
+STOPPED = str(RingState.STOPPED)
 CONFIGURED = "configured"  # set up and not started; the other states are RingState's
 
 
@@ -59,9 +60,10 @@ class Ring(NamedTuple):
         A ring that was kicked with neither a size nor addresses counts as started ("Ring states"), but nobody
         can process it.
         """
-        if self.state.started and not (self.size is None and self.addresses is None):
-            return str(self.state)
-        return CONFIGURED if self.set_up else str(RingState.STOPPED)
+        state = self.state
+        if state.started and not (self.size is None and self.addresses is None):
+            return str(state)
+        return CONFIGURED if self.set_up else STOPPED
 
 
 class RingChange(NamedTuple):

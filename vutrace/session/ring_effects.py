@@ -54,9 +54,12 @@ def refused(before: Ring, after: Ring, message: Message) -> Ring:
 
 def value_in(message: Message) -> Value:
     """What a message about a ring sets: addresses (those that are missing are 0), or the number."""
+    fields = message.fields
     if message.spec.effect is not ADDRESSES:
-        return message.number_in("num")
-    if message.frame.flags & FrameFlag.PAYLOAD_UNKNOWN and not message.fields.keys() >= {*Addresses._fields}:
+        value = fields.get("num")
+        return value if isinstance(value, int) else None
+    flags = message.frame.flags
+    if flags and flags & FrameFlag.PAYLOAD_UNKNOWN and not fields.keys() >= {*Addresses._fields}:
         return None
     return Addresses._make([message.number_in(field) or 0 for field in Addresses._fields])
 

@@ -14,22 +14,18 @@ from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 
 
 class RingState(StrEnum):
-    """What the back-end may do with a ring."""
+    """What the back-end may do with a ring; it is `started` or not, and `enabled` or not."""
+
+    started: bool
+    enabled: bool
+
+    def __init__(self, text: str) -> None:
+        self.started, self.enabled = text in ("started", "running"), text in ("enabled", "running")
 
     STOPPED = "stopped"  # it does not touch the ring
     ENABLED = "enabled"  # the same: enabled, which counts once it is started
     STARTED = "started"  # processed without side effects: net gives no packets and drops those it gets
     RUNNING = "running"  # processed normally
-
-    @property
-    def started(self) -> bool:
-        """Whether the ring is started."""
-        return self in (RingState.STARTED, RingState.RUNNING)
-
-    @property
-    def enabled(self) -> bool:
-        """Whether the ring is enabled."""
-        return self in (RingState.ENABLED, RingState.RUNNING)
 
 
 def ring_state(started: bool, enabled: bool) -> RingState:

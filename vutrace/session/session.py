@@ -122,7 +122,7 @@ class Session:
         state, main = self.state, message.channel is MAIN
         barrier = main and is_barrier(message, state.previous)
         rings, memory, fds = state.act(number, time_ns, message, name)
-        state.sent[message.channel, message.request] += 1
+        state.sent[message.channel, message.spec.number] += 1
         if main:
             state.course.leave(message)
             state.previous = message

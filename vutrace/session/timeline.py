@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from vutrace.dissection.message import Message
 from vutrace.problems import Severity
-from vutrace.records import Channel, Connection, Event, EventKind, Side
+from vutrace.records import Channel, Connection, Event, EventKind, Record, Side
 from vutrace.session.acted import ActedRow, deed_of
 from vutrace.session.ends import CONNECTIONS_KEPT, Ends
 from vutrace.session.exchanges import Request
@@ -14,11 +14,12 @@ from vutrace.session.memory import MemoryChange
 from vutrace.session.model import ConnectionTimeline, Omitted, Owing, RingLane, SessionTimeline, Timeline
 from vutrace.session.negotiation import Negotiation
 from vutrace.session.phase_spans import PhaseSpans
-from vutrace.session.ring import Ring
+from vutrace.session.ring import Ring, RingChange
 from vutrace.session.row import Row
 from vutrace.session.series import Series
 from vutrace.session.side_channels import SideChannels
 
+MAIN = Channel.MAIN
 SESSIONS_KEPT = 256
 OWING_KEPT = 64
 MEMORY_CHANGES_KEPT = 128
@@ -47,37 +48,57 @@ class SessionBuilder:
         """Take a row."""
         self.last = row
         self.rows += 1
-        self.problems += any(each.severity is not Severity.INFO for each in row.problems)
-        if not isinstance(row.what, Event) and row.what.frame.flags:
-            self.partial |= bool(row.what.frame.flags.unknown)
-            self.timed &= row.timed
-        self.series.feed(row.changes.moved)
-        if self._drawn:
-            self._draw(row)
-
-    def _draw(self, row: Row) -> None:
-        if done := deed_of(row.record):
-            self.acted.append(ActedRow(row.number, *done))
-        if isinstance(row.what, Event):
-            if row.what.kind is EventKind.CLOSE and row.what.channel is Channel.MAIN:
-                self.closed_by = row.what.sender
-            if row.changes.rings or row.state.closed:
-                self.phases.end(row.since_first_ns, self._running)
+        if row.problems:
+            self.problems += any(each.severity is not Severity.INFO for each in row.problems)
+        what = row.what
+        if isinstance(what, Event):
+            self._event(row, what)
         else:
-            self._message(row, row.what)
-        for change in row.changes.rings:
-            self.lanes.state(change.after, row.number, row.since_first_ns)
-        self._running = bool(row.state.rings.running)
+            flags = what.frame.flags
+            if flags:
+                self.partial |= bool(flags.unknown)
+                self.timed &= row.timed
+            if self._drawn:
+                self._message(row, what)
+
+    def _event(self, row: Row, event: Event) -> None:
+        changes = row.changes
+        if changes.moved:
+            self.series.feed(changes.moved)
+        if not self._drawn:
+            return
+        self._act(row, event)
+        if event.kind is EventKind.CLOSE and event.channel is MAIN:
+            self.closed_by = event.sender
+        if changes.rings or row.state.closed:
+            self.phases.end(row.since_first_ns, self._running)
+        self._rings(row, changes.rings)
 
     def _message(self, row: Row, message: Message) -> None:
-        ring = message.ring
-        if ring is not None and row.changes.rings and not message.reply:
+        changes, ring = row.changes, message.ring
+        rings = changes.rings
+        if rings and ring is not None and not message.reply:
             self.lanes.mark(ring, row.number, row.since_first_ns, message)
         self.phases.feed(row, message, ring, self._running)
         self.negotiation.feed(row, message)
-        self.side_channels.feed(row.number, message)
-        if row.changes.memory:
-            self.memory_changes.append(row.changes.memory)
+        if message.channel is not MAIN:
+            self.side_channels.feed(row.number, message)
+        if message.frame.acted:
+            self._act(row, message.frame)
+        if changes.memory:
+            self.memory_changes.append(changes.memory)
+        if rings:
+            self._rings(row, rings)
+
+    def _act(self, row: Row, record: Record) -> None:
+        if done := deed_of(record):
+            self.acted.append(ActedRow(row.number, *done))
+
+    def _rings(self, row: Row, changes: Iterable[RingChange]) -> None:
+        for before, after in changes:
+            if before is None or before.drawn != after.drawn:
+                self.lanes.state(after, row.number, row.since_first_ns)
+        self._running = bool(row.state.rings.running)
 
     def value(self) -> SessionTimeline:
         """The session so far; the builder is used up."""

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from vutrace.dissection.decoder import Fields
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
+from vutrace.dissection.kept import Kept
 from vutrace.dissection.soundness import dissector_failed
 from vutrace.problems import Problem, Rule, Severity
 from vutrace.protocol.effects import Fact
@@ -77,6 +78,7 @@ class Annotator:
         self._configs: dict[int, dict[type[Layer], Fields]] = {}
         self._misses = Misses()
         self._last_ns = 0
+        self._plain: Kept[object, bool] = Kept()  # contents of messages that say all by themselves
 
     def annotate(self, row: Row) -> AnnotatedRow:
         """The row with all that is to be shown of it."""
@@ -87,6 +89,8 @@ class Annotator:
         problems: list[Problem] = []
         notes: tuple[Problem, ...] = ()
         config, before, miss = NO_CONFIG, NO_FIELDS, None
+        if self._plain.get(what.content):
+            return self._with_device(row, connection, notes, config, row.problems, before, miss)
         if what.spec.tells(Fact.FEATURES, reply=False) and not what.reply:
             mask = what.number_in("features")
             if mask is not None and mask != row.context.features:
@@ -98,6 +102,8 @@ class Annotator:
             before = self._told_before(connection, *config) if what.reply else NO_FIELDS
         elif what.layer is Iotlb:
             miss = self._misses.feed(row, what)
+        elif what.content is not None:
+            self._plain.keep(what.content, True)
         found = row.problems + tuple(problems) if problems else row.problems
         return self._with_device(row, connection, notes, config, found, before, miss)
 

@@ -4,7 +4,7 @@ A capture may have a million rows: a line is written key by key, and what a shor
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
@@ -12,7 +12,17 @@ from operator import attrgetter
 from vutrace.dissection.kept import Kept
 from vutrace.dissection.message import Message
 from vutrace.protocol.layers import has_secrets
-from vutrace.records import UNKNOWN_WORDS, Acted, Event, FdInfo, FrameFlag, Sample, Side, connection_letter
+from vutrace.records import (
+    UNKNOWN_WORDS,
+    Acted,
+    Event,
+    FdInfo,
+    Frame,
+    FrameFlag,
+    Sample,
+    Side,
+    connection_letter,
+)
 from vutrace.rules.findings import PlacedProblem, is_wrong
 from vutrace.session.row import Row
 from vutrace.views.annotated import AnnotatedRow
@@ -58,7 +68,7 @@ class JsonLines:
         """A message. Written key by key, since an encoder takes three times as long for the whole."""
         row, frame = shown.row, message.frame
         return (
-            f'{{"number": {row.number}, {times(row)}, '
+            f'{{"number": {row.number}, {times(row, frame)}, '
             f'"connection": "{letter(frame.connection)}", "session": {frame.session}, '
             f"{self.content(shown, message)}, "
             f'"fds": {fd_list(frame.fds) if frame.fds else "[]"}, '
@@ -179,11 +189,11 @@ def added(shown: AnnotatedRow) -> str:
     return text
 
 
-def times(row: Row) -> str:
+def times(row: Row, frame: Frame) -> str:
     """When it was, null where the source of an import did not tell."""
-    if not row.timed:
+    if frame.flags and not row.timed:
         return '"time": null, "time_ns": null, "time_ns_text": null'
-    time_ns = row.record.time_ns
+    time_ns = frame.time_ns
     return f'"time": {row.since_first_ns / 1e9!r}, "time_ns": {time_ns}, "time_ns_text": "{time_ns}"'
 
 
@@ -222,7 +232,8 @@ def fd_text(info: FdInfo) -> str:
 
 def answered(row: Row) -> str:
     """The request that a reply answers, and the seconds that it took."""
-    latency = "null" if row.latency_ns is None else repr(row.latency_ns / 1e9)
+    passed = row.latency_ns
+    latency = "null" if passed is None else repr(passed / 1e9)
     return f'"reply_to": {row.reply_to}, "latency": {latency}'
 
 

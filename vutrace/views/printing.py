@@ -1,6 +1,6 @@
 """What `vutrace show` prints of a row: its line and what is wanted below it, or a JSON object."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,7 +19,7 @@ class Printer(Protocol):
     def heading(self) -> Iterator[str]:
         """The lines above the first row."""
 
-    def lines(self, shown: AnnotatedRow) -> Iterable[str]:
+    def lines(self, shown: AnnotatedRow) -> Iterator[str]:
         """The lines of one row."""
 
 

@@ -4,7 +4,9 @@ On a terminal a row has one line: its detail gives way where that is too narrow.
 """
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
+from vutrace.dissection.kept import Kept
 from vutrace.dissection.message import Message
 from vutrace.protocol.layers import Empty
 from vutrace.records import (
@@ -31,6 +33,7 @@ from vutrace.views.times import WIDTH, Clock, relative
 DIRECTIONS = {Side.FRONTEND: Direction.TO_BACKEND.value, Side.BACKEND: Direction.TO_FRONTEND.value}
 SIDE, NOTE = Direction.SIDE_CHANNEL.value, Direction.NOTE.value
 DETAIL_WIDTH = 33
+letter_of = lru_cache(4096)(connection_letter)
 Words = Callable[[AnnotatedRow, Message], str]
 
 HANGING = 9  # columns that further lines of a row are indented
@@ -56,6 +59,7 @@ class Rows:
         self.time_heading = f"time {zone}" if zone else "time"
         self.columns = None if columns is None else max(columns, LEAST)
         self.narrow = columns is not None and columns < NARROW
+        self._said: Kept[tuple[object, ...], str] = Kept()
 
     def heading(self) -> str:
         names = f"{'message':<21} {'':<10} {'detail':<{DETAIL_WIDTH}}{GAP}fds"
@@ -93,7 +97,7 @@ class Rows:
 
     def letter(self, shown: AnnotatedRow) -> str:
         what = shown.row.what
-        letter = connection_letter(what.connection if isinstance(what, Event) else what.frame.connection)
+        letter = letter_of(what.connection if isinstance(what, Event) else what.frame.connection)
         return f"{letter} " if self.narrow else f"{letter:<4} "
 
     def event(self, shown: AnnotatedRow, event: Event) -> list[str]:
@@ -117,8 +121,7 @@ class Rows:
         used = place + len(called) + 1
         room = None if self.columns is None else max(self.columns - used, 0)
         linked = acknowledged(shown.answer) if shown.answer else link(shown, self.narrow)
-        words = with_unknown(message, printable(self.words(shown, message)))
-        words, rest = shared(words, [linked, descriptors_of(frame)], room)
+        words, rest = shared(self.said(shown, message), [linked, descriptors_of(frame)], room)
         behind = sum(len(GAP) + len(each) for each in rest if each)
         pad = DETAIL_WIDTH if room is None else 0 if self.narrow else min(DETAIL_WIDTH, room - behind)
         text = words.ljust(pad)
@@ -128,11 +131,21 @@ class Rows:
         line = f"{number}{self.paint(f'{glyph:<2}', style)}{before}{self.paint(called, style)} {text}{tail}"
         return self.with_problems(shown, [line.rstrip()], used + len(text) + behind)
 
+    def said(self, shown: AnnotatedRow, message: Message) -> str:
+        """What the message says, kept for the next of the same where nothing else decides about it."""
+        if message.content is None or shown.config or message.spec.memory is not None:
+            return with_unknown(message, printable(self.words(shown, message)))
+        key = message.content, shown.row.context
+        words = self._said.get(key)
+        return self._said.keep(key, printable(self.words(shown, message))) if words is None else words
+
     def called(self, shown: AnnotatedRow, message: Message) -> str:
         """The ring, the message's name, and what sort of message it is."""
         ring, name = printable(shown.row.ring_name) or unnamed(message), printable(message.name)
         flag = "reply" if message.reply else "need-reply" if message.need_reply and not shown.answer else ""
-        flag = flag or "?" * bool(message.frame.flags.unknown & FrameFlag.FLAGS_UNKNOWN)
+        flags = message.frame.flags
+        if flags and not flag and flags & FrameFlag.FLAGS_UNKNOWN:
+            flag = "?"
         return f"{ring:<5} {name} {flag}".rstrip() if self.narrow else f"{ring:<6} {name:<21} {flag:<10}"
 
     def with_problems(self, shown: AnnotatedRow, lines: list[str], length: int) -> list[str]:
@@ -155,13 +168,14 @@ def event_words(shown: AnnotatedRow, event: Event) -> str:
 
 def unnamed(message: Message) -> str:
     """What stands for the ring of a message: a question mark where the source did not tell which it is."""
-    about = message.spec.ring and message.ring is None
-    return "?" if about and message.frame.flags.unknown & FrameFlag.PAYLOAD_UNKNOWN else "-"
+    about, flags = message.spec.ring and message.ring is None, message.frame.flags
+    return "?" if about and flags and flags & FrameFlag.PAYLOAD_UNKNOWN else "-"
 
 
 def with_unknown(message: Message, words: str) -> str:
     """The words of a message, with a question mark for what the source did not tell of it."""
-    if not message.frame.flags.unknown & FrameFlag.PAYLOAD_UNKNOWN or message.layer is Empty:
+    flags = message.frame.flags
+    if not flags or not flags & FrameFlag.PAYLOAD_UNKNOWN or message.layer is Empty:
         return words
     return f"{words}, ?" if words else "?"
 
@@ -169,8 +183,9 @@ def with_unknown(message: Message, words: str) -> str:
 def descriptors_of(frame: Frame) -> str:
     """What came along; a question mark where there may have been more."""
     told = short(frame.fds) if frame.fds else ""
-    unknown = "?" * bool(frame.flags.unknown & FrameFlag.FDS_UNKNOWN)
-    return ", ".join(filter(None, (told, unknown)))
+    if not frame.flags or not frame.flags & FrameFlag.FDS_UNKNOWN:
+        return told
+    return f"{told}, ?" if told else "?"
 
 
 def link(shown: AnnotatedRow, narrow: bool = False) -> str:
