@@ -131,9 +131,9 @@ def on(shown: AnnotatedRow, connection: int) -> AnnotatedRow:
     """The row on another connection."""
     what = shown.row.what
     if isinstance(what, Event):
-        return replace(shown, row=shown.row._replace(what=replace(what, connection=connection)))
+        return shown._replace(row=shown.row._replace(what=replace(what, connection=connection)))
     message = what.again(replace(what.frame, connection=connection))
-    return replace(shown, row=shown.row._replace(what=message))
+    return shown._replace(row=shown.row._replace(what=message))
 
 
 def test_show_follow_counts_and_show_does_not(tmp_path: Path) -> None:

@@ -135,6 +135,5 @@ def count_row(course: Recurrence, last: AnnotatedRow) -> AnnotatedRow:
     which = f"session {number}" if course.count == 1 else f"sessions {number - course.count + 1:,}–{number:,}"
     text = f"{which}: the same as before, {rate(course.count, time_ns)}"
     event = replace(last.row.what, kind=EventKind.NOTE, text=text)
-    return replace(
-        last, row=last.row._replace(what=event, problems=()), problems=(), notes=(), endpoints=None
-    )
+    row = last.row._replace(what=event, problems=())
+    return last._replace(row=row, problems=(), notes=(), endpoints=None)
