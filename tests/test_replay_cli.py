@@ -56,7 +56,9 @@ def test_an_end_is_4_with_the_message_and_the_reason(tmp_path: Path) -> None:
     assert ran.returncode == 4
     last = ran.stderr.splitlines()[-1]
     assert re.match("vutrace: the back-end (has )?closed the connection; ", last)  # as it was noticed
-    assert last.endswith("[48] SET_FEATURES acknowledges 0x400000, which this back-end does not offer")
+    assert last.endswith(
+        "[48] SET_FEATURES acknowledges 0x400000 (VIRTIO_NET_F_MQ), which this back-end does not offer"
+    )
     whole = read(tmp_path / "again.pcapng")
     assert closed(list(whole))
     assert not whole.cut

@@ -16,7 +16,7 @@ from kit.replay_stage import CAPTURES, Performance, act, beside, of_records, rec
 from kit.sessions import Script as Making
 
 from vutrace.capture import read
-from vutrace.peers import DPDK_22_11, READY, Offer, Server
+from vutrace.peers import DPDK_22_11, READY, Offer, PeerConnection, Server
 from vutrace.records import Event, FdKind, Frame, Record, Side
 from vutrace.replay.descriptors import Descriptors
 from vutrace.replay.rings import RingMemory
@@ -62,8 +62,34 @@ def test_features_that_are_not_offered_explain_the_end(tmp_path: Path) -> None:
     offer = replace(DPDK_22_11, features=DPDK_22_11.features & ~(1 << 22))
     done, _ = against(offer, str(tmp_path / "s"))
     assert done.broke.startswith("the back-end closed the connection; ")
-    assert "[48] SET_FEATURES acknowledges 0x400000, which this back-end does not offer" in done.broke
+    assert (
+        "[48] SET_FEATURES acknowledges 0x400000 (VIRTIO_NET_F_MQ), which this back-end does not offer"
+        in done.broke
+    )
     assert done.outcome.different
+
+
+def test_a_message_whose_feature_is_not_offered_explains_the_end(tmp_path: Path) -> None:
+    """As passt, which takes any acknowledgement and goes at SET_BACKEND_REQ_FD."""
+    answers = {"GET_FEATURES": 0x1_4400_0000, "GET_PROTOCOL_FEATURES": 0x1, "GET_QUEUE_NUM": 2}
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "s"))
+    listener.listen()
+
+    def serve() -> None:
+        talk = PeerConnection(listener.accept()[0], Side.FRONTEND)
+        while (received := talk.receive("a request")) and not received.fds:
+            if (name := received.message.name) in answers:
+                head = struct.pack("<III", received.message.request, 5, 8)
+                talk.send(head + struct.pack("<Q", answers[name]), (), name)
+        talk.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    done = act(Side.FRONTEND, recorded(NAME), str(tmp_path / "s"))
+    thread.join()
+    listener.close()
+    assert "SET_BACKEND_REQ_FD needs BACKEND_REQ, which this back-end does not offer" in done.broke
 
 
 def test_an_end_that_was_recorded_is_none(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from vutrace.dissection.message import Message
 from vutrace.peers.encode import encode_reply
+from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit_names
 from vutrace.protocol.payloads import Ack
 from vutrace.records import Channel, Side
 from vutrace.replay.answers import Answers
@@ -21,6 +22,7 @@ from vutrace.session.exchanges import Owed, owed
 from vutrace.session.row import Row
 from vutrace.sockets.framed import PeerError, close_all
 
+GATES = {name: 1 << number for number, name in PROTOCOL_FEATURES.items()}
 SETTLE = 0.2  # seconds in which a back-end may still break off after the last message
 ASKED_SHOWN = 4
 
@@ -199,11 +201,22 @@ class FrontendPlay:
 
     def _doubt(self, exchange: Exchange, live: Context) -> None:
         """Note what the live back-end has reason to refuse: it explains an end that may follow."""
-        for field, offered in (("features", live.offered), ("protocol_features", live.protocol_offered)):
-            value = exchange.message.number_in(field)
-            if value is not None and offered is not None and value & ~offered:
-                wrong = f"{exchange_words(exchange)} acknowledges {value & ~offered:#x}"
-                self._doubts.append(f"{wrong}, which this back-end does not offer")
+        message, protocol = exchange.message, live.protocol_offered
+        taken = (
+            ("features", live.offered, (VIRTIO_FEATURES, live.device.features)),
+            ("protocol_features", protocol, (PROTOCOL_FEATURES,)),
+        )
+        wrong = []
+        for field, offered, tables in taken:
+            value = message.number_in(field)
+            if value is not None and offered is not None and (more := value & ~offered):
+                wrong.append(f"acknowledges {more:#x} ({', '.join(bit_names(more, *tables))})")
+        gate = message.spec.gate
+        if protocol is not None and gate in GATES and not protocol & GATES[gate]:
+            wrong.append(f"needs {gate}")
+        self._doubts += [
+            f"{exchange_words(exchange)} {each}, which this back-end does not offer" for each in wrong
+        ]
 
     def _broke_off(self, why: str, closed: bool = True) -> BrokeOffError:
         return BrokeOffError("; ".join([why, *([self._since()] if closed else []), *self._doubts]))
