@@ -102,6 +102,14 @@ def test_it_fits_every_screen(width: int, height: int) -> None:
     assert max(map(len, lines)) <= width
 
 
+def test_a_narrow_board_keeps_what_changed_last_and_gives_up_the_eventfds() -> None:
+    lines = text_of(qemu_net(QEMU_7_2, 2).boot().script, width=80).splitlines()
+    (heading,) = (line for line in lines if "ring  name" in line)
+    assert "last change" in heading
+    assert "call" not in heading
+    assert "kick" in text_of(qemu_net(QEMU_7_2, 2).boot().script)
+
+
 def test_what_is_left_for_good_is_folded_but_not_cut() -> None:
     text = text_of(qemu_net(QEMU_7_2, 8, enabled=3).boot().script, height=3, cut=False)
     assert "more lines" not in text

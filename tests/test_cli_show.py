@@ -313,6 +313,25 @@ def test_a_channel_has_its_opening_and_its_end(run: Run) -> None:
     ]
 
 
+def test_where_no_row_is_chosen_a_note_says_so(run: Run, capture: Path) -> None:
+    ran = run("show", capture, "--ring", "99")
+    assert (ran.status, len(ran.out.splitlines())) == (0, 1)
+    assert ran.err == f"vutrace: {capture}: no row is what was asked for\n"
+    assert run("show", capture, "--ring", "0").err == ""
+
+
+def test_a_file_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "later.pcapng"
+    command = [*VUTRACE, "show", "--follow", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        assert child.stderr
+        assert child.stderr.readline() == f"vutrace: {file}: not there yet, waiting for it\n"
+        write(file, handshake())
+        assert "message" in child.stdout.readline()
+        child.kill()
+
+
 def test_following_ends_on_an_interrupt_with_130(live: Live) -> None:
     live.append(section_block() + connection_block(connection(), 0) + record_block(handshake()[0], 0))
     live.line()

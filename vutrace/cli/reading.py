@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+LOOK_SECONDS = 0.1  # between looks for a file that is not there yet
 CUT = "cut, it ends within a block; all before that is shown"
 EMPTY = "empty, nothing was recorded into it"
 
@@ -68,6 +70,10 @@ def open_capture(
         return capture.read(file)
     if file == "-":
         raise UsageError("--follow needs a file; what comes on stdin is shown as it comes anyway")
+    if not os.path.exists(file):
+        note(f"{file}: not there yet, waiting for it")
+        while not os.path.exists(file):
+            time.sleep(LOOK_SECONDS)
     done = None if done_fd is None else capture.WriterGone(done_fd)
     return capture.follow(file, capture.DoneOrIdle(done, idle) if idle else done)
 

@@ -27,7 +27,7 @@ from vutrace.cli.options import (
     Tree,
     Width,
 )
-from vutrace.cli.output import say
+from vutrace.cli.output import note, say
 from vutrace.cli.tshark_words import (
     FieldNames,
     LineBuffered,
@@ -43,7 +43,7 @@ from vutrace.cli.tshark_words import (
 from vutrace.views.colour import When, painter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from vutrace.dissection.registry import Registry
     from vutrace.matching.matcher import Chooser
@@ -224,5 +224,15 @@ class ChosenRows:
             rows = rows_to_print(self.name, reader, tracker, self.everything)
         annotated = Annotator(tracker.connections).annotate_all(rows)
         if display_filter or not wanted.all:
-            annotated = (row for row in annotated if lets() and wanted.wants(row.row))
+            return self.chosen(annotated, lets)
         return iter(annotated)
+
+    def chosen(self, rows: "Iterable[AnnotatedRow]", lets: "Callable[[], bool]") -> "Iterator[AnnotatedRow]":
+        """Those that are wanted; a note where there is none."""
+        none = True
+        for row in rows:
+            if lets() and self.wanted.wants(row.row):
+                none = False
+                yield row
+        if none:
+            note(f"{self.name}: no row is what was asked for")

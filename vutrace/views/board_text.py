@@ -17,6 +17,7 @@ from vutrace.views.samples import in_flight, moves, rate
 from vutrace.views.text import count, duration, happened, joined, printable
 
 COLUMNS = ("ring", "name", "size", "set up", "started", "enabled", "kick", "call", "last change")
+LEAST_TELLING = ("call", "kick", "set up")
 MOVING = ("moves", "in flight")  # where somebody looked
 STATE_STYLES = {RingState.RUNNING: "<", RingState.STARTED: "fds"}
 STALLED_NS = 1_000_000_000  # who owes a reply for so long is told in red
@@ -38,9 +39,9 @@ def board_lines(
 
     Rings that are alike are folded where it would be too high; if it still is, its end is `cut` off.
     """
-    lines = [*all_lines(board, now_ns, fold=False)]
+    lines = [*all_lines(board, now_ns, width, fold=False)]
     if len(lines) > height:
-        lines = [*all_lines(board, now_ns, fold=True)]
+        lines = [*all_lines(board, now_ns, width, fold=True)]
     if cut and len(lines) > height:
         lines[height - 1 :] = [Line(f"… {len(lines) - height + 1} more lines than this terminal has", "=")]
     return [paint(clipped(line.text, width), line.style) for line in lines]
@@ -51,21 +52,21 @@ def clipped(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def all_lines(board: Board, now_ns: int, fold: bool) -> Iterator[Line]:
+def all_lines(board: Board, now_ns: int, width: int, fold: bool) -> Iterator[Line]:
     """Every connection, an empty line between them."""
     found = False
     for standing in board.standing():
         if found:
             yield Line("")
         found = True
-        yield from session_lines(board, standing, now_ns, fold)
+        yield from session_lines(board, standing, now_ns, width, fold)
     if not found:
         yield Line("nothing is connected yet", "=")
     if board.omitted:
         yield Line(f"… {len(board.omitted)} more connections are not shown", "=")
 
 
-def session_lines(board: Board, standing: Standing, now_ns: int, fold: bool) -> Iterator[Line]:
+def session_lines(board: Board, standing: Standing, now_ns: int, width: int, fold: bool) -> Iterator[Line]:
     """One session: what it is, what is negotiated, who owes what, its rings, what happened last."""
     yield Line(headline(board, standing), "heading")
     yield from (Line(f"{INDENT}{name:<10}{printable(text)}") for name, text in negotiated(standing))
@@ -79,7 +80,7 @@ def session_lines(board: Board, standing: Standing, now_ns: int, fold: bool) -> 
         yield Line(
             f"{INDENT}{'held':<10}for {duration(max(0, now_ns - event.time_ns))}: {printable(event.text)}"
         )
-    yield from ring_lines(standing, fold)
+    yield from ring_lines(standing, width, fold)
     for number, event in standing.events:
         yield Line(f"{INDENT}[{number}] {happened(event)}", "=")
 
@@ -125,7 +126,7 @@ def waiting(request: Request, now_ns: int, verb: str = "owes") -> str:
     return f"for {passed}: the {who} {verb} the reply to {request.name} [{request.number}] on the {where}"
 
 
-def ring_lines(standing: Standing, fold: bool) -> Iterator[Line]:
+def ring_lines(standing: Standing, width: int, fold: bool) -> Iterator[Line]:
     """The table of rings; where it is to be short, neighbours that are alike have one line."""
     rings = standing.state.rings.values()
     if not rings:
@@ -137,9 +138,21 @@ def ring_lines(standing: Standing, fold: bool) -> Iterator[Line]:
     ]
     columns = (*COLUMNS[:-1], *MOVING, COLUMNS[-1]) if standing.state.activity.by_ring else COLUMNS
     widths = [max(map(len, column)) for column in zip(columns, *(cells for cells, _ in rows), strict=True)]
-    yield Line(aligned(columns, widths), "heading")
-    for cells, state in rows:
-        yield Line(aligned(cells, widths), STATE_STYLES.get(state, ""))
+    kept = fitting(columns, widths, width - len(INDENT))
+    for cells, style in (
+        (columns, "heading"),
+        *((cells, STATE_STYLES.get(state, "")) for cells, state in rows),
+    ):
+        yield Line(aligned([cells[i] for i in kept], [widths[i] for i in kept]), style)
+
+
+def fitting(columns: Sequence[str], widths: Sequence[int], room: int) -> list[int]:
+    """The columns that there is room for: the least telling give way first."""
+    kept = list(range(len(columns)))
+    for name in LEAST_TELLING:
+        if sum(widths[i] + 2 for i in kept) - 2 > room:
+            kept.remove(columns.index(name))
+    return kept
 
 
 def alike(ring: Ring) -> tuple[object, ...]:

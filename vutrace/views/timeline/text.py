@@ -75,7 +75,8 @@ def session_lines(session: SessionTimeline, options: DrawingOptions) -> Iterator
         yield from phase_lines(phase, options, session.timed)
     if any(phase.once for phase in session.phases):
         name = options.paint("{braces}", ONCE)
-        yield from wrap_text(f"{name}: sent once per device, not once per queue pair", options, 2)
+        pairs = ", not once per queue pair" if session.kind.pairs else ""
+        yield from wrap_text(f"{name}: sent once per device{pairs}", options, 2)
     yield from fact_lines(session, options)
     if session.rings:
         yield ""
