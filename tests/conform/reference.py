@@ -1,6 +1,7 @@
 """A back-end that keeps to the spec in every case of the suite; faults are put into it, one at a time.
 
-It is a disk, a network card that sends back what it is sent, or a GPU, with all that the protocol has.
+It is a disk, a network card that sends back what it is sent, a GPU or a crypto device, with all that the
+protocol has.
 """
 
 import os
@@ -37,7 +38,7 @@ ACK = bit("REPLY_ACK", PROTOCOL_FEATURES)
 PROTOCOL_BIT = bit("VHOST_USER_F_PROTOCOL_FEATURES", VIRTIO_FEATURES)
 INBAND = bit("INBAND_NOTIFICATIONS", PROTOCOL_FEATURES)
 IOTLB_UPDATE, IOTLB_INVALIDATE = 2, 3
-OWN_FEATURES = {"blk": 1 << 11, "net": 1 << 3, "gpu": 0}
+OWN_FEATURES = {"blk": 1 << 11, "net": 1 << 3, "gpu": 0, "crypto": 0}
 CONFIG = (8192).to_bytes(8, "little") + bytes(52)
 WRITABLE = 32
 

@@ -4,14 +4,14 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from vutrace.conform.catalogue import backend_cases
+from vutrace.conform.catalogue import backend_cases, frontend_cases
 from vutrace.conform.known import KNOWN, KnownFailure, known
 
 
 @pytest.mark.parametrize("row", KNOWN, ids=lambda row: "-".join(row.cases))
 def test_every_pattern_fits_a_case(row: KnownFailure) -> None:
     for pattern in row.cases:
-        assert [name for name in backend_cases() if fnmatchcase(name, pattern)], pattern
+        assert [name for name in (*backend_cases(), *frontend_cases()) if fnmatchcase(name, pattern)], pattern
     assert len(row.source) > 20
 
 

@@ -65,6 +65,10 @@ class GuestRegion:
         """Put it there."""
         self.mapped[self.offset + place : self.offset + place + len(data)] = data
 
+    def fill(self) -> None:
+        """Have every page, so that whoever waits for missing ones has none to wait for."""
+        self.mapped[:] = bytes(len(self.mapped))
+
     def close(self) -> None:
         """Let go of it; whoever mapped it still has it."""
         self.mapped.close()

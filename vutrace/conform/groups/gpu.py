@@ -10,7 +10,7 @@ from vutrace.conform.case import Case, Level, UnmetError
 from vutrace.conform.driver import Driver
 from vutrace.conform.probe import Probe
 from vutrace.conform.side import SideChannel
-from vutrace.conform.work import DISPLAY_INFO
+from vutrace.conform.work import DISPLAY_INFO, GPU_TOLD_DISPLAYS
 from vutrace.dissection.message import Message
 from vutrace.protocol import payloads as p
 from vutrace.protocol.bits import GPU_PROTOCOL_FEATURES
@@ -54,7 +54,7 @@ def reply_to(side: SideChannel, message: Message) -> None:
     """What a front-end without a screen answers."""
     answers: dict[str, Layer] = {
         "GPU_GET_PROTOCOL_FEATURES": p.GpuProtocolFeatures(protocol_features=0),
-        "GPU_GET_DISPLAY_INFO": p.DisplayInfo(),
+        "GPU_GET_DISPLAY_INFO": p.DisplayInfo(type=GPU_TOLD_DISPLAYS),
         "GPU_GET_EDID": p.Edid(),
     }
     if message.spec.rule is ReplyRule.ALWAYS:

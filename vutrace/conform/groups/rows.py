@@ -33,6 +33,11 @@ def gate(spec: MessageSpec) -> tuple[str, ...]:
     return (spec.gate, *TOGETHER.get(spec.gate, ())) if spec.gate else ()
 
 
+def device_of(spec: MessageSpec) -> str:
+    """The one device whose message it is; DPDK offers the feature of a crypto device's for all."""
+    return "crypto" if spec.gate == "CRYPTO_SESSION" else ""
+
+
 def sendable(spec: MessageSpec) -> bool:
     """Whether a message can be sent by itself to a device that is set up."""
     return spec.name not in APART and spec.purpose not in MOVING
@@ -158,6 +163,7 @@ def of_reply(spec: MessageSpec) -> Iterator[Case]:
         expects="one reply of the same request, version 1, with the REPLY flag and the payload's size",
         act=partial(replies_in_order, spec.name),
         needs=gate(spec),
+        device=device_of(spec),
     )
     yield Case(
         name=f"replies/{title(spec)}-once",
@@ -166,6 +172,7 @@ def of_reply(spec: MessageSpec) -> Iterator[Case]:
         expects="its own reply, and no acknowledgement besides",
         act=partial(one_reply, spec.name),
         needs=("REPLY_ACK", *gate(spec)),
+        device=device_of(spec),
     )
     yield Case(
         name=f"header/{title(spec)}-reply-flags",
@@ -175,6 +182,7 @@ def of_reply(spec: MessageSpec) -> Iterator[Case]:
         act=partial(plain_flags, spec.name),
         level=Level.MAY,
         needs=("REPLY_ACK", *gate(spec)),
+        device=device_of(spec),
     )
 
 
@@ -188,6 +196,7 @@ def of_order(spec: MessageSpec) -> Iterator[Case]:
             expects="a u64 of 0, once",
             act=partial(is_acknowledged, spec.name),
             needs=("REPLY_ACK", *gate(spec)),
+            device=device_of(spec),
         )
     yield Case(
         name=f"acknowledgement/{title(spec)}-unasked",
@@ -196,6 +205,7 @@ def of_order(spec: MessageSpec) -> Iterator[Case]:
         expects="no reply but that to GET_FEATURES",
         act=partial(is_silent, spec.name),
         needs=gate(spec),
+        device=device_of(spec),
     )
 
 
@@ -216,6 +226,7 @@ def of_damage(spec: MessageSpec) -> Iterator[Case]:
             act=partial(wrong_size, spec.name, change),
             level=Level.MAY,
             needs=gate(spec),
+            device=device_of(spec),
         )
     if spec.fds in (FdRule.ONE, FdRule.PER_REGION, FdRule.UNLESS_NOFD):
         yield Case(
@@ -226,4 +237,5 @@ def of_damage(spec: MessageSpec) -> Iterator[Case]:
             act=partial(without_fds, spec.name),
             level=Level.SHOULD,
             needs=gate(spec),
+            device=device_of(spec),
         )
