@@ -149,7 +149,7 @@ CHECKS = (
             "virtio, Device Status Field",
             "A driver never takes a step back but by a reset.",
             "Send status 0, and begin anew.",
-            deviates=("virtio-user: a driver's reset is not passed on as status 0 (virtio_user_dev.c)",),
+            deviates=("virtio-user: sends nothing before FEATURES_OK, so no reset (vhost_user_set_status)",),
         ),
         sets_status,
         status_cleared,

@@ -13,6 +13,7 @@ from vutrace.protocol.check import Check, Once
 from vutrace.records import LACKS, Channel, Event, EventKind, Frame, Side
 from vutrace.rules.catalogue import CHECKS, EVENT_CHECKS
 from vutrace.rules.findings import at_least
+from vutrace.rules.implementations import Implementation
 from vutrace.rules.notes import NOTES
 from vutrace.rules.profiles import DeviationProfile
 from vutrace.rules.recognised import Recogniser
@@ -44,9 +45,9 @@ class Judged:
     recogniser: Recogniser = field(default_factory=Recogniser)
     over: bool = False
 
-    def programs(self) -> Iterator[str]:
-        """The implementations at both ends, by name; nothing is looked for until one is asked for."""
-        return (found.name for side in Side if (found := self.recogniser.who(side)))
+    def programs(self) -> Iterator[Implementation]:
+        """The implementations at both ends; nothing is looked for until one is asked for."""
+        return filter(None, map(self.recogniser.who, Side))
 
 
 class Judge:

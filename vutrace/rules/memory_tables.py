@@ -107,7 +107,7 @@ CHECKS = (
             "VHOST_USER_REM_MEM_REG",
             "The back-end must close the descriptor unused; one that forgets it leaks one each time.",
             "Send the message without a descriptor.",
-            deviates=("qemu: 5.1 to 7.0 attach one (hw/virtio/vhost-user.c)",),
+            deviates=("qemu 5.1 to 7.0: attaches one (send_remove_regions, hw/virtio/vhost-user.c)",),
         ),
         REMOVE,
         needless_descriptor,

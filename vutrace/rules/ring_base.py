@@ -93,7 +93,7 @@ CHECKS = (
             "Migrating back-end state",
             "The ring begins anew: right after a reset by the guest, wrong after a pause or a migration.",
             "If the guest did not reset the device, requests are lost or done twice.",
-            deviates=("virtio-user: always sets 0, or 0x8000 for a packed ring (virtio_user_dev.c)",),
+            deviates=("virtio-user: always sets 0, or 0x8000 for a packed ring (virtio_user_kick_queue)",),
         ),
         SETS_BASE,
         base_restarts,

@@ -110,8 +110,8 @@ CHECKS = (
             deviates=(
                 "qemu: virtio_net_set_queue_pairs enables before the guest's features are passed on "
                 "(hw/net/virtio-net.c)",
-                "virtio-user: in server mode it first stops its rings on the new back-end "
-                "(drivers/net/virtio/virtio_user)",
+                "virtio-user: in server mode it first resets the new back-end "
+                "(virtio_user_dev_server_reconnect)",
                 "spdk: enables each queue when it sets it up (lib/virtio/virtio_vhost_user.c)",
             ),
         ),

@@ -140,7 +140,7 @@ CHECKS = (
             "VHOST_USER_GET_VRING_BASE",
             "A reserved field is not 0; back-ends that are known do not look at it.",
             "Mend the front-end: num is 0.",
-            deviates=("virtio-user: virtio_user_destroy_queue sets the index alone (virtio_user_dev.c)",),
+            deviates=("virtio-user: sets the index alone (virtio_user_destroy_queue, virtio_user_dev.c)",),
         ),
         STOPS,
         reserved_num,
