@@ -464,6 +464,27 @@ def test_no_view_shows_what_is_not_known_as_a_value(tmp_path: Path) -> None:
     assert "not all known, no" in run("timeline", made).stdout
 
 
+def test_figures_of_what_is_not_known_are_null(tmp_path: Path) -> None:
+    made = imported_file("dpdk", HERE / "dpdk.log", tmp_path)
+    every = json.loads(run("stats", "--json", made).stdout)["all"]
+    unknown = "need_reply", "descriptors", "bytes", "smallest", "largest", "first", "last", "busiest_second"
+    assert {every[name] for name in unknown} == {None}
+    assert every["messages"] == 46
+    assert "descriptors and what is not known, " in run("stats", made).stdout
+
+
+def test_pictures_without_times_have_the_order_and_make_no_times_up(tmp_path: Path) -> None:
+    made = imported_file("dpdk", HERE / "dpdk.log", tmp_path)
+    pictures = {format_: tmp_path / f"made.{format_}" for format_ in ("svg", "html", "mmd", "perfetto")}
+    for picture in pictures.values():
+        assert run("timeline", made, "--scale", "time", "-o", picture).returncode == 0
+    order = run("timeline", made, "--format", "svg").stdout
+    assert pictures["svg"].read_text() == order
+    assert not re.search(r"\d (s|ms|µs|ns)\b", order + pictures["mmd"].read_text())
+    assert '"timed":false' in pictures["html"].read_text().replace(": ", ":")
+    assert b"times unknown: only the order is" in pictures["perfetto"].read_bytes()
+
+
 def test_qemus_trace_starts_no_ring_and_acknowledges_no_feature(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("\n".join(qemu_log(CAPTURES / "qemu-7.2-testpmd.pcapng", FORMS[1])))

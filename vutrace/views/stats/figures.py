@@ -8,7 +8,7 @@ from math import ceil
 from typing import Any
 
 from vutrace.dissection.message import Message
-from vutrace.records import Event, connection_letter
+from vutrace.records import Event, FrameFlag, connection_letter
 from vutrace.session.exchanges import is_refusal
 from vutrace.session.row import Row
 from vutrace.views.stats.grouping import Grouping
@@ -65,6 +65,7 @@ class Figures:
         self.first_ns = self.last_ns = 0
         self.latencies = array("q")
         self.unsized = 0  # messages of an import whose size nobody knows
+        self.unflagged = self.undescribed = False  # of some nobody knows the flags, or all descriptors
         self.timed = True
         self.ring_name = ""
         self._by_second: Counter[int] = Counter()
@@ -76,6 +77,9 @@ class Figures:
         self.first_ns = self.first_ns if self.messages else row.since_first_ns
         self.last_ns = max(self.last_ns, row.since_first_ns)
         self.unsized += message.size_unknown
+        if unknown := message.frame.flags.unknown:
+            self.unflagged |= bool(unknown & FrameFlag.FLAGS_UNKNOWN)
+            self.undescribed |= bool(unknown & FrameFlag.FDS_UNKNOWN)
         self.timed &= row.timed
         self.largest, self.bytes = max(self.largest, size), self.bytes + size
         self.requests += not message.reply

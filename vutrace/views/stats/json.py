@@ -28,21 +28,22 @@ def named(grouping: Grouping, figures: Figures) -> Json:
 
 
 def figures_json(figures: Figures) -> Json:
-    """One set of figures; `latency` is null where nothing was answered."""
+    """One set of figures; null is what nobody knows, and `latency` where nothing was answered."""
     told = {name: value / SECOND for name, value in figures.percentiles().items()}
+    sized, timed = not figures.unsized, figures.timed
     return {
         "messages": figures.messages,
         "requests": figures.requests,
         "replies": figures.replies,
         "refused": figures.refused,
-        "need_reply": figures.need_reply,
-        "descriptors": figures.descriptors,
-        "bytes": figures.bytes,
-        "smallest": figures.smallest,
-        "largest": figures.largest,
-        "first": figures.first_ns / SECOND,
-        "last": figures.last_ns / SECOND,
-        "per_second": figures.rate,
-        "busiest_second": figures.busiest,
+        "need_reply": None if figures.unflagged else figures.need_reply,
+        "descriptors": None if figures.undescribed else figures.descriptors,
+        "bytes": figures.bytes if sized else None,
+        "smallest": figures.smallest if sized else None,
+        "largest": figures.largest if sized else None,
+        "first": figures.first_ns / SECOND if timed else None,
+        "last": figures.last_ns / SECOND if timed else None,
+        "per_second": figures.rate if timed else None,
+        "busiest_second": figures.busiest if timed else None,
         "latency": told or None,
     }

@@ -34,8 +34,9 @@ def lines(
 def summary(figures: Figures) -> str:
     """All messages of a capture."""
     parts = [count(figures.messages, "message"), count(figures.replies, "reply").replace("replys", "replies")]
-    more = " and what is not known" if figures.unsized else ""
-    parts += [count(figures.descriptors, "descriptor"), size(figures.bytes) + more]
+    more = " and what is not known"
+    parts.append(count(figures.descriptors, "descriptor") + more * figures.undescribed)
+    parts.append(size(figures.bytes) + more * bool(figures.unsized))
     if figures.messages > 1 and figures.timed:
         parts.append(f"in {duration(figures.last_ns - figures.first_ns)}")
     if told := figures.percentiles():

@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 from typing import Protocol
 
 from vutrace.records import connection_letter
-from vutrace.session.model import Mark, PhaseSpan, RingLane, SessionTimeline, Timeline
+from vutrace.session.model import Mark, PhaseSpan, RingLane, SessionTimeline, Span, Timeline
 from vutrace.views.text import duration, printable
 from vutrace.views.timeline.formats import DrawingOptions, Scale
 from vutrace.views.timeline.glyphs import LEGEND, glyph
@@ -60,7 +60,8 @@ def render(timeline: Timeline, options: DrawingOptions) -> Iterator[str]:
     for connection in timeline.connections:
         for session in connection.sessions:
             title = f"connection {connection_letter(connection.number)}, {headline(session)}"
-            axis = OrderAxis(session) if options.scale is Scale.ORDER else TimeAxis(session)
+            timed = session.timed and options.scale is Scale.TIME
+            axis = TimeAxis(session) if timed else OrderAxis(session)
             drawing = Drawing(title, session, axis, top)
             body += drawing.pieces()
             top, width = drawing.bottom + 24, max(width, int(axis.end) + GAP)
@@ -169,13 +170,13 @@ class Drawing:
         """A band, its name, and below it in red what is sent once."""
         left, right = self.axis.band(position)
         rows = "no messages" if phase.first is None else rows_words(phase.first, phase.last)
-        about = f"{phase.phase}: {rows}, {duration(phase.end_ns - phase.start_ns)}"
+        about = f"{phase.phase}: {rows}{self.took(phase)}"
         top = self.top + 22
         yield box(left, right, top, LANE, PHASE_COLOURS.get(phase.phase, "#dddddd"), about)
         if right - left >= NARROW:
             yield text(left + 4, top + 12, str(phase.phase))
         for mark in phase.once_marks:
-            yield letter(self.axis.x(mark.row, mark.time_ns), top + LANE + 12, "▼", mark)
+            yield letter(self.axis.x(mark.row, mark.time_ns), top + LANE + 12, "▼", mark, self.session.timed)
 
     def lane(self, lane: RingLane, top: float) -> Iterator[str]:
         """A ring: its states, then its messages."""
@@ -183,10 +184,13 @@ class Drawing:
         for span, until in zip(lane.spans, [*lane.spans[1:], None], strict=True):
             left = self.axis.x(span.first, span.start_ns)
             right = self.axis.x(until.first, until.start_ns) if until else self.axis.end
-            took = duration(span.end_ns - span.start_ns)
-            about = f"{span.state} from row {span.first}, {took}: {span.rule}"
+            about = f"{span.state} from row {span.first}{self.took(span)}: {span.rule}"
             yield box(left, right, top + 2, LANE - 4, STATE_COLOURS.get(span.state, "#eeeeee"), about)
         yield from self.marks(lane.marks, top)
+
+    def took(self, span: PhaseSpan | Span) -> str:
+        """How long it lasted, where times are known."""
+        return f", {duration(span.end_ns - span.start_ns)}" if self.session.timed else ""
 
     def marks(self, marks: Iterable[Mark], top: float) -> Iterator[str]:
         """A ring's messages: letters, or ticks where those would lie on each other."""
@@ -194,9 +198,9 @@ class Drawing:
         for mark in marks:
             x = self.axis.x(mark.row, mark.time_ns)
             if x - last < LETTER:
-                yield tick(x, top, mark)
+                yield tick(x, top, mark, self.session.timed)
             else:
-                yield letter(x, top + 12, glyph(mark), mark)
+                yield letter(x, top + 12, glyph(mark), mark, self.session.timed)
                 last = x
 
 
@@ -216,14 +220,14 @@ def text(x: float, y: float, words: str, kind: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}"{style} xml:space="preserve">{clean(words)}</text>\n'
 
 
-def letter(x: float, y: float, sign: str, mark: Mark) -> str:
+def letter(x: float, y: float, sign: str, mark: Mark, timed: bool) -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" class="m" style="fill:{colour_of(mark)}"'
-    return f"<text {place}>{sign}<title>{clean(about_mark(mark))}</title></text>\n"
+    return f"<text {place}>{sign}<title>{clean(about_mark(mark, timed))}</title></text>\n"
 
 
-def tick(x: float, top: float, mark: Mark) -> str:
+def tick(x: float, top: float, mark: Mark, timed: bool) -> str:
     """A message where there is no room for a letter."""
-    return box(x - 0.5, x + 0.5, top, LANE, colour_of(mark), about_mark(mark))
+    return box(x - 0.5, x + 0.5, top, LANE, colour_of(mark), about_mark(mark, timed))
 
 
 def colour_of(mark: Mark) -> str:
@@ -231,11 +235,12 @@ def colour_of(mark: Mark) -> str:
     return MARK_COLOURS.get(mark.kind, "#222222")
 
 
-def about_mark(mark: Mark) -> str:
-    """What a message is, where and when."""
+def about_mark(mark: Mark, timed: bool) -> str:
+    """What a message is, where, and when if that is known."""
     rows = rows_words(mark.row, mark.last) + (f", {mark.count} messages" if mark.count > 1 else "")
     once = ", once per device" if mark.kind == "once" else ""
-    return f"{mark.name}{once}: {rows}, {mark.time_ns / 1e9:.6f} s"
+    when = f", {mark.time_ns / 1e9:.6f} s" if timed else ""
+    return f"{mark.name}{once}: {rows}{when}"
 
 
 def clean(words: str) -> str:

@@ -61,10 +61,11 @@ const AXES = { order: orderAxis, folded: foldedAxis, time: timeAxis }, SCALES = 
 
 function setScale(name) {
   state.scale = name;
-  state.axis = AXES[name](state.session);
+  state.axis = (state.session.timed ? AXES[name] : orderAxis)(state.session);
   for (const id of SCALES) {
-    byId(id).setAttribute("aria-checked", String(id === name));
-    byId(id).tabIndex = id === name ? 0 : -1;
+    byId(id).disabled = !state.session.timed && id !== "order";
+    byId(id).setAttribute("aria-checked", String(id === state.axis.name));
+    byId(id).tabIndex = id === state.axis.name ? 0 : -1;
   }
   look(0, state.axis.end);
   if (state.selected >= 0) reveal(state.selected);

@@ -166,6 +166,7 @@ def session_data(session: SessionTimeline) -> Json:
         "last": session.last,
         "start": session.start_ns,
         "end": session.end_ns,
+        "timed": session.timed,
         "closed": session.closed,
         "problems": session.problems,
         "phases": [phase_data(each) for each in session.phases],

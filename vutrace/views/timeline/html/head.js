@@ -49,7 +49,7 @@ function drawPhases(pen, scene) {
     pen.fillStyle = phaseColour(scene, phase.name);
     pen.fillRect(left, top + 1, Math.max(1, right - left - 1), PHASES - 2);
     const from = Math.max(left, GUTTER), to = Math.min(right, scene.width);
-    const took = `${phase.name}   ${duration(phase.end - phase.start)}`;
+    const took = scene.session.timed ? `${phase.name}   ${duration(phase.end - phase.start)}` : phase.name;
     pen.font = FONT;
     caption(pen, pen.measureText(took).width + 16 < to - from ? took : phase.name, from, to, top + PHASES / 2 + 0.5, colours.text);
   }));

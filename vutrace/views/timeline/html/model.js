@@ -79,6 +79,12 @@ function duration(ns) {
 }
 
 const seconds = (ns) => `${(ns / 1e9).toFixed(6)} s`;
+const UNTIMED = "unknown, only the order is";
+/** When a session's row was; a log without times tells only the order. */
+const when = (session, ns) => (session.timed ? seconds(ns) : "time unknown");
+
+/** How long something lasted, behind other words; nothing where times are not known. */
+const lasting = (session, ns) => (session.timed ? `, ${duration(ns)}` : "");
 
 /** A ring as it is called. */
 function ringLabel(session, index) {
@@ -91,5 +97,5 @@ function told(session, i) {
   const { rows } = session;
   const reply = isReply(session, i) ? " reply" : "";
   const ring = rows.ring[i] < 0 ? "" : `, ${ringLabel(session, rows.ring[i])}`;
-  return `${nameOf(session, i)}${reply}${ring}, row ${rows.number[i]}, ${seconds(rows.time[i])}`;
+  return `${nameOf(session, i)}${reply}${ring}, row ${rows.number[i]}, ${when(session, rows.time[i])}`;
 }

@@ -24,7 +24,7 @@ function tipAt(x, y) {
   if (x < GUTTER || y < STRIP) return "";
   if (y >= STRIP + RULER && y < layout.loops) {
     const phase = session.phases.find((_, n) => unit >= axis.bands[n][0] && unit < axis.bands[n][1]);
-    return phase ? `${phase.name}: ${phaseWords(phase)}` : "";
+    return phase ? `${phase.name}: ${phaseWords(session, phase)}` : "";
   }
   if (y >= layout.loops && y < layout.loops + LOOPS) return loopTip(now, x);
   const lane = laneAt(now, y);
@@ -50,7 +50,7 @@ function spanTip(now, ring, unit) {
   const at = ring.spans.findLastIndex((span, n) => now.axis.span(span, ring.spans[n + 1])[0] <= unit);
   if (at < 0) return `${ringLabel(now.session, ring.index)}: nothing yet`;
   const [words, from, to, row, rule] = ring.spans[at];
-  return `${ringLabel(now.session, ring.index)}: ${words} from row ${row}, ${duration(to - from)}\n${rule}`;
+  return `${ringLabel(now.session, ring.index)}: ${words} from row ${row}${lasting(now.session, to - from)}\n${rule}`;
 }
 
 function showTip(words, x, y) {

@@ -25,7 +25,7 @@ function groupWords(group) {
   const failed = session.failed ? "✖ " : session.look ? "! " : "";
   const which = many === 1 ? `session ${session.number}` : `${many.toLocaleString("en")} sessions that came to the same, here the first`;
   return `${failed}${session.connection.letter} · ${which} · ${session.device} · rows ${session.first}–${session.last}` +
-    ` · ${duration(session.end - session.start)} · ${session.connection.frontend || "?"} ⇄ ${session.connection.backend || "?"}`;
+    `${session.timed ? ` · ${duration(session.end - session.start)}` : ""} · ${session.connection.frontend || "?"} ⇄ ${session.connection.backend || "?"}`;
 }
 
 /** The lane of each group: the first whose last group is over; the last lane takes what finds none. */

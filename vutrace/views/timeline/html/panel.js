@@ -48,8 +48,8 @@ function direction(session, i) {
 
 function messageFacts(session, i) {
   const { rows, partner, phaseOf } = session;
-  const found = [["row", String(rows.number[i])], ["time", seconds(rows.time[i])]];
-  if (i) found.push(["since row before", duration(rows.time[i] - rows.time[i - 1])]);
+  const found = [["row", String(rows.number[i])], ["time", session.timed ? seconds(rows.time[i]) : UNTIMED]];
+  if (i && session.timed) found.push(["since row before", duration(rows.time[i] - rows.time[i - 1])]);
   if (rows.ring[i] >= 0) found.push(["ring", ringLabel(session, rows.ring[i])]);
   if (phaseOf[i] >= 0) found.push(["phase", session.phases[phaseOf[i]].name]);
   if (rows.latency[i]) found.push(["answered after", duration(rows.latency[i])]);
@@ -105,7 +105,7 @@ function ringPanel(session, ring, close) {
     facts(ring.facts.slice(2)),
     make("h3", {}, "States"),
     ...ring.spans.map(([state, from, to, row, rule]) => make("p", {},
-      make("b", {}, state), ` from row ${row} at ${seconds(from)}, ${duration(to - from)}`,
+      make("b", {}, state), ` from row ${row}${session.timed ? ` at ${seconds(from)}, ${duration(to - from)}` : ""}`,
       make("span", { class: "dim" }, rule ? ` — ${rule}` : ""))),
   ];
 }
@@ -127,7 +127,7 @@ function sessionPanel(session, show) {
     facts(session.agreed),
     make("h3", {}, "Phases"),
     ...session.phases.map((phase, n) => make("button", { class: "phase", style: `--tint: ${phaseVariable(phase.name)}`, onclick: () => show(n) },
-      make("b", {}, phase.name), make("span", { class: "dim" }, phaseWords(phase)), ...phase.lines.map(loopLine))),
+      make("b", {}, phase.name), make("span", { class: "dim" }, phaseWords(session, phase)), ...phase.lines.map(loopLine))),
     session.phases_omitted ? make("p", { class: "dim" }, `${session.phases_omitted} phases between are left out`) : null,
   ].filter(Boolean);
 }
@@ -137,7 +137,7 @@ function sessionFacts(session) {
     ["front-end", session.connection.frontend || "?"],
     ["back-end", session.connection.backend || "?"],
     ["rows", `${session.first}–${session.last}`],
-    ["time", `${seconds(session.start)} – ${seconds(session.end)}`],
+    ["time", session.timed ? `${seconds(session.start)} – ${seconds(session.end)}` : UNTIMED],
     ["rings", String(session.rings.length)],
     ["ended", session.ended],
   ];
@@ -148,7 +148,11 @@ function sessionFacts(session) {
 
 const phaseVariable = (name) => `var(--${PHASE_COLOURS[name] || name})`;
 
-const phaseWords = (phase) => (phase.first === null ? "no messages, " : (phase.first === phase.last ? `row ${phase.first}, ` : `rows ${phase.first}–${phase.last}, `)) + duration(phase.end - phase.start);
+function phaseWords(session, phase) {
+  const { first, last } = phase;
+  const rows = first === null ? "no messages" : first === last ? `row ${first}` : `rows ${first}–${last}`;
+  return rows + lasting(session, phase.end - phase.start);
+}
 
 /** Loops in words; what goes out once per device, {IN BRACES}, is red. */
 function loopLine(line) {

@@ -8,11 +8,11 @@ function fillPaper(scene) {
   document.getElementById("paper").replaceChildren(
     make("h1", {}, `vutrace: connection ${session.connection.letter}, session ${session.number}, ${session.device}`),
     make("p", {}, `${session.connection.frontend} ⇄ ${session.connection.backend}, rows ${session.first}–${session.last}, ` +
-      `${seconds(session.start)} – ${seconds(session.end)}, ${session.ended}`),
+      `${session.timed ? `${seconds(session.start)} – ${seconds(session.end)}` : "times unknown"}, ${session.ended}`),
     ...(session.failed ? [make("p", {}, make("b", {}, "✖ Something went wrong: "), session.verdict)] : []),
     ...slices(scene.rings).map((rings) => paperCanvas({ ...scene, rings })),
     ...session.phases.flatMap((phase) => [
-      make("h2", {}, `${phase.name}: ${phaseWords(phase)}`),
+      make("h2", {}, `${phase.name}: ${phaseWords(session, phase)}`),
       make("pre", {}, ...phase.lines.map((line) => make("div", {}, loopLine(line)))),
     ]),
     ...(scene.selected < 0 ? [] : [make("h2", {}, told(session, scene.selected)), treeOf(text(session.rows.tree[scene.selected]))]));

@@ -22,7 +22,9 @@ class Tracks:
         """The process of a connection; its number stands for a process id."""
         letter = connection_letter(connection.number)
         uuid = self._known[connection.number, None] = next(self._numbers)
-        name = f"{letter}  {connection.frontend or '?'} ⇄ {connection.backend or '?'}"
+        timed = all(session.timed for session in connection.sessions)
+        about = "" if timed else ", times unknown: only the order is"
+        name = f"{letter}  {connection.frontend or '?'} ⇄ {connection.backend or '?'}{about}"
         return process(uuid, connection.number + 1, name)
 
     def announced(self) -> Iterator[bytes]:
