@@ -90,7 +90,9 @@ def test_a_script_that_raises_is_a_line_and_the_message_passes_untouched(tmp_pat
     assert [frame.acted for frame in frames(records)] == [None]
 
 
-def test_a_script_that_never_ends_stops_its_own_direction_only_and_is_told(tmp_path: Path) -> None:
+def test_a_script_that_never_ends_stops_its_own_direction_only_and_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     lab = lab_with(
         tmp_path,
         "WATCH = 'SET_VRING_ENABLE num=7'\ndef message(message):\n    while True:\n        pass\n",
@@ -109,6 +111,7 @@ def test_a_script_that_never_ends_stops_its_own_direction_only_and_is_told(tmp_p
     assert time.monotonic() - began < 3
     (note,) = events(records, EventKind.NOTE)
     assert "have not decided about a message for 2 s" in note.text
+    assert "connection A, session 1: rules or a script have not decided" in capfd.readouterr().err
     assert receive_message(back)[0] == enable(0, 7)  # let go at the end
 
 

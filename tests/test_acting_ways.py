@@ -191,6 +191,18 @@ def test_a_side_is_closed(tmp_path: Path, side: str) -> None:
     assert close.attributes["cut"] == side
 
 
+def test_a_session_that_a_rule_ended_waits_for_no_decision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vutrace.proxy.tap.DECIDE_SECONDS", 0.3)
+    ends = Ends(tmp_path, "SET_VRING_ENABLE need-reply : answer error; close backend")
+    send(ends.front, message(ENABLE, struct.pack("=II", 0, 1), flags=9))
+    while ends.got(ends.front):
+        pass
+    time.sleep(0.5)
+    assert not [event for event in events(ends.lab.stop(), EventKind.NOTE) if "decided" in event.text]
+
+
 def test_a_side_is_closed_in_the_middle_of_a_message(tmp_path: Path) -> None:
     ends = Ends(tmp_path, "SET_VRING_ENABLE : close backend after 15")
     send(ends.front, enable(7))
@@ -198,6 +210,13 @@ def test_a_side_is_closed_in_the_middle_of_a_message(tmp_path: Path) -> None:
     assert ends.got(ends.front) == b""
     (frame,) = frames(ends.lab.stop())
     assert frame.data == enable(7)[:15]
+
+
+def test_nothing_follows_a_message_in_which_its_sender_was_closed(tmp_path: Path) -> None:
+    ends = Ends(tmp_path, "SET_VRING_ENABLE : close frontend after 15")
+    send(ends.front, enable(7) + message(SET_OWNER))
+    assert receive(ends.back, 100)[0] == enable(7)[:15]
+    ends.lab.stop()
 
 
 def test_a_side_is_half_closed(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from vutrace.proxy.packets import PacketSocket
 from vutrace.proxy.pending import Origin
 from vutrace.proxy.recorder import Recorder
 from vutrace.proxy.tapped import TappedFlow
-from vutrace.records import Side
+from vutrace.records import Side, connection_letter
 from vutrace.sockets.passed import Ancillary, Passed, descriptors, rights
 
 if TYPE_CHECKING:
@@ -170,7 +170,10 @@ class SessionTap:
             case "shut":
                 (flow if words[0] == flow.side.peer else flow.other).half_close()
             case "close":
-                self._links[id(flow)].cut(Side(words[0]), words[1])
+                side = Side(words[0])
+                self._links[id(flow)].cut(side, words[1])
+                if side is flow.side:
+                    flow.break_off()
             case "done":
                 rule, text = words
                 del self._held[number]
@@ -183,16 +186,16 @@ class SessionTap:
     # What goes wrong, and the end.
 
     def _late(self, held: Held) -> None:
-        if held.number not in self._held or held.told or self._told_late:
+        if not self.alive or held.number not in self._held or held.told or self._told_late:
             return
         self._told_late = True
-        letter, session = self._place
+        connection, session = self._place
         text = (
             f"rules or a script have not decided about a message for {DECIDE_SECONDS:g} s:"
             " its direction of this session stands still"
         )
         held.flow.tell(text, {"undecided": str(held.number)})
-        self._tell_user(f"connection {letter}, session {session}: {text}")
+        self._tell_user(f"connection {connection_letter(connection)}, session {session}: {text}")
 
     def _died(self) -> None:
         """The tap is gone: what waits goes on as it came, and so does everything else."""

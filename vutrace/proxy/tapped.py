@@ -228,6 +228,10 @@ class TappedFlow(Flow):
             self.out(held, message.data, range(len(message.fds)), True, why)
             self.done(held, why, why)
 
+    def break_off(self) -> None:
+        """Nothing that its sender said behind this message is sent, as if it had died there."""
+        self._end()
+
     def stop_asking(self) -> None:
         """Watch nothing any more."""
         self._watch(NONE)
