@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from kit.sessions import QEMU_2_10, QEMU_7_2, Script, endpoints, qemu_blk, qemu_net, rows
+from kit.transcript import front
 from typer.testing import CliRunner
 
 from vutrace.capture import Writer
@@ -48,7 +49,7 @@ def stalled() -> Script:
     """A guest whose back-end does not answer GET_VRING_BASE, nor the front-end a request of the back-end."""
     script = qemu_net(QEMU_7_2, 1).boot().script
     script.wait(1)
-    script.frame(Side.FRONTEND, 11, 1, struct.pack("<II", 0, 0))
+    script.add(front("GET_VRING_BASE", index=0, num=0))
     script.wait(0.5)
     data = struct.pack("<IIIQ", 2, 9, 8, 0)
     script.records.append(Frame(script.time_ns, 0, 1, Channel.BACKEND, Side.BACKEND, data, wire_size=20))
@@ -137,8 +138,8 @@ def test_a_closed_side_channel_takes_its_own_debts_along() -> None:
 def test_a_hostile_name_moves_no_cursor() -> None:
     script = Script()
     script.open()
-    script.frame(Side.FRONTEND, 9999, 1, b"", (FdInfo(FdKind.FILE, name="\x1b[2J"),))
-    script.frame(Side.FRONTEND, 12, 1, struct.pack("<Q", 255), (FdInfo(FdKind.OTHER, name="\r\n"),))
+    script.add(front(9999, b"", fds=[FdInfo(FdKind.FILE, name="\x1b[2J")]))
+    script.add(front("SET_VRING_KICK", u64=255, fds=[FdInfo(FdKind.OTHER, name="\r\n")]))
     assert "\x1b" not in text_of(script)
 
 
@@ -298,7 +299,7 @@ def test_a_dumb_terminal_gets_the_board_once_at_the_end(tmp_path: Path) -> None:
 def test_the_time_of_a_debt_runs_while_nothing_happens(tmp_path: Path) -> None:
     script = Script(time_ns=time.time_ns())
     script.open()
-    script.frame(Side.FRONTEND, 1, 1, b"")
+    script.add(front("GET_FEATURES", b""))
     with terminal(tmp_path / "x.pcapng") as screen:
         screen.feed(script)
         screen.read_until("the back-end owes the reply to GET_FEATURES [2] on the main channel")

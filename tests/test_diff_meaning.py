@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.replay_stage import CAPTURES, REGISTRY, act, of_records, recorded
 from kit.sessions import QEMU_7_2, Qemu, QemuNet, Script
+from kit.transcript import front
 
 from vutrace.capture import read
 from vutrace.diff import align
@@ -380,13 +381,13 @@ def fuzzed(count: int, seed: int) -> list[Connection | Record]:
         ring = random.randrange(256)
         match random.choice("frse"):
             case "f":
-                script.frame(Side.FRONTEND, 2, 1, struct.pack("=Q", random.getrandbits(40)))
+                script.add(front("SET_FEATURES", features=random.getrandbits(40)))
             case "r":
-                script.frame(Side.FRONTEND, 8, 1, struct.pack("=II", ring, 256))
+                script.add(front("SET_VRING_NUM", index=ring, num=256))
             case "s":
-                script.frame(Side.FRONTEND, 39, 1, struct.pack("=Q", random.getrandbits(4)))
+                script.add(front("SET_STATUS", status=random.getrandbits(4)))
             case _:
-                script.frame(Side.FRONTEND, 18, 1, struct.pack("=II", ring, random.getrandbits(1)))
+                script.add(front("SET_VRING_ENABLE", index=ring, num=random.getrandbits(1)))
     return [Connection(0, "a", "b"), *script.records]
 
 

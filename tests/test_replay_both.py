@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from kit.replay_stage import CAPTURES, both, of_records, recorded
 from kit.sessions import Script as Making
-from kit.sessions import mask
+from kit.transcript import protocol
 
 from vutrace.capture import read
 from vutrace.records import Channel, Frame, FrameFlag, Side
@@ -77,8 +77,8 @@ def test_the_messages_of_a_postcopy_are_awaited_by_its_rules(tmp_path: Path) -> 
     """A table with memory is answered with addresses, the one that ends it is not."""
     script = Making(need_reply=frozenset({"POSTCOPY_LISTEN"}))
     script.get("GET_FEATURES", 1 << 30)
-    script.get("GET_PROTOCOL_FEATURES", mask("REPLY_ACK", "PAGEFAULT"))
-    script.set("SET_PROTOCOL_FEATURES", mask("REPLY_ACK", "PAGEFAULT"))
+    script.get("GET_PROTOCOL_FEATURES", protocol("REPLY_ACK", "PAGEFAULT"))
+    script.set("SET_PROTOCOL_FEATURES", protocol("REPLY_ACK", "PAGEFAULT"))
     script.set("SET_FEATURES", 1 << 30)
     script.ask("POSTCOPY_ADVISE", reply=b"", reply_fds="userfaultfd")
     script.ask("POSTCOPY_LISTEN")

@@ -12,9 +12,11 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.sessions import NUMBERS, QEMU_2_10, Script, endpoints, qemu_net, rows, sessions_of, timeline_of
+from kit.sessions import QEMU_2_10, Script, endpoints, qemu_net, rows, sessions_of, timeline_of
+from kit.transcript import front
 
 from vutrace.dissection.registry import load
+from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.records import (
     Channel,
     Connection,
@@ -49,7 +51,7 @@ FDS = st.lists(
 @st.composite
 def frames(draw: st.DrawFn) -> Frame:
     """A message that may be sensible: a known number more often than not, small ring indexes, any flags."""
-    number = draw(st.sampled_from(sorted(NUMBERS.values())) | st.integers(0, 0xFFFFFFFF))
+    number = draw(st.sampled_from(sorted(FRONTEND_MESSAGES)) | st.integers(0, 0xFFFFFFFF))
     flags = draw(st.sampled_from([1, 5, 9, 0xD]) | st.integers(0, 0xFFFFFFFF))
     words = draw(
         st.lists(
@@ -204,7 +206,7 @@ def test_sessions_of_connections_that_are_over_are_let_go() -> None:
     tracker, living = Tracker(load()), 0
     for number in range(5000):
         script = Script()
-        script.frame(Side.FRONTEND, 1, 1, b"")
+        script.add(front("GET_FEATURES", b""))
         for record in script.records:
             tracker.feed(replace(record, connection=number))
         if number % 100:

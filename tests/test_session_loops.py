@@ -2,7 +2,6 @@
 
 from kit.sessions import (
     BLK_OFFER,
-    NUMBERS,
     QEMU_2_10,
     QEMU_7_2,
     QEMU_10,
@@ -13,6 +12,7 @@ from kit.sessions import (
     sessions_of,
     virtio_user,
 )
+from kit.transcript import raw
 
 from vutrace.records import Side
 from vutrace.session.model import Iteration, Loop, PhaseSpan, SessionTimeline
@@ -212,6 +212,6 @@ def test_a_refused_request_is_told_with_its_iteration() -> None:
 
 def test_what_the_wrong_side_sends_changes_no_phase() -> None:
     front_end = qemu_net(QEMU_2_10, 1).boot()
-    front_end.script.frame(Side.BACKEND, NUMBERS["GET_VRING_BASE"], 1, bytes(8))
+    front_end.script.add(raw(Side.BACKEND, 11, 1, bytes(8)))
     (session,) = sessions_of(front_end.script)
     assert [str(each.phase) for each in session.phases] == ["init", "features", "start", "running"]

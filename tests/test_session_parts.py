@@ -3,6 +3,7 @@
 import struct
 
 from kit.sessions import NET_OFFER, NET_TAKEN, QEMU_2_10, Script, qemu_net, rows, sessions_of, spdk
+from kit.transcript import front
 
 from vutrace.dissection.message import Message
 from vutrace.records import Side
@@ -113,7 +114,7 @@ def test_a_stopped_ring_has_no_kick_descriptor() -> None:
 
 def test_what_was_never_answered_is_told() -> None:
     script = Script()
-    script.frame(Side.FRONTEND, 1, 1, b"")
+    script.add(front("GET_FEATURES", b""))
     (session,) = sessions_of(script)
     (owing,) = session.owing
     assert (owing.row, owing.name, owing.debtor) == (1, "GET_FEATURES", Side.BACKEND)

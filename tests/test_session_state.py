@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from kit.sessions import (
     NET,
-    NUMBERS,
     QEMU_2_10,
     QEMU_7_2,
     Script,
@@ -15,6 +14,7 @@ from kit.sessions import (
     qemu_net,
     sessions_of,
 )
+from kit.transcript import back, front
 
 from vutrace.dissection.device import Device
 from vutrace.dissection.registry import Plugin, Registry
@@ -54,8 +54,8 @@ def one_region(guest_address: int) -> bytes:
 
 def refuse(script: Script, name: str, payload: bytes, fds: int = 0) -> None:
     """A request that the back-end refuses."""
-    script.frame(Side.FRONTEND, NUMBERS[name], 9, payload, script.descriptors(fds))
-    script.frame(Side.BACKEND, NUMBERS[name], 5, REFUSED)
+    script.add(front(name, payload, need_reply=True, fds=script.descriptors(fds)))
+    script.add(back(name, REFUSED))
 
 
 def test_an_in_band_kick_starts_the_ring_for_the_phases_too() -> None:

@@ -12,7 +12,6 @@ from xml.etree import ElementTree
 
 import pytest
 from kit.sessions import (
-    NUMBERS,
     QEMU_2_10,
     QEMU_7_2,
     Script,
@@ -24,10 +23,10 @@ from kit.sessions import (
     timeline_of,
     virtio_user_server_restart,
 )
+from kit.transcript import front
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load
-from vutrace.records import Side
 from vutrace.session.model import Timeline
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
@@ -171,7 +170,7 @@ def test_colour_changes_nothing_but_colour() -> None:
 
 def test_what_was_agreed_and_who_owes_what_is_told() -> None:
     script = migrated()
-    script.frame(Side.FRONTEND, NUMBERS["GET_FEATURES"], 1, b"")
+    script.add(front("GET_FEATURES", b""))
     text = draw(timeline_of(script))
     assert "3 × features offered 0x144008000, acknowledged 0x140008000 -LOG_ALL  (row 34)" in text
     assert "SET_MEM_TABLE: +256 MiB at gpa 0" in text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from kit.sessions import QEMU_2_10, QEMU_7_2, Script, qemu_blk, qemu_net, rows, timeline_of
-from kit.transcript import START_NS, Line, back, closed, connection, front, opened, script
+from kit.transcript import START_NS, Line, back, closed, connection, front, opened, raw, script
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load
@@ -179,7 +179,8 @@ def test_hostile_bytes_make_a_page() -> None:
     script = Script()
     for number in (0, 9, 40, 4242):
         for size in (0, 1, 7, 12, 40):
-            script.frame(Side.BACKEND if size % 2 else Side.FRONTEND, number, 0xFFFFFFFF, bytes(range(size)))
+            sender = Side.BACKEND if size % 2 else Side.FRONTEND
+            script.add(raw(sender, number, 0xFFFFFFFF, bytes(range(size))))
     _, session = only_session(page_of(script))
     assert len(rows_in(session)) == len(script.records)
 

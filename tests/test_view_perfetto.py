@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kit.sessions import QEMU_2_10, QEMU_7_2, Script, cloud_hypervisor, qemu_blk, qemu_net, rows, timeline_of
+from kit.transcript import front
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load
 from vutrace.outgoing import page
-from vutrace.records import Side
 from vutrace.session.row import Row
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
@@ -128,7 +128,7 @@ def test_a_request_is_a_slice_until_its_reply() -> None:
 def test_a_request_that_is_never_answered_ends_with_the_session() -> None:
     script = Script()
     script.open()
-    script.frame(Side.FRONTEND, 1, 1, b"")
+    script.add(front("GET_FEATURES", b""))
     script.wait(1)
     script.close()
     ((name, length, _),) = parsed(script).slices("main channel, front-end")

@@ -1,6 +1,6 @@
 """Cases of the handshake: what one side wanted, and the other did not have."""
 
-from kit.transcript import back, closed, front, noted, script
+from kit.transcript import ask, back, closed, front, noted, protocol, script
 
 from cases.case import Case
 from cases.scenes import (
@@ -16,12 +16,10 @@ from cases.scenes import (
     calls,
     enable,
     features,
-    get,
     hello,
     memory,
     met,
     net,
-    protocol,
     ring,
     running,
 )
@@ -37,7 +35,7 @@ CASES = (
         ("negotiation.protocol-unread", "before GET_PROTOCOL_FEATURES told what there is"),
         [
             net(),
-            *get("GET_FEATURES", "features", NET),
+            *ask("GET_FEATURES", {"features": NET}),
             front("SET_PROTOCOL_FEATURES", protocol_features=MQ_ACK),
             front("SET_OWNER"),
         ],
@@ -108,8 +106,8 @@ CASES = (
         ("still open: never got past SET_PROTOCOL_FEATURES", "the handshake was not done"),
         [
             net(),
-            *get("GET_FEATURES", "features", NET),
-            *get("GET_PROTOCOL_FEATURES", "protocol_features", MQ_ACK),
+            *ask("GET_FEATURES", {"features": NET}),
+            *ask("GET_PROTOCOL_FEATURES", {"protocol_features": MQ_ACK}),
             front("SET_PROTOCOL_FEATURES", protocol_features=MQ_ACK),
         ],
     ),
@@ -123,8 +121,8 @@ CASES = (
         ("setup.single-queue", "the front-end has queues=2, and without the protocol feature MQ there is 1"),
         [
             net(2),
-            *get("GET_FEATURES", "features", NET),
-            *get("GET_PROTOCOL_FEATURES", "protocol_features", 8),
+            *ask("GET_FEATURES", {"features": NET}),
+            *ask("GET_PROTOCOL_FEATURES", {"protocol_features": 8}),
         ],
     ),
     Case(
@@ -197,8 +195,8 @@ CASES = (
             net(2),
             *hello(NET, MQ_ACK, 2),
             *calls(range(2)),
-            *get("GET_FEATURES", "features", NET),
-            *get("GET_PROTOCOL_FEATURES", "protocol_features", MQ_ACK),
+            *ask("GET_FEATURES", {"features": NET}),
+            *ask("GET_PROTOCOL_FEATURES", {"protocol_features": MQ_ACK}),
             front("SET_PROTOCOL_FEATURES", protocol_features=MQ_ACK),
             *calls(range(2, 4)),
             features(),

@@ -1,6 +1,6 @@
 """Cases of memory, descriptors and migration."""
 
-from kit.transcript import back, closed, front, memfd, socket, table
+from kit.transcript import back, closed, front, memfd, protocol, socket, table
 
 from cases.case import Case
 from cases.scenes import (
@@ -19,7 +19,6 @@ from cases.scenes import (
     memory,
     met,
     net,
-    protocol,
     ring,
     running,
 )

@@ -1,6 +1,6 @@
 """Cases of replies: owed, late, one too many, of another size."""
 
-from kit.transcript import back, closed, front
+from kit.transcript import back, closed, front, protocol
 
 from cases.case import Case
 from cases.scenes import (
@@ -16,7 +16,6 @@ from cases.scenes import (
     memory,
     met,
     net,
-    protocol,
     running,
 )
 from vutrace.records import Side

@@ -1,6 +1,6 @@
 """Cases of rings: started, enabled, stopped, and where they stood."""
 
-from kit.transcript import closed, eventfd, front
+from kit.transcript import closed, eventfd, front, protocol
 
 from cases.case import Case
 from cases.scenes import (
@@ -15,7 +15,6 @@ from cases.scenes import (
     hello,
     memory,
     net,
-    protocol,
     ring,
     running,
     stop,

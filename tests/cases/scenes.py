@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from kit.transcript import Line, back, eventfd, front, memfd, opened, table
+from kit.transcript import Line, ask, back, eventfd, front, memfd, opened, protocol, table
 
-from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
+from vutrace.protocol.bits import VIRTIO_FEATURES, bit
 from vutrace.records import FdInfo
 
 PROTOCOL_BIT = bit("VHOST_USER_F_PROTOCOL_FEATURES", VIRTIO_FEATURES)
@@ -25,11 +25,6 @@ DISK = " -device vhost-user-blk-pci,chardev=c0"
 TESTPMD = "dpdk-testpmd --vdev net_vhost0,iface=back.sock,queues={} -- -i"
 
 
-def protocol(*names: str) -> int:
-    """A mask of protocol features."""
-    return sum(bit(name, PROTOCOL_FEATURES) for name in names)
-
-
 def net(queues: int = 1, offered_queues: int | None = None, more: str = "") -> Line:
     """QEMU with a network card meets testpmd."""
     front_end = QEMU + NET_CARD.format(queues) + more
@@ -43,20 +38,15 @@ def met(frontend: str, backend: str, names: tuple[str, str] = ("qemu-system-x86"
     return opened(*names, frontend_pid="100", backend_pid="200", **known)
 
 
-def get(name: str, field: str, value: int) -> list[Line]:
-    """A question and its answer."""
-    return [front(name), back(name, **{field: value})]
-
-
 def hello(offer: int = NET, protocol_offer: int | None = None, queues: int | None = None) -> list[Line]:
     """The handshake as QEMU has it, up to SET_OWNER."""
-    lines = get("GET_FEATURES", "features", offer)
+    lines = ask("GET_FEATURES", {"features": offer})
     if protocol_offer is not None:
-        lines += get("GET_PROTOCOL_FEATURES", "protocol_features", protocol_offer)
+        lines += ask("GET_PROTOCOL_FEATURES", {"protocol_features": protocol_offer})
         lines.append(front("SET_PROTOCOL_FEATURES", protocol_features=protocol_offer))
     if queues is not None:
-        lines += get("GET_QUEUE_NUM", "queue_num", queues)
-    return [*lines, front("SET_OWNER"), *get("GET_FEATURES", "features", offer)]
+        lines += ask("GET_QUEUE_NUM", {"queue_num": queues})
+    return [*lines, front("SET_OWNER"), *ask("GET_FEATURES", {"features": offer})]
 
 
 def calls(rings: Iterable[int]) -> list[Line]:

@@ -1,47 +1,30 @@
-"""Scripted sessions of every front-end, message by message, after what their code sends.
+"""Sessions of every front-end, message by message, after what their code sends.
 
-A `Script` collects records; `ask` adds a request and, where the protocol owes one, its reply. Each
-function below plays one front-end at one step, so that tests read as the sequence that they mean.
+A `Script` keeps the lines of `transcript` with their times as they are added. Each function below plays one
+front-end at one step, so that tests read as the sequence that they mean.
 """
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from kit.transcript import Line, back, connection, eventfd, front, lookup, memfd, protocol
 from vutrace.dissection.device import Device
 from vutrace.dissection.registry import Plugin, Registry, load
-from vutrace.protocol.bits import PROTOCOL_FEATURES, bit
 from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.protocol.spec import ReplyRule
-from vutrace.records import (
-    Channel,
-    Connection,
-    Event,
-    EventKind,
-    FdInfo,
-    FdKind,
-    Frame,
-    Record,
-    Side,
-)
+from vutrace.records import Connection, Event, EventKind, FdInfo, FdKind, Record, Side
 from vutrace.session.model import SessionTimeline, Timeline
 from vutrace.session.row import Row
 from vutrace.session.timeline import timeline
 from vutrace.session.tracker import Tracker
 
-NUMBERS = {spec.name: spec.number for spec in FRONTEND_MESSAGES.values()}
-REPLY_RULES = {spec.name: spec.rule for spec in FRONTEND_MESSAGES.values()}
-PROTOCOL = 1 << 30
 LOG_ALL = 1 << 26
 NET_OFFER = 0x1_4400_8000  # VERSION_1, PROTOCOL_FEATURES, LOG_ALL, MRG_RXBUF
-NET_TAKEN = NET_OFFER & ~(1 << 26)
+NET_TAKEN = NET_OFFER & ~LOG_ALL
 BLK_OFFER = 0x1_4000_0246  # BLK_SIZE, SEG_MAX, FLUSH, ... and no MRG_RXBUF
 NOFD = 0x100
-
-
-def mask(*names: str) -> int:
-    """A mask of protocol features."""
-    return sum(bit(name, PROTOCOL_FEATURES) for name in names)
+MESSAGES = frozenset(spec.name for spec in FRONTEND_MESSAGES.values())
 
 
 @dataclass
@@ -59,6 +42,13 @@ class Script:
         """Let time pass."""
         self.time_ns += int(seconds * 1e9)
 
+    def add(self, *lines: Line) -> None:
+        """What happens next."""
+        for line in lines:
+            self.time_ns += 1000
+            place = {"time_ns": self.time_ns, "connection": self.connection, "session": self.session}
+            self.records.append(replace(line.record, **place))  # type: ignore[arg-type]
+
     def open(self) -> None:
         """Both ends are connected."""
         self.event(EventKind.OPEN, "connected")
@@ -70,8 +60,7 @@ class Script:
         self.wait(1)
 
     def event(self, kind: EventKind, text: str, sender: Side | None = None) -> None:
-        self.time_ns += 1000
-        self.records.append(Event(self.time_ns, self.connection, self.session, kind, text, sender=sender))
+        self.add(Line(Event(0, 0, 1, kind, text, sender=sender)))
 
     def ask(
         self,
@@ -82,39 +71,17 @@ class Script:
         reply_fds: int | str = 0,
     ) -> None:
         """A request with `fds` eventfds (or one descriptor of a kind), and its reply when one is due."""
-        number = NUMBERS[name]
-        due = reply is not None or REPLY_RULES[name] is ReplyRule.ALWAYS
-        flags = 9 if name in self.need_reply and not due else 1
-        self.frame(Side.FRONTEND, number, flags, payload, self.descriptors(fds))
-        if due or flags == 9:
-            answer = struct.pack("<Q", 0) if reply is None else reply
-            self.frame(Side.BACKEND, number, 5, answer, self.descriptors(reply_fds))
-
-    def frame(
-        self, sender: Side, number: int, flags: int, payload: bytes, fds: tuple[FdInfo, ...] = ()
-    ) -> None:
-        self.time_ns += 1000
-        data = struct.pack("<III", number, flags, len(payload)) + payload
-        self.records.append(
-            Frame(
-                self.time_ns,
-                self.connection,
-                self.session,
-                Channel.MAIN,
-                sender,
-                data,
-                fds,
-                wire_size=len(data),
-            )
-        )
+        due = reply is not None or lookup(name, None)[1].rule is ReplyRule.ALWAYS
+        acknowledged = name in self.need_reply and not due
+        self.add(front(name, payload, need_reply=acknowledged, fds=self.descriptors(fds)))
+        if due or acknowledged:
+            self.add(back(name, bytes(8) if reply is None else reply, fds=self.descriptors(reply_fds)))
 
     def descriptors(self, fds: int | str) -> tuple[FdInfo, ...]:
         if isinstance(fds, str):
-            return (FdInfo(FdKind(fds), 1, 4711, 256 << 20 if fds == "memfd" else None),)
+            return (memfd(256 << 20) if fds == "memfd" else FdInfo(FdKind(fds), 1, 4711),)
         self.eventfds += fds
-        return tuple(
-            FdInfo(FdKind.EVENTFD, 13, 1, eventfd_id=self.eventfds - fds + i + 1) for i in range(fds)
-        )
+        return tuple(eventfd(self.eventfds - fds + i + 1) for i in range(fds))
 
     # The messages with a payload, by what it means.
 
@@ -178,10 +145,10 @@ class Qemu:
     need_reply: frozenset[str] = frozenset({"SET_MEM_TABLE"})
 
 
-QEMU_2_10 = Qemu(mask("MQ", "LOG_SHMFD", "REPLY_ACK", "BACKEND_REQ"))
-QEMU_7_2 = Qemu(mask("MQ", "LOG_SHMFD", "REPLY_ACK", "BACKEND_REQ", "STATUS"), True, True, True)
+QEMU_2_10 = Qemu(protocol("MQ", "LOG_SHMFD", "REPLY_ACK", "BACKEND_REQ"))
+QEMU_7_2 = Qemu(protocol("MQ", "LOG_SHMFD", "REPLY_ACK", "BACKEND_REQ", "STATUS"), True, True, True)
 QEMU_10 = Qemu(
-    mask("MQ", "LOG_SHMFD", "REPLY_ACK", "BACKEND_REQ", "STATUS", "CONFIGURE_MEM_SLOTS"),
+    protocol("MQ", "LOG_SHMFD", "REPLY_ACK", "BACKEND_REQ", "STATUS", "CONFIGURE_MEM_SLOTS"),
     True,
     True,
     True,
@@ -217,7 +184,7 @@ class QemuNet:
             script.set("SET_PROTOCOL_FEATURES", self.qemu.protocol)
             if pair == 0:
                 script.get("GET_QUEUE_NUM", 128)
-            if self.qemu.protocol & mask("CONFIGURE_MEM_SLOTS"):
+            if self.qemu.protocol & protocol("CONFIGURE_MEM_SLOTS"):
                 script.get("GET_MAX_MEM_SLOTS", 32)
             if pair == 0 or self.qemu is QEMU_2_10:
                 script.ask("SET_BACKEND_REQ_FD", fds="socket")
@@ -260,7 +227,7 @@ class QemuNet:
                 self.script.steps(ring, "on")
 
     def map_memory(self) -> None:
-        if self.qemu.protocol & mask("CONFIGURE_MEM_SLOTS"):
+        if self.qemu.protocol & protocol("CONFIGURE_MEM_SLOTS"):
             region = struct.pack("<QQQQQ", 0, 0, 256 << 20, 0x7F00_0000_0000, 0)
             self.script.ask("ADD_MEM_REG", region, fds="memfd")
         else:
@@ -318,12 +285,12 @@ def qemu_net(qemu: Qemu, pairs: int, enabled: int = 1) -> QemuNet:
 def qemu_blk(rings: int = 4) -> Script:
     """vhost-user-blk of QEMU 7.2: boot, then a reset of the guest."""
     script = Script(frozenset({"SET_MEM_TABLE"}))
-    protocol = mask("MQ", "REPLY_ACK", "CONFIG", "INFLIGHT_SHMFD", "STATUS")
+    told = protocol("MQ", "REPLY_ACK", "CONFIG", "INFLIGHT_SHMFD", "STATUS")
     inflight = struct.pack("<QQHHI", 8448, 0, rings, 128, 0)
     script.open()
     script.get("GET_FEATURES", BLK_OFFER)
-    script.get("GET_PROTOCOL_FEATURES", protocol)
-    script.set("SET_PROTOCOL_FEATURES", protocol)
+    script.get("GET_PROTOCOL_FEATURES", told)
+    script.set("SET_PROTOCOL_FEATURES", told)
     script.get("GET_QUEUE_NUM", rings)
     script.ask("SET_OWNER")
     script.get("GET_FEATURES", BLK_OFFER)
@@ -378,10 +345,10 @@ def virtio_user(pairs: int = 2, enabled: int = 1) -> Script:
 
 
 def virtio_user_features(script: Script, pairs: int) -> None:
-    protocol = mask("MQ", "REPLY_ACK", "STATUS")
+    told = protocol("MQ", "REPLY_ACK", "STATUS")
     script.get("GET_FEATURES", NET_OFFER)
-    script.get("GET_PROTOCOL_FEATURES", protocol)
-    script.set("SET_PROTOCOL_FEATURES", protocol)
+    script.get("GET_PROTOCOL_FEATURES", told)
+    script.set("SET_PROTOCOL_FEATURES", told)
     for ring in range(2 * pairs):
         script.steps(ring, "call")
     script.set("SET_FEATURES", NET_TAKEN)
@@ -421,13 +388,13 @@ def virtio_user_server_restart(pairs: int = 2) -> Script:
 def spdk(rings: int = 3) -> Script:
     """SPDK's initiator: SET_FEATURES before the protocol features, ENABLE at queue setup."""
     script = Script()
-    protocol = mask("MQ", "CONFIG")
+    told = protocol("MQ", "CONFIG")
     script.open()
     script.ask("SET_OWNER")
     script.get("GET_FEATURES", BLK_OFFER)
     script.set("SET_FEATURES", BLK_OFFER)
-    script.get("GET_PROTOCOL_FEATURES", protocol)
-    script.set("SET_PROTOCOL_FEATURES", protocol)
+    script.get("GET_PROTOCOL_FEATURES", told)
+    script.set("SET_PROTOCOL_FEATURES", told)
     script.ask(
         "GET_CONFIG", struct.pack("<III", 0, 256, 0) + bytes(256), struct.pack("<III", 0, 256, 0) + bytes(256)
     )
@@ -448,14 +415,14 @@ def spdk(rings: int = 3) -> Script:
 
 def cloud_hypervisor(pairs: int = 2) -> Script:
     """cloud-hypervisor, net: boot, pause and resume, reset."""
-    script = Script(frozenset(NUMBERS))
-    protocol = mask("MQ", "REPLY_ACK", "BACKEND_REQ", "INFLIGHT_SHMFD")
+    script = Script(MESSAGES)
+    told = protocol("MQ", "REPLY_ACK", "BACKEND_REQ", "INFLIGHT_SHMFD")
     rings = range(2 * pairs)
     script.open()
     script.ask("SET_OWNER")
     script.get("GET_FEATURES", NET_OFFER)
-    script.get("GET_PROTOCOL_FEATURES", protocol)
-    script.set("SET_PROTOCOL_FEATURES", protocol)
+    script.get("GET_PROTOCOL_FEATURES", told)
+    script.set("SET_PROTOCOL_FEATURES", told)
     script.get("GET_QUEUE_NUM", pairs)
     script.wait(1)
     script.set("SET_FEATURES", NET_TAKEN)
@@ -485,13 +452,13 @@ def cloud_hypervisor(pairs: int = 2) -> Script:
 def crosvm(pairs: int = 1) -> Script:
     """crosvm, net: start and reset."""
     script = Script()
-    protocol = mask("MQ", "BACKEND_REQ", "CONFIG", "REPLY_ACK", "DEVICE_STATE")
+    told = protocol("MQ", "BACKEND_REQ", "CONFIG", "REPLY_ACK", "DEVICE_STATE")
     rings = range(2 * pairs)
     script.open()
     script.ask("SET_OWNER")
     script.get("GET_FEATURES", NET_OFFER)
-    script.get("GET_PROTOCOL_FEATURES", protocol)
-    script.set("SET_PROTOCOL_FEATURES", protocol)
+    script.get("GET_PROTOCOL_FEATURES", told)
+    script.set("SET_PROTOCOL_FEATURES", told)
     script.ask("SET_BACKEND_REQ_FD", fds="socket")
     script.get("GET_QUEUE_NUM", pairs)
     script.wait(1)
@@ -510,8 +477,8 @@ def libkrun(rings: int = 2) -> Script:
     script = Script()
     script.open()
     script.get("GET_FEATURES", BLK_OFFER)
-    script.get("GET_PROTOCOL_FEATURES", mask("CONFIG", "MQ"))
-    script.set("SET_PROTOCOL_FEATURES", mask("CONFIG", "MQ"))
+    script.get("GET_PROTOCOL_FEATURES", protocol("CONFIG", "MQ"))
+    script.set("SET_PROTOCOL_FEATURES", protocol("CONFIG", "MQ"))
     script.get("GET_QUEUE_NUM", rings)
     script.wait(1)
     script.ask("SET_OWNER")
@@ -531,7 +498,7 @@ def stranger(rings: int = 2) -> Script:
         script.steps(ring, "kick addr num base call")
     script.get("GET_FEATURES", 1 << 32)
     script.set("SET_FEATURES", 1 << 32)
-    script.frame(Side.FRONTEND, 4242, 1, b"what?")
+    script.add(front(4242, b"what?"))
     script.wait(1)
     for ring in reversed(range(rings)):
         script.steps(ring, "halt")
@@ -563,7 +530,7 @@ NET = Device(
 
 def endpoints() -> Connection:
     """The connection that the scripts run on."""
-    return Connection(0, "/run/vm.sock", "/run/dpdk.sock")
+    return connection(0, "/run/vm.sock", "/run/dpdk.sock")
 
 
 def rows(records: Iterable[Record], device: str = "") -> Iterator[Row]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from scapy.packet import Packet
 
+from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
 from vutrace.protocol.messages import TABLES, layers_of
 from vutrace.protocol.payloads import MemoryRegion, MemoryTable
 from vutrace.protocol.spec import MessageSpec
@@ -99,6 +100,17 @@ def message(
     return Line(frame) if after_ms is None else Line(frame, int(after_ms * 1e6))
 
 
+def raw(sender: Side, number: int, flags: int, payload: bytes = b"") -> Line:
+    """A message with a word of flags that no end should send."""
+    data = struct.pack("<III", number, flags, len(payload)) + payload
+    return Line(Frame(0, 0, 1, Channel.MAIN, sender, data, (), FrameFlag.NONE, len(data)))
+
+
+def ask(name: str, reply: dict[str, object] | None = None, **request: object) -> list[Line]:
+    """A request and its reply; an acknowledgement where no other reply is given."""
+    return [front(name, **request), back(name, **(reply or {}))]
+
+
 def lookup(name: str | int, channel: Channel | None) -> tuple[Channel, MessageSpec]:
     """The channel and the table's row of a name; a number is a message that no table needs to have."""
     if isinstance(name, int):
@@ -116,6 +128,16 @@ def build(spec: MessageSpec, reply: bool, fields: dict[str, object]) -> bytes:
         if set(fields) <= {field.name for field in layer.fields_desc}:
             return bytes(layer(**fields))  # type: ignore[arg-type]
     raise KeyError(f"{spec.name} has no layer with {', '.join(fields)}")
+
+
+def virtio(*names: str) -> int:
+    """A mask of virtio features."""
+    return sum(bit(name, VIRTIO_FEATURES) for name in names)
+
+
+def protocol(*names: str) -> int:
+    """A mask of protocol features."""
+    return sum(bit(name, PROTOCOL_FEATURES) for name in names)
 
 
 def table(*regions: tuple[int, int, int], offset: int = 0) -> Packet:

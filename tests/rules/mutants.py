@@ -16,7 +16,8 @@ from types import CodeType
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from traces import REGISTRY, Case, Lines, connection, script  # noqa: E402
+from kit.transcript import connection, script  # noqa: E402
+from traces import REGISTRY, Case, Lines  # noqa: E402
 
 from vutrace.protocol.check import Check  # noqa: E402
 from vutrace.rules.judge import Judge  # noqa: E402

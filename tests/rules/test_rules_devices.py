@@ -4,7 +4,7 @@ import struct
 from dataclasses import replace
 
 import pytest
-from kit.transcript import Line, back, closed, connection, front, script
+from kit.transcript import Line, ask, back, closed, connection, front, protocol, script
 from traces import (
     OFFERED,
     REGISTRY,
@@ -12,14 +12,12 @@ from traces import (
     USUAL,
     Case,
     acknowledge,
-    ask,
     broken_rules,
     enable,
     end,
     hello,
     ids,
     memory,
-    protocol,
     ring,
     started,
 )

@@ -1,8 +1,8 @@
 """How a session ends: each rule has a conversation that breaks it, and a neighbour that does not."""
 
 import pytest
-from cases.scenes import NET, calls, features, get, hello, memory, net, protocol, running, stop
-from kit.transcript import Line, back, closed, connection, front, script
+from cases.scenes import NET, calls, features, hello, memory, net, running, stop
+from kit.transcript import Line, ask, back, closed, connection, front, protocol, script
 
 from vutrace.dissection.registry import load
 from vutrace.problems import Problem
@@ -34,7 +34,7 @@ def stall(**attributes: str) -> Line:
 BREACHES = {
     "end.backend-left-running": [net(), *running(), closed(BACK, backend_process="killed 9")],
     "end.frontend-left-running": [net(), *running(), closed()],
-    "end.left-in-handshake": [net(), *get("GET_FEATURES", "features", NET), closed()],
+    "end.left-in-handshake": [net(), *ask("GET_FEATURES", {"features": NET}), closed()],
     "end.start-given-up": [net(), *READY, features(), closed()],
     "end.still-owed": [net(), *READY, front("GET_FEATURES")],
     "end.stalled": [net(), *READY, stall(process="is stopped (T)")],
@@ -44,7 +44,7 @@ NEIGHBOURS = {
     "end.frontend-left-running": [net(), *running(), *stop(0), *stop(1), closed()],
     "end.left-in-handshake": [net(), *READY, closed()],
     "end.start-given-up": [net(), *READY, features(), memory(), closed()],
-    "end.still-owed": [net(), *READY, *get("GET_FEATURES", "features", NET)],
+    "end.still-owed": [net(), *READY, *ask("GET_FEATURES", {"features": NET})],
     "end.stalled": [net(), *READY, stall()],  # the reply has come: nothing is said of a process
 }
 
@@ -71,7 +71,7 @@ def test_how_a_process_ended_is_told() -> None:
 def test_a_session_that_vutrace_ended_is_no_matter_of_its_ends() -> None:
     ours = Line(Event(0, 0, 1, EventKind.CLOSE, "vutrace stopped"))
     assert found(net(), *running(), ours) == []
-    assert found(net(), *get("GET_FEATURES", "features", NET), ours) == []
+    assert found(net(), *ask("GET_FEATURES", {"features": NET}), ours) == []
 
 
 def test_a_debt_is_told_for_each_request() -> None:

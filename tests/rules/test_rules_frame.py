@@ -4,12 +4,23 @@ import struct
 from dataclasses import replace
 
 import pytest
-from kit.transcript import Line, back, closed, connection, eventfd, front, memfd, script, socket
+from kit.transcript import (
+    Line,
+    ask,
+    back,
+    closed,
+    connection,
+    eventfd,
+    front,
+    memfd,
+    protocol,
+    script,
+    socket,
+)
 from traces import (
     REGISTRY,
     USUAL,
     Case,
-    ask,
     before,
     broken_rules,
     enable,
@@ -18,7 +29,6 @@ from traces import (
     ids,
     instead,
     problems,
-    protocol,
     ring,
     started,
 )

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from cases.scenes import NET, calls, enable, features, get, hello, memory, met, protocol, ring, running, stop
-from kit.transcript import Line, back, connection, front, opened, script
+from cases.scenes import NET, calls, enable, features, hello, memory, met, ring, running, stop
+from kit.transcript import Line, ask, back, connection, front, opened, protocol, script
 
 from vutrace.capture import read
 from vutrace.dissection.registry import load
@@ -95,32 +95,32 @@ def test_the_protocol_features_tell_a_back_end(offered: int, text: str | None) -
 
 SPDK = [
     front("SET_OWNER"),
-    *get("GET_FEATURES", "features", NET),
+    *ask("GET_FEATURES", {"features": NET}),
     features(),
-    *get("GET_PROTOCOL_FEATURES", "protocol_features", MQ_ACK),
+    *ask("GET_PROTOCOL_FEATURES", {"protocol_features": MQ_ACK}),
     front("SET_PROTOCOL_FEATURES", protocol_features=1),
-    *get("GET_QUEUE_NUM", "queue_num", 1),
+    *ask("GET_QUEUE_NUM", {"queue_num": 1}),
 ]
 VIRTIO_USER = [
     front("SET_OWNER"),
-    *get("GET_FEATURES", "features", NET),
-    *get("GET_PROTOCOL_FEATURES", "protocol_features", MQ_ACK),
+    *ask("GET_FEATURES", {"features": NET}),
+    *ask("GET_PROTOCOL_FEATURES", {"protocol_features": MQ_ACK}),
     front("SET_PROTOCOL_FEATURES", protocol_features=MQ_ACK),
     *calls(range(2)),
     features(),
 ]
 CROSVM = [
     front("SET_OWNER"),
-    *get("GET_FEATURES", "features", NET),
-    *get("GET_PROTOCOL_FEATURES", "protocol_features", MQ_ACK),
+    *ask("GET_FEATURES", {"features": NET}),
+    *ask("GET_PROTOCOL_FEATURES", {"protocol_features": MQ_ACK}),
     front("SET_PROTOCOL_FEATURES", protocol_features=MQ_ACK),
     front("SET_BACKEND_REQ_FD"),
-    *get("GET_QUEUE_NUM", "queue_num", 1),
+    *ask("GET_QUEUE_NUM", {"queue_num": 1}),
 ]
 CLOUD = [
     front("SET_OWNER"),
-    *get("GET_FEATURES", "features", NET),
-    *get("GET_PROTOCOL_FEATURES", "protocol_features", MQ_ACK),
+    *ask("GET_FEATURES", {"features": NET}),
+    *ask("GET_PROTOCOL_FEATURES", {"protocol_features": MQ_ACK}),
     front("SET_PROTOCOL_FEATURES", protocol_features=MQ_ACK),
     front("GET_QUEUE_NUM", need_reply=True),
     back("GET_QUEUE_NUM", queue_num=1),
@@ -137,7 +137,7 @@ CLOUD = [
         (VIRTIO_USER, "virtio-user"),
         (CROSVM, "crosvm"),
         (CLOUD, "cloud-hypervisor"),
-        ([front("SET_OWNER"), *get("GET_FEATURES", "features", NET)], None),
+        ([front("SET_OWNER"), *ask("GET_FEATURES", {"features": NET})], None),
     ],
 )
 def test_a_front_end_is_known_by_its_greeting(lines: list[Line], name: str | None) -> None:

@@ -1,7 +1,7 @@
 """Rules about memory, with a trace that breaks each and its lawful neighbours."""
 
 import pytest
-from kit.transcript import Line, back, closed, eventfd, front, memfd, socket, table
+from kit.transcript import Line, ask, back, closed, eventfd, front, memfd, protocol, socket, table, virtio
 from traces import (
     GPA,
     MIB,
@@ -13,16 +13,13 @@ from traces import (
     Case,
     acknowledge,
     addresses,
-    ask,
     broken_rules,
     enable,
     end,
-    features,
     hello,
     ids,
     instead,
     memory,
-    protocol,
     ring,
     started,
 )
@@ -36,7 +33,7 @@ from vutrace.protocol.payloads import (
 )
 from vutrace.records import FdInfo, FdKind
 
-PLATFORM = features("VIRTIO_F_ACCESS_PLATFORM")
+PLATFORM = virtio("VIRTIO_F_ACCESS_PLATFORM")
 SLOTS = USUAL | protocol("CONFIGURE_MEM_SLOTS")
 ALL_ONE = USUAL | protocol("GPA_ADDRESSES")
 XEN = USUAL | protocol("XEN_MMAP")

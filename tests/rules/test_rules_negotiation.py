@@ -1,25 +1,22 @@
 """Rules about negotiation and replies, with a trace that breaks each and its lawful neighbours."""
 
 import pytest
-from kit.transcript import Line, back, closed, front, opened, socket
+from kit.transcript import Line, ask, back, closed, front, opened, protocol, socket, virtio
 from traces import (
     OFFERED,
     TAKEN,
     USUAL,
     Case,
     acknowledge,
-    ask,
     before,
     broken_rules,
     enable,
     end,
-    features,
     hello,
     ids,
     instead,
     memory,
     problems,
-    protocol,
     ring,
     started,
     stop,
@@ -28,8 +25,8 @@ from traces import (
 
 from vutrace.problems import Severity
 
-PLATFORM = features("VIRTIO_F_ACCESS_PLATFORM")
-PACKED = features("VIRTIO_F_RING_PACKED")
+PLATFORM = virtio("VIRTIO_F_ACCESS_PLATFORM")
+PACKED = virtio("VIRTIO_F_RING_PACKED")
 INBAND = USUAL | protocol("INBAND_NOTIFICATIONS")
 RUNS = [*started(), *end()]
 CHANNEL = front("SET_BACKEND_REQ_FD", fds=[socket(77)])
@@ -132,7 +129,7 @@ CASES = [
         "negotiation.protocol-unannounced",
         [
             opened(),
-            *ask("GET_FEATURES", {"features": features("VIRTIO_F_VERSION_1")}),
+            *ask("GET_FEATURES", {"features": virtio("VIRTIO_F_VERSION_1")}),
             *ask("GET_PROTOCOL_FEATURES", {"protocol_features": USUAL}),
             closed(),
         ],
@@ -170,8 +167,8 @@ CASES = [
     ),
     Case(
         "negotiation.version-1-refused",
-        [*started(acknowledged=TAKEN & ~features("VIRTIO_F_VERSION_1")), *end()],
-        [*started(offered=features("VHOST_USER_F_PROTOCOL_FEATURES"), acknowledged=1 << 30), *end()],
+        [*started(acknowledged=TAKEN & ~virtio("VIRTIO_F_VERSION_1")), *end()],
+        [*started(offered=virtio("VHOST_USER_F_PROTOCOL_FEATURES"), acknowledged=1 << 30), *end()],
     ),
     Case(
         "negotiation.platform-refused",
@@ -180,9 +177,9 @@ CASES = [
     ),
     Case(
         "negotiation.protocol-bit-dropped",
-        [*hello(), *acknowledge(features("VIRTIO_F_VERSION_1")), *memory(), *ring(), *end()],
+        [*hello(), *acknowledge(virtio("VIRTIO_F_VERSION_1")), *memory(), *ring(), *end()],
         [*hello(), *acknowledge(), *memory(), *ring(), *enable(), *end()],
-        more=[[*OFFERED_ONLY, *acknowledge(features("VIRTIO_F_VERSION_1")), closed()]],
+        more=[[*OFFERED_ONLY, *acknowledge(virtio("VIRTIO_F_VERSION_1")), closed()]],
     ),
     Case(
         "negotiation.gate-closed",
@@ -195,7 +192,7 @@ CASES = [
             opened(),
             *ask("GET_FEATURES", {"features": OFFERED}),
             front("SET_OWNER"),
-            *acknowledge(features("VIRTIO_F_VERSION_1")),
+            *acknowledge(virtio("VIRTIO_F_VERSION_1")),
             *memory(),
             *ring(),
             *enable(),
@@ -205,7 +202,7 @@ CASES = [
             opened(),
             *ask("GET_FEATURES", {"features": OFFERED}),
             front("SET_OWNER"),
-            *acknowledge(features("VIRTIO_F_VERSION_1")),
+            *acknowledge(virtio("VIRTIO_F_VERSION_1")),
             *memory(),
             *ring(),
             *end(),

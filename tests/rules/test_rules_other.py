@@ -1,7 +1,20 @@
 """Rules about migration, in-flight I/O, configuration, status and the passed channels."""
 
 import pytest
-from kit.transcript import Line, back, closed, eventfd, front, memfd, opened, socket, table
+from kit.transcript import (
+    Line,
+    ask,
+    back,
+    closed,
+    eventfd,
+    front,
+    memfd,
+    opened,
+    protocol,
+    socket,
+    table,
+    virtio,
+)
 from traces import (
     OFFERED,
     RAM,
@@ -11,16 +24,13 @@ from traces import (
     Case,
     acknowledge,
     addresses,
-    ask,
     broken_rules,
     enable,
     end,
-    features,
     hello,
     ids,
     memory,
     problems,
-    protocol,
     ring,
     started,
     stop,
@@ -33,7 +43,7 @@ LOGGED = RAM // 4096 // 8
 PIPE = FdInfo(FdKind.PIPE, 12, 5)
 UFFD = FdInfo(FdKind.USERFAULTFD, 14, 6)
 MAC = bytes.fromhex("525400123456")
-PACKED = features("VIRTIO_F_RING_PACKED")
+PACKED = virtio("VIRTIO_F_RING_PACKED")
 RARP = USUAL | protocol("RARP")
 POSTCOPY = USUAL | protocol("PAGEFAULT")
 STATE = USUAL | protocol("DEVICE_STATE")

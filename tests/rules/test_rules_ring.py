@@ -1,7 +1,7 @@
 """Rules about rings: each with a trace that breaks it and nothing else, and with its lawful neighbours."""
 
 import pytest
-from kit.transcript import Line, back, closed, eventfd, front, socket
+from kit.transcript import Line, back, closed, eventfd, front, protocol, socket, virtio
 from traces import (
     TAKEN,
     USUAL,
@@ -13,13 +13,11 @@ from traces import (
     broken_rules,
     enable,
     end,
-    features,
     hello,
     ids,
     instead,
     later,
     memory,
-    protocol,
     ring,
     started,
     stop,
@@ -30,7 +28,7 @@ RUNS = [*started(), *end()]
 INBAND = USUAL | protocol("INBAND_NOTIFICATIONS")
 ENDIAN = USUAL | protocol("CROSS_ENDIAN")
 MQ = 1 << 22
-PACKED = features("VIRTIO_F_RING_PACKED")
+PACKED = virtio("VIRTIO_F_RING_PACKED")
 CHANNEL = front("SET_BACKEND_REQ_FD", fds=[socket(77)])
 
 

@@ -3,22 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from cases.scenes import (
-    BLK,
-    DISK,
-    NET,
-    QEMU,
-    TESTPMD,
-    calls,
-    features,
-    get,
-    hello,
-    memory,
-    met,
-    net,
-    protocol,
-)
-from kit.transcript import Line, closed, connection, memfd, script
+from cases.scenes import BLK, DISK, NET, QEMU, TESTPMD, calls, features, hello, memory, met, net
+from kit.transcript import Line, ask, closed, connection, memfd, protocol, script
 
 from vutrace.dissection.registry import load
 from vutrace.problems import Problem, Severity
@@ -54,7 +40,7 @@ def started(told: str, fd: FdInfo) -> list[Line]:
     return [met(told, "vhost"), *hello(NET, MQ_ACK, 1), *calls(range(2)), features(), memory(fds=[fd])]
 
 
-OFFER = get("GET_FEATURES", "features", NET)
+OFFER = ask("GET_FEATURES", {"features": NET})
 BREACHES = {
     "setup.devices-differ": [met(QEMU + DISK, TESTPMD.format(1))],
     "setup.fewer-queues": [net(4, 2)],
@@ -63,7 +49,7 @@ BREACHES = {
     "setup.needed-not-offered": [net(1, more=",iommu_platform=on"), *OFFER],
     "setup.queue-limit": [net(4, 4), *hello(NET, MQ_ACK, 2)],
     "setup.single-queue": [net(2), *hello(NET, protocol("REPLY_ACK"))],
-    "setup.no-protocol-features": [net(2), *get("GET_FEATURES", "features", NET & ~(1 << 30))],
+    "setup.no-protocol-features": [net(2), *ask("GET_FEATURES", {"features": NET & ~(1 << 30)})],
     "setup.no-config": [met(QEMU + DISK, QSD), *hello(BLK, protocol("MQ"))],
     "setup.memory-private": started(QEMU, private()),
 }
@@ -75,7 +61,7 @@ NEIGHBOURS = {
     "setup.needed-not-offered": [net(1, more=",iommu_platform=off"), *OFFER],
     "setup.queue-limit": [net(2, 2), *hello(NET, MQ_ACK, 2)],
     "setup.single-queue": [net(1), *hello(NET, protocol("REPLY_ACK"))],
-    "setup.no-protocol-features": [net(1), *get("GET_FEATURES", "features", NET & ~(1 << 30))],
+    "setup.no-protocol-features": [net(1), *ask("GET_FEATURES", {"features": NET & ~(1 << 30)})],
     "setup.no-config": [met(QEMU + DISK, QSD), *hello(BLK, protocol("CONFIG"))],
     "setup.memory-private": started(QEMU, private(mapped="shared")),
 }

@@ -1,22 +1,8 @@
 """The verdict: how far a session got, who owes whom, what ended it, and what went wrong first."""
 
 import pytest
-from cases.scenes import (
-    NET,
-    calls,
-    enable,
-    features,
-    get,
-    hello,
-    memory,
-    met,
-    net,
-    protocol,
-    ring,
-    running,
-    stop,
-)
-from kit.transcript import Line, back, closed, connection, front, noted, script
+from cases.scenes import NET, calls, enable, features, hello, memory, met, net, ring, running, stop
+from kit.transcript import Line, ask, back, closed, connection, front, noted, protocol, script
 
 from vutrace.dissection.registry import load
 from vutrace.records import Event, EventKind, Record, Side
@@ -50,7 +36,7 @@ def of(*lines: Line, now_s: float = 0) -> Verdict:
     ("lines", "got_to"),
     [
         ([net()], Progress.NOTHING),
-        ([net(), *get("GET_FEATURES", "features", NET)], Progress.HANDSHAKE),
+        ([net(), *ask("GET_FEATURES", {"features": NET})], Progress.HANDSHAKE),
         ([net(), *hello(NET, MQ_ACK, 1), *calls(range(2))], Progress.READY),
         ([net(), *hello(NET, MQ_ACK, 1), *calls(range(2)), features()], Progress.FEATURES),
         ([net(), *hello(NET, MQ_ACK, 1), features(), memory()], Progress.MEMORY),
@@ -71,7 +57,7 @@ def test_the_furthest_step_is_told(lines: list[Line], got_to: Progress) -> None:
 
 
 def test_features_before_protocol_features_are_still_the_handshake() -> None:
-    early = [front("SET_OWNER"), *get("GET_FEATURES", "features", NET), features()]
+    early = [front("SET_OWNER"), *ask("GET_FEATURES", {"features": NET}), features()]
     assert of(net(), *early).got_to is Progress.HANDSHAKE
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from kit.transcript import (
     Line,
-    back,
+    ask,
     closed,
     connection,
     eventfd,
@@ -18,13 +18,14 @@ from kit.transcript import (
     lookup,
     memfd,
     opened,
+    protocol,
     script,
     table,
+    virtio,
 )
 
 from vutrace.dissection.registry import load
 from vutrace.problems import Problem
-from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
 from vutrace.records import Frame
 from vutrace.rules.judge import Judge
 from vutrace.rules.profiles import DeviationProfile
@@ -37,24 +38,9 @@ SIZE = 256
 REGISTRY = load()
 
 
-def features(*names: str) -> int:
-    """A mask of virtio features."""
-    return sum(bit(name, VIRTIO_FEATURES) for name in names)
-
-
-def protocol(*names: str) -> int:
-    """A mask of protocol features."""
-    return sum(bit(name, PROTOCOL_FEATURES) for name in names)
-
-
-TAKEN = features("VIRTIO_F_VERSION_1", "VHOST_USER_F_PROTOCOL_FEATURES")
-OFFERED = TAKEN | features("VHOST_F_LOG_ALL")
+TAKEN = virtio("VIRTIO_F_VERSION_1", "VHOST_USER_F_PROTOCOL_FEATURES")
+OFFERED = TAKEN | virtio("VHOST_F_LOG_ALL")
 USUAL = protocol("MQ", "LOG_SHMFD", "REPLY_ACK", "BACKEND_REQ", "BACKEND_SEND_FD")
-
-
-def ask(name: str, reply: dict[str, object] | None = None, **request: object) -> Lines:
-    """A request and its reply; an acknowledgement where no other reply is given."""
-    return [front(name, **request), back(name, **(reply or {}))]
 
 
 def hello(offered: int = OFFERED, told: int = USUAL, taken: int | None = None, queues: int = 4) -> Lines:

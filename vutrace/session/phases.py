@@ -25,16 +25,16 @@ class Phase(StrEnum):
 class Act(StrEnum):
     """What a message does, as far as phases go."""
 
-    ASK = "says nothing of the phase"
-    GREET = "finds out what the back-end can do"
+    ASK = "is neutral"
+    GREET = "asks what the back-end can do"
     MEET = "does so for the first time in this session"
-    WATCH = "hands over a ring's call or err descriptor"
+    WATCH = "sets a ring's call or err descriptor"
     SWITCH = "enables or disables a ring that is not set up"
-    SET_UP = "hands over what a start needs"
+    SET_UP = "sets what a start needs"
     OPERATE = "is for a device that runs"
     RESUME = "enables a ring that is started"
     HALT = "stops a ring, or the device's first"
-    MIGRATE = "logs dirty pages, moves state or pages"
+    MIGRATE = "logs dirty pages, or transfers state or pages"
     RESET = "resets the device"
 
 
