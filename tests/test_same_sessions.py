@@ -84,7 +84,13 @@ def test_four_thousand_failing_sessions_are_one_and_a_count() -> None:
 
 def test_one_that_goes_otherwise_is_shown_whole_and_the_count_before_it() -> None:
     count = "3 note: sessions 2–3: the same as before, in 0.1 s"
-    assert shown(FAILS, FAILS, FAILS, OTHER, FAILS) == [*of(1), count, *of(4, OTHER), *of(5)]
+    again = "5 note: session 5: the same as before, in 0.0 s"
+    assert shown(FAILS, FAILS, FAILS, OTHER, FAILS) == [*of(1), count, *of(4, OTHER), again]
+
+
+def test_sessions_that_fail_in_two_ways_by_turns_are_counted() -> None:
+    lines = shown(*[FAILS, OTHER] * 1000, apart_ns=1_000_000)
+    assert lines == [*of(1), *of(2, OTHER), "2000 note: sessions 3–2,000: the same as before, 1,000/s"]
 
 
 def test_sessions_with_nothing_wrong_are_shown_every_one() -> None:

@@ -1,8 +1,7 @@
 """Which breaches are known of an implementation: they are told as `info`, with the source.
 
-A rule's `deviates` are texts like "qemu: sets it always (vhost-user.c)" or "qemu 5.1 to 7.0: attaches
-one (…)".
-The first word is who, and what follows it before the colon are the versions that do.
+A rule's `deviates` are texts like "qemu: sets it always (vhost-user.c)" or "qemu 5.1 to 7.0: so (…)": the
+first word is who, and what follows it before the colon are the versions that do.
 """
 
 from collections.abc import Iterable, Mapping

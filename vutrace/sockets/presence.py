@@ -50,12 +50,13 @@ def group_name(gid: int) -> str:
 
 def presence(path: str) -> str:
     """Whether somebody listens at a path; nothing is connected to for it."""
+    named = not is_abstract(path) and os.path.lexists(path)
+    if named and not os.access(path, os.W_OK):
+        return "a socket that this user may not connect to"
     if listens(path):
         return "there, and listening"
-    if is_abstract(path) or not os.path.lexists(path):
+    if not named:
         return "nobody is there yet"
-    if not os.access(path, os.W_OK):
-        return "a socket that this user may not connect to"
     return "a socket file is there, but nobody here listens on it"
 
 

@@ -1,17 +1,20 @@
-"""A session that fails like the one before it is counted instead of shown: for rows that somebody watches.
+"""A session that fails like one before it is counted instead of shown: for rows that somebody watches.
 
-Rows of a session that goes as the last one went are held back until it ends, or goes otherwise.
+Rows of a session that goes as an earlier one went are held back until it ends, or goes otherwise.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from vutrace.problems import Severity
 from vutrace.records import Channel, Event, EventKind
 from vutrace.rules.folding import PLACES, rate
 from vutrace.views.annotated import AnnotatedRow
 
+PATTERNS = 8  # a front-end that hammers fails in some ways by turns
 LONGEST = 64  # rows of a session that may be counted
 MOST = 1024  # connections that are watched for it
 EVERY_SECONDS = 10.0  # between two counts
@@ -23,13 +26,13 @@ Step = tuple[object, ...]
 class Recurrence:
     """How the sessions of one connection went.
 
-    `pattern` is the last session that was shown and failed, step by step; `steps` is the current one so far,
-    whose rows are `held` while it goes the same way. `count` sessions more were the same, from `since_ns` on,
-    the last of which ended with `last`.
+    `patterns` are the latest sessions that were shown and failed, step by step; `steps` is the current one so
+    far, whose rows are `held` while it goes as one of them. `count` sessions more were the same, from
+    `since_ns` on, the last of which ended with `last`.
     """
 
     session: int = 0
-    pattern: list[Step] = field(default_factory=list)
+    patterns: deque[list[Step]] = field(default_factory=partial(deque, maxlen=PATTERNS))
     steps: list[Step] = field(default_factory=list)
     held: list[AnnotatedRow] = field(default_factory=list)
     failed: bool = False
@@ -76,8 +79,8 @@ class SessionFold:
         if len(course.steps) <= LONGEST:
             course.steps.append(step(shown))
         course.failed |= any(each.severity is not Severity.INFO for each in shown.problems)
-        place = len(course.steps) - 1
-        if going_on and course.pattern[place : place + 1] == course.steps[place:]:
+        so_far = len(course.steps)
+        if going_on and any(each[:so_far] == course.steps for each in course.patterns):
             course.held.append(shown)
         else:
             yield from self._otherwise(course)
@@ -86,7 +89,7 @@ class SessionFold:
             yield from self._ended(course, shown)
 
     def _ended(self, course: Recurrence, shown: AnnotatedRow) -> Iterator[AnnotatedRow]:
-        if course.held and len(course.held) == len(course.pattern):
+        if course.held and course.steps in course.patterns:
             course.since_ns = course.since_ns or course.held[0].row.since_first_ns
             course.count, course.last = course.count + 1, shown
             course.held, course.steps = [], []
@@ -94,7 +97,8 @@ class SessionFold:
                 yield from self._told(course)
             return
         yield from self._otherwise(course)
-        course.pattern = course.steps if course.failed and len(course.steps) <= LONGEST else []
+        if course.failed and len(course.steps) <= LONGEST:
+            course.patterns.append(course.steps)
         course.steps, course.said = [], self._now()
 
     def _otherwise(self, course: Recurrence) -> Iterator[AnnotatedRow]:
