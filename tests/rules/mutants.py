@@ -9,9 +9,11 @@ import ast
 import copy
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
@@ -147,34 +149,46 @@ def found(checks: tuple[Check, ...], lines: Lines, device: str) -> Found:
 
 def main(modules: list[str]) -> None:
     """Print the survivors, and how many mutants there were."""
-    traces = [(lines, case.device) for case in cases() for lines in (case.broken, case.lawful, *case.more)]
-    others = [
+    every = [(lines, case.device) for case in cases() for lines in (case.broken, case.lawful, *case.more)]
+    every += [
         each for suite in SUITES for each in getattr(import_module(f"test_rules_{suite}"), "OTHERS", ())
     ]
     for name in modules:
         module = import_module(f"vutrace.rules.{name}")
         mine = {check.rule.name for check in module.CHECKS}
-        close = [each for each in traces if any(told[1] in mine for told in found(module.CHECKS, *each))]
-        own = [(case.lawful, case.device) for case in cases() if case.rule in mine]
-        own += [(lines, case.device) for case in cases() if case.rule in mine for lines in case.more]
-        watched = [*close, *own, *others]
-        expected = [found(module.CHECKS, *each) for each in watched]
+        told = [found(module.CHECKS, *each) for each in every]
+        # Those first that are the likeliest to tell.
+        order = sorted(range(len(every)), key=lambda place: not any(each[1] in mine for each in told[place]))
+        watched, expected = [every[place] for place in order], [told[place] for place in order]
         total = survived = 0
         for where, code in mutants(Path(str(module.__file__))):
             total += 1
-            if lives(code, watched, expected):
-                survived += 1
-                print(where, flush=True)
+            with changed(module, code):
+                if lives(module.CHECKS, watched, expected):
+                    survived += 1
+                    print(where, flush=True)
         print(f"{name}: {survived} of {total} mutants survive, by {len(watched)} traces", flush=True)
 
 
-def lives(code: CodeType, traces: list[tuple[Lines, str]], expected: list[Found]) -> bool:
-    """Whether no trace tells a mutant from the module."""
-    space: dict[str, object] = {"__name__": "mutant"}
+@contextmanager
+def changed(module: ModuleType, code: CodeType) -> Iterator[None]:
+    """The module's functions as a mutant has them, whoever has imported them."""
+    space: dict[str, Any] = {"__name__": "mutant"}
+    exec(code, space)
+    functions = [each for each in vars(module).values() if isinstance(each, FunctionType)]
+    own = {each: each.__code__ for each in functions if each.__module__ == module.__name__}
+    for each in own:
+        each.__code__ = space[each.__name__].__code__
     try:
-        exec(code, space)
-        checks = space["CHECKS"]
-        assert isinstance(checks, tuple)
+        yield
+    finally:
+        for each, before in own.items():
+            each.__code__ = before
+
+
+def lives(checks: tuple[Check, ...], traces: list[tuple[Lines, str]], expected: list[Found]) -> bool:
+    """Whether no trace tells a mutant from the module."""
+    try:
         return all(found(checks, *each) == told for each, told in zip(traces, expected, strict=True))
     except Exception:  # a mutant may raise anything
         return False

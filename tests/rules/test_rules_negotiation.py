@@ -269,7 +269,11 @@ CASES = [
     ),
 ]
 
-OTHERS = [([*hello(), back("SET_VRING_ENABLE", status=1), closed()], "")]
+ACKED = ask("SET_FEATURES", {"status": 0}, features=TAKEN, need_reply=True)
+OTHERS = [
+    ([*hello(), back("SET_VRING_ENABLE", status=1), closed()], ""),
+    ([*hello(), *ACKED, *memory(), *ring(), *enable(), *end()], ""),
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=ids(CASES))
@@ -281,6 +285,10 @@ def test_a_trace_breaks_its_rule_and_no_other(case: Case) -> None:
 def test_its_lawful_neighbours_break_none(case: Case) -> None:
     for lawful in (case.lawful, *case.more):
         assert broken_rules(lawful, case.device) == []
+
+
+def test_an_acknowledgement_of_features_is_not_taken_for_features() -> None:
+    assert broken_rules(OTHERS[1][0]) == []
 
 
 def test_an_error_of_a_c_program_is_a_negative_number() -> None:

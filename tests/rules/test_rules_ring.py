@@ -257,6 +257,9 @@ CASES = [
     ),
 ]
 
+# Addresses that are all multiples of 5, and one of them not of what it has to be.
+FIVES = -(-UVA // 20) * 20
+ODD = addresses(descriptor=UVA, used=FIVES + 8000, available=FIVES + 4105)
 # What breaks several rules at once, or others than those here.
 BLUE = [*hello(), *acknowledge(), *memory(), front("SET_VRING_KICK", u64=0, fds=[eventfd(200)])]
 OTHERS = [
@@ -265,6 +268,12 @@ OTHERS = [
     ([*hello(), back("GET_VRING_BASE", index=5, num=0), closed()], ""),
     ([*instead(RUNS, "GET_VRING_BASE", back("GET_VRING_BASE", b"\0"), nth=1)], ""),
     ([*hello(queues=0), *acknowledge(), *memory(), *CROWD, *ring(), *enable(), *stop(), closed()], ""),
+    ([*started(), front("GET_VRING_BASE", index=1), back("GET_VRING_BASE", b""), *end()], ""),
+    ([*started(), *stop(base=5), front("SET_VRING_BASE", bytes(4)), closed()], ""),
+    ([*hello(), *acknowledge(), *memory(), addresses(1), *ring(), *enable(), *end()], ""),  # a place at first
+    ([*hello(), *acknowledge(), *memory(), front("SET_VRING_NUM", index=1, num=256), *stop(1), closed()], ""),
+    ([*hello(), *acknowledge(), front("SET_VRING_ADDR", b"\0"), closed()], ""),
+    ([*instead(RUNS, "SET_VRING_ADDR", ODD)], ""),
 ]
 
 
@@ -291,6 +300,12 @@ def test_a_kick_out_of_the_blue_lacks_everything() -> None:
         (2, ["reply.unasked"]),
         (3, ["frame.payload-size"]),
         (4, []),
+        (5, ["frame.payload-size"]),
+        (6, ["frame.payload-size"]),
+        (7, []),
+        (8, []),
+        (9, ["frame.payload-size"]),
+        (10, ["ring.misaligned"]),
     ],
 )
 def test_what_names_no_ring_that_is_known_breaks_no_rule_about_one(other: int, told: list[str]) -> None:
