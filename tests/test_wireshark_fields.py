@@ -146,6 +146,15 @@ def test_problems_are_in_the_info_column_all_of_them(tmp_path: Path, lua: Path) 
 
 
 @needs_tshark
+def test_behind_a_gap_a_reply_to_what_is_missing_is_no_problem(tmp_path: Path, lua: Path) -> None:
+    capture = tmp_path / "gap.pcapng"
+    reply = struct.pack("<IIIQ", 1, 5, 8, 0)  # to GET_FEATURES
+    frame = Frame(0, 0, 1, Channel.MAIN, Side.BACKEND, reply, wire_size=len(reply))
+    write(capture, [frame, Event(0, 0, 1, EventKind.GAP, "messages are missing"), frame, frame])
+    check(capture, lua)
+
+
+@needs_tshark
 def test_text_of_peers_moves_nothing_in_a_column(tmp_path: Path, lua: Path) -> None:
     capture, moving = tmp_path / "moving.pcapng", [character for character in escapes() if character != "\0"]
     parts = [moving[at : at + 50] for at in range(0, len(moving), 50)]

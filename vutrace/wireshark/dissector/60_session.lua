@@ -78,7 +78,8 @@ local function answer(session, message, pinfo, seen)
   while waiting[place] and waiting[place].message.request ~= message.request do place = place + 1 end
   local found = waiting[place]
   local lost = session.lost and (session.lost[message.channel] ~= false)
-  if not found then return lost or complain(seen, PROBLEMS.NOBODY_WAITS) end
+  if not found and not lost then complain(seen, PROBLEMS.NOBODY_WAITS) end
+  if not found then return nil end
   if lost and found.owed == "yes" then session.lost[message.channel] = false end
   for i, request in ipairs(waiting) do
     local passed = i < place and request.owed == "yes"
