@@ -78,6 +78,8 @@ PASTED = {
     "vhost_user_write req:11 (GET_VRING_BASE) flags:0x1": "GET_VRING_BASE was sent",
     "vhost_user_read req:11 (GET_VRING_BASE) flags:0x5": "a reply to GET_VRING_BASE came in",
     "vhost_set_mem_table failed: Invalid argument (22)": "share=on",
+    "vhost_set_mem_table failed: Invalid argument": "share=on",
+    "VHOST_CONFIG: virtio is not ready for processing.": "no error",
     "qemu: unable to start vhost net: 22: falling back on userspace virtio": "share=on",
     "unable to start vhost net: 5: falling back on userspace virtio": "EIO",
     "Read 0 instead of 12. Original request 1.": "it had read the request and then closed",

@@ -153,6 +153,12 @@ DPDK_ERRORS = (
     ),
     ErrorText(
         "DPDK",
+        r"virtio is not ready for processing",
+        "DPDK (up to 20.05) waits for more: each ring needs addresses, kick and call; it says so at every "
+        "message until then, and it is no error",
+    ),
+    ErrorText(
+        "DPDK",
         r"recvmsg failed",
         "no message could be read: the front-end has gone, or too many files are open (ulimit -n)",
         CLOSED,

@@ -71,7 +71,7 @@ QEMU_ERRORS = (
     ),
     ErrorText(
         "QEMU",
-        r"vhost_set_mem_table failed: Invalid argument \(22\)",
+        r"vhost_set_mem_table failed: Invalid argument(?: \(22\))?",
         "no region of guest memory can be shared, so SET_MEM_TABLE was not sent at all; where a capture has "
         "it, the back-end refused it",
         "-object memory-backend-memfd (or -file) with share=on, and -numa node,memdev= or -machine "
