@@ -47,6 +47,14 @@ def acknowledging() -> Script:
     return script
 
 
+def test_sessions_that_negotiate_the_same_share_what_is_known_of_it() -> None:
+    one, other = (rows(acknowledging())[-1].state.context for _ in range(2))
+    assert one is other
+    script = acknowledging()
+    script.set("SET_FEATURES", PROTOCOL)
+    assert rows(script)[-1].state.context is not one
+
+
 def one_region(guest_address: int) -> bytes:
     """A memory table."""
     return struct.pack("<II4Q", 1, 0, guest_address, 1 << 30, guest_address, 0)

@@ -218,6 +218,21 @@ def test_a_rule_that_fails_is_a_problem_of_its_row_and_the_trace_goes_on() -> No
     assert judged(broken, TWO) == [("device.dissector-failed", told)] * 3
 
 
+def test_a_rule_whose_choice_fails_is_a_problem_each_time_too() -> None:
+    def fail(_message: object) -> bool:
+        raise ZeroDivisionError
+
+    broken = replace(ACME, checks=(Check(ODD, STARTS, odd, only=fail),))
+    told = "dissector acme: ZeroDivisionError: "
+    assert judged(broken, TWO) == [("device.dissector-failed", told)] * 2
+
+
+@pytest.mark.parametrize(("bit", "found"), [(30, [("device.odd", "an odd ring")]), (29, [])])
+def test_a_rule_may_name_the_negotiation_that_it_is_for(bit: int, found: list[tuple[str, str]]) -> None:
+    check = Check(ODD, STARTS, odd, given=lambda _message, context: bool(context.features & 1 << bit))
+    assert judged(replace(ACME, checks=(check,)), TWO) == found
+
+
 @pytest.mark.parametrize(
     "checks",
     [[], (ODD,), (Check(replace(ODD, name="Odd one"), STARTS, odd),), (Check(odd, STARTS, odd),)],  # type: ignore[arg-type]

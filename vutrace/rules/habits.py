@@ -8,6 +8,7 @@ from vutrace.protocol.frontend_messages import FRONTEND_MESSAGES
 from vutrace.protocol.spec import MessageSpec
 from vutrace.records import Channel
 from vutrace.rules.implementations import BITS, QEMU_KNOWS, Certainty, Implementation
+from vutrace.session.context import Context
 from vutrace.session.row import Row
 
 GREETING = 32  # messages
@@ -24,6 +25,9 @@ def tells(spec: MessageSpec) -> bool:
 
 
 TELLING = frozenset(number for number, spec in FRONTEND_MESSAGES.items() if tells(spec))
+REPEATED = frozenset(
+    number for number, spec in FRONTEND_MESSAGES.items() if spec.effect is ENABLE or spec.effect in WATCHED
+)
 STOPS_FIRST = "rings are stopped before the status is reset"
 RESETS_FIRST = "the status is reset before rings are stopped"
 # What QEMU does since a version, and what it did before one.
@@ -53,7 +57,7 @@ class Habits:
     """What one session's front-end did: fed with its requests.
 
     `greeting` are the names of its first requests; `since` and `before` the releases of QEMU that its habits
-    leave. `whole`: the session's beginning was seen.
+    leave. `whole`: the session's beginning was seen. `latest` is what was noted last of a ring's messages.
     """
 
     greeting: list[str] = field(default_factory=list)
@@ -64,6 +68,7 @@ class Habits:
     before: dict[str, str] = field(default_factory=dict)
     started: bool = False
     channels: int = 0
+    latest: tuple[int, bool, Context] | None = None
 
     def feed(self, row: Row, message: Message) -> None:
         """Take a request on the main channel."""
@@ -71,7 +76,13 @@ class Habits:
             self.greeting.append(message.name)
             if self.acknowledging and not message.need_reply:
                 self.demanding = False
-        if message.request in TELLING:
+        number = message.spec.number
+        if number in REPEATED:
+            said = number, message.need_reply, row.context
+            if said != self.latest:  # the same for one ring after the other
+                self.latest = said
+                self._note(row, message)
+        elif number in TELLING:
             self._note(row, message)
 
     def _note(self, row: Row, message: Message) -> None:

@@ -1,7 +1,7 @@
 """Judges rows: each comes back with the problems that the rules find added to its own."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from vutrace.dissection.device import UNKNOWN_DEVICE, Device
@@ -149,7 +149,8 @@ class Judge:
         unknown, device = message.frame.flags.unknown, context.device
         key = message.channel, message.name, message.reply, all_before, unknown, device.name
         asked = self._asked.get(key) or self._asked.keep(key, self._ask(message, all_before, device))
-        return asked._replace(checks=suited(asked.checks, message, context))
+        theirs = tuple(each for check in asked.theirs if (each := suited_theirs(check, message, context)))
+        return asked._replace(checks=suited(asked.checks, message, context), theirs=theirs)
 
     def _ask(self, message: Message, all_before: bool, device: Device) -> Asked:
         """What can be known: of a message that its source told in part, nothing."""
@@ -176,6 +177,19 @@ def may_break(check: Check, what: Message | Event, context: Context) -> bool:
     return (check.only is None or check.only(what)) and (check.given is None or check.given(what, context))
 
 
+def suited_theirs(check: Check, message: Message, context: Context) -> Check | None:
+    """A plug-in's check if it suits; one that raises does so when it is asked, and is told of there."""
+    try:
+        return check if may_break(check, message, context) else None
+    except Exception as error:
+        raised = error
+
+    def fail(_row: Row, _seen: History) -> Iterator[str]:
+        raise raised
+
+    return replace(check, find=fail)
+
+
 def broken(row: Row, seen: History, checks: Iterable[Check]) -> list[Problem]:
     """The rules that are broken, each time that it is news."""
     found = []
@@ -192,7 +206,7 @@ def broken(row: Row, seen: History, checks: Iterable[Check]) -> list[Problem]:
 def broken_theirs(row: Row, seen: History, checks: Iterable[Check], device: Device) -> list[Problem]:
     """The same of a plug-in's rules, which may raise anything; the trace goes on."""
     try:
-        return broken(row, seen, suited(checks, row.what, row.context))
+        return broken(row, seen, checks)
     except Exception as error:
         return [dissector_failed(device, error)]
 
