@@ -65,6 +65,8 @@ TOLD = [
     # back-ends that connect
     ("dpdk-testpmd --vdev net_vhost0,iface=/r/s,client=1", "back connects"),
     ("dpdk-vhost -- --socket-file /r/s --client", "back connects"),
+    ("ovs-vsctl add-port br0 v0 -- set Interface v0 type=dpdkvhostuserclient options:vhost-server-path=/r/s",
+     "back connects"),
 ]  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def run(
     ] = None,
     tree: Tree = False,
     dump: Hex = False,
-    fold: Fold = False,
+    fold: Fold = None,
     time: TimeStyle = "r",
     message: Messages = None,
     ring: OneRing = "",
@@ -88,8 +88,6 @@ def run(
     seed: Seed = 0,
 ) -> None:
     """Start a program whose vhost-user sockets go through vutrace."""
-    from vutrace.launch.programs import NOT_HERE
-
     view = ViewOptions(tree, dump, False, fold, time, tuple(message or ()), ring, filter_, str(color))
     shows = (rows or not write) and not quiet
     view.check(not shows, False, dissector or [])
@@ -107,9 +105,8 @@ def run(
     )
     wanted = RelayWish(recording.settings(), recording.taps, tuple(view.words()) if shows else None)
     program = os.path.basename(command[0])
-    if program in NOT_HERE:
-        raise UsageError(f"{program}: {NOT_HERE[program]}")
     sockets = found_in(command, words or (), quiet)
+    refuse_told(program, sockets)
     if dry_run:
         say(changes(command, sockets))
         return
@@ -121,6 +118,16 @@ def run(
 
 
 run.__doc__ = f"{run.__doc__}\n\n{EXAMPLES}"
+
+
+def refuse_told(program: str, sockets: "Sequence[ProgramSocket]") -> None:
+    """UsageError for a program that only tells another one of sockets."""
+    from vutrace.launch.programs import NOT_HERE
+
+    paths = {each.option.program: each.path for each in sockets}
+    for name in (program, *paths):
+        if name in NOT_HERE:
+            raise UsageError(f"{name}: {NOT_HERE[name].format(paths.get(name, 'SOCKET'))}")
 
 
 def found_in(command: "Sequence[str]", files: "Sequence[str]", quiet: bool) -> "list[ProgramSocket]":

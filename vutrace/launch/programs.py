@@ -32,6 +32,8 @@ def blkio(_word: Parameters, words: Sequence[ArgumentWord]) -> bool:
     return any(word.text == BLKIO for word in words)
 
 
+OVS_PATH = "options:vhost-server-path"
+
 SOCKET_OPTIONS: tuple[SocketOption, ...] = (
     SocketOption(
         QEMU, ("chardev",), FRONTEND, False, path="path", fd="fd",
@@ -77,6 +79,7 @@ SOCKET_OPTIONS: tuple[SocketOption, ...] = (
         "crosvm", ("block", "net", "console", "serial", "input", "vsock", "fs", "gpu", "snd"), BACKEND, True,
         path="vhost", requires={"vhost": ".+"},
     ),
+    SocketOption("ovs-vsctl", (ANY,), BACKEND, False, path=OVS_PATH, requires={OVS_PATH: ".+"}),
     SocketOption("passt.*", ("socket", "s"), BACKEND, True, path="", whole=True,
                  wanted=lambda _, words: any(word.text == "--vhost-user" for word in words)),
     SocketOption("fio", ("libblkio_path",), FRONTEND, False, path="", whole=True, wanted=blkio),
@@ -87,7 +90,7 @@ SOCKET_OPTIONS: tuple[SocketOption, ...] = (
 """The first that fits a word counts."""
 
 NOT_HERE = {
-    "ovs-vsctl": "it only tells the switch: vutrace proxy --insert SOCKET traces what the switch has",
+    "ovs-vsctl": "it only tells the switch: vutrace proxy --insert {} traces what the switch has",
     "virsh": "it only tells libvirtd: see the wrapper for <emulator> in docs/run.md",
 }
-"""Programs that speak of sockets which others have, and what to do instead."""
+"""Programs that speak of sockets which others have, and what to do instead; {} is the socket."""
