@@ -2,23 +2,22 @@
 
 import contextlib
 import os
-import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vutrace.cli.conform_form import Form, form_of
 from vutrace.cli.errors import UsageError
 from vutrace.cli.options import Color, Device, Dissectors
 from vutrace.cli.output import say
-from vutrace.views.colour import When, painter
+from vutrace.views.colour import When
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from vutrace.conform.case import Case, CaseResult
+    from vutrace.conform.run import Bench
     from vutrace.conform.tested import TestedPeer
-    from vutrace.views.colour import Paint
 
 UNMET = 1
 app = typer.Typer(help="Test a back-end or a front-end against the specification.", no_args_is_help=True)
@@ -89,13 +88,8 @@ def backend(
     from vutrace.conform.run import Bench, run, survey
 
     form = form_of(alone(to, start, share), strict, json, junit, tap, color)
-    registry = load_dissectors(dissector)
-    if write:
-        os.makedirs(write, exist_ok=True)
-    with contextlib.closing(target_of(to, start, share)) as target:
-        bench = Bench(target, registry, device, timeout, write)
-        results = form.tell(run(bench, survey(bench), cases), len(cases))
-    return conclude(results, strict, allow_known)
+    bench = Bench(target_of(to, start, share), load_dissectors(dissector), device, timeout, write)
+    return conduct(bench, form, len(cases), allow_known, lambda: run(bench, survey(bench), cases))
 
 
 backend.__doc__ = f"{backend.__doc__}\n\n{EXAMPLES}"
@@ -138,12 +132,8 @@ def frontend(
         raise UsageError("one of --listen PATH and --start 'CMD ... {socket}'")
     command = ["vutrace", "conform", "frontend", *(["--start", start] if start else ["--listen", listen])]
     form = form_of([*command, "--device", device], strict, json, junit, tap, color)
-    registry = load_dissectors(dissector)
-    if write:
-        os.makedirs(write, exist_ok=True)
-    with contextlib.closing(frontend_of(listen, start)) as target:
-        results = form.tell(run_frontend(Bench(target, registry, device, quiet, write), cases), len(cases))
-    return conclude(results, strict, allow_known)
+    bench = Bench(frontend_of(listen, start), load_dissectors(dissector), device, quiet, write)
+    return conduct(bench, form, len(cases), allow_known, lambda: run_frontend(bench, cases))
 
 
 def frontend_of(listen: str, start: str) -> "TestedPeer":
@@ -167,18 +157,16 @@ def started(command: str) -> str:
     return command
 
 
-def conclude(results: "list[CaseResult]", strict: bool, allow_known: bool) -> None:
-    """The exit status."""
-    if any(result.fails(strict) and not (allow_known and result.known) for result in results):
+def conduct(
+    bench: "Bench", form: Form, count: int, allow_known: bool, run: "Callable[[], Iterable[CaseResult]]"
+) -> None:
+    """Run the cases, tell what comes of each, and end with the exit status."""
+    if bench.directory:
+        os.makedirs(bench.directory, exist_ok=True)
+    with contextlib.closing(bench.target):
+        results = form.tell(run(), count)
+    if any(result.fails(form.strict) and not (allow_known and result.known) for result in results):
         raise typer.Exit(UNMET)
-
-
-def form_of(command: list[str], strict: bool, json: bool, junit: bool, tap: bool, color: When) -> "Form":
-    """How results are told; UsageError for two ways at once."""
-    if json + junit + tap > 1:
-        raise UsageError("one of --json, --junit and --tap at a time")
-    name = "json" if json else "junit" if junit else "tap" if tap else ""
-    return Form(command, strict, name, painter(color, os.environ, sys.stdout.isatty()))
 
 
 def picked(cases: "Mapping[str, Case]", only: list[str]) -> "list[Case]":
@@ -218,40 +206,3 @@ def listed(cases: "list[Case]", json: bool) -> None:
     from vutrace.views.conformance.json import row
 
     say(json_text(row(case)) if json else case.name for case in cases)
-
-
-@dataclass(frozen=True)
-class Form:
-    """How results are told: as text, or as the format called `name`; `command` is what runs a case again."""
-
-    command: list[str]
-    strict: bool
-    name: str
-    paint: "Paint"
-
-    def tell(self, results: "Iterable[CaseResult]", count: int) -> "list[CaseResult]":
-        """Tell each result when it is there; all of them."""
-        from vutrace.views.conformance import junit, tap, text
-
-        say(tap.head(count) if self.name == "tap" else ())
-        kept: list[CaseResult] = []
-        for result in results:
-            kept.append(result)
-            say(self.lines(len(kept), result))
-            sys.stdout.flush()
-        say([junit.document(kept, self.command, self.strict)] if self.name == "junit" else ())
-        say([] if self.name else [text.summary(kept, self.strict)])
-        return kept
-
-    def lines(self, number: int, result: "CaseResult") -> "Iterable[str]":
-        """What is told of a case at once."""
-        from vutrace.views.conformance import json, tap, text
-
-        match self.name:
-            case "json":
-                return [json.line(result, self.command)]
-            case "tap":
-                return tap.lines(number, result, self.command, self.strict)
-            case "junit":
-                return []
-        return text.lines(result, self.command, self.paint)
