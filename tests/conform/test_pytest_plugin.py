@@ -12,6 +12,7 @@ import pytest
 from vutrace.pytest_plugin.trace import Trace
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "pytest"
+CI = EXAMPLE.parent / "ci"
 
 MODEL = """
 import threading
@@ -61,6 +62,29 @@ def test_the_example_of_the_manual_passes(tmp_path: Path) -> None:
             shutil.copy(path, tmp_path)
     shutil.copytree(EXAMPLE / "golden", tmp_path / "golden")
     assert "passed" in run(tmp_path, "-q", "-n", "2")
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="cc is not installed")
+def test_the_script_for_ci_runs_the_suite_and_the_tests(tmp_path: Path) -> None:
+    subprocess.run(["cc", "-O2", "-o", tmp_path / "rng", EXAMPLE / "rng.c"], check=True)
+    command = ["sh", CI / "vhost-user.sh", "./rng {socket}", "--device", "rng", "--only", "split"]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    ran = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PATH": path}, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert 'failures="0"' in ran.stdout
+    assert (tmp_path / "tests.xml").exists()
+    assert list((tmp_path / "captures").glob("*.pcapng"))
+    (tmp_path / "test_wrong.py").write_text("def test_wrong(): assert False")
+    assert (
+        subprocess.run(command, cwd=tmp_path, env={**os.environ, "PATH": path}, check=False).returncode == 1
+    )
+
+
+def test_the_files_for_ci_run_the_script() -> None:
+    for name in ("github.yml", "gitlab.yml"):
+        assert "sh vhost-user.sh './my-backend --socket {socket}'" in (CI / name).read_text()
 
 
 def test_a_failed_test_keeps_its_capture_and_shows_its_timeline(tmp_path: Path) -> None:
