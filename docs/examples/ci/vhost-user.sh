@@ -13,7 +13,7 @@ command -v vutrace > /dev/null || pip install vutrace pytest || exit 1
 
 vutrace conform backend --start "$backend" --allow-known -w captures --junit "$@" > conform.xml
 conform=$?
-grep -o '<testsuite [^>]*' conform.xml
+echo "conform.xml: $(grep -c '<testcase' conform.xml) cases, $(grep -c '<failure' conform.xml) failures"
 
 pytest -q --junit-xml=tests.xml
 tests=$?
