@@ -7,7 +7,8 @@ from functools import partial
 from itertools import pairwise
 
 from vutrace.conform.case import Case, Level, UnmetError
-from vutrace.conform.probe import ACK, Probe
+from vutrace.conform.probe import Probe
+from vutrace.conform.speaker import ACK
 from vutrace.peers.encode import SPECS
 from vutrace.protocol.wire import HEADER, HEADER_SIZE, NEED_REPLY, REPLY, VERSION
 

@@ -6,7 +6,8 @@ from functools import partial
 from vutrace.conform.case import Case, Level, UnmetError
 from vutrace.conform.contents import before, prepared, valid
 from vutrace.conform.groups.negotiation import TOGETHER
-from vutrace.conform.probe import ACK, Probe
+from vutrace.conform.probe import Probe
+from vutrace.conform.speaker import ACK
 from vutrace.dissection.message import Message
 from vutrace.peers.encode import SPECS, encode_request
 from vutrace.protocol.bits import PROTOCOL_FEATURES
