@@ -33,7 +33,7 @@ def vutrace(*arguments: str, path: str | None = None, stdin: bytes = b"") -> tup
     [
         ("vhost_user.ring == 3", ["--ring", "3"]),
         ('vhost_user.message == "SET_VRING_KICK"', ["--message", "SET_VRING_KICK"]),
-        ('vhost_user.channel == "backend" && vhost_user.message', ["--channel", "backend"]),
+        ('vhost_user.channel == "backend"', ["--channel", "backend"]),
         ('vhost_user.sender == "backend" && vhost_user.message', ["--from", "backend"]),
     ],
 )
