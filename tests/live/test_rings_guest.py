@@ -14,7 +14,11 @@ from lab.qemu import DISK, Qemu, network, start_qemu
 from lab.storage import start_storage_daemon
 
 from vutrace.capture import read
+from vutrace.dissection.registry import load
+from vutrace.evidence.qmp import monitor_of, qemu_sessions
 from vutrace.records import Event, EventKind, RingSample, Sample
+from vutrace.rings.once import RingLook
+from vutrace.session.tracker import Tracker
 
 pytestmark = [pytest.mark.live, needs(*GUEST)]
 PINGS, READS = 3, 24
@@ -71,6 +75,17 @@ def counted(qemu: Qemu, proxy: Proxy) -> tuple[int, int, int, int]:
     return reads, sectors, sum(each.kick_total for each in latest), sum(each.call_total for each in latest)
 
 
+def told_by_qemu(pid: int, monitor: str) -> int:
+    """The used index of the disk's ring, which QEMU itself tells where to find."""
+    assert monitor_of(pid) == monitor
+    ((name, session),) = qemu_sessions(pid, monitor)
+    assert name == "virtio-blk"
+    look = RingLook(session, Tracker(load(), "blk"))
+    (moved,) = look.moved()
+    look.close()
+    return moved.sample.used
+
+
 @needs(*STORAGE)
 def test_the_requests_of_a_disk_are_those_that_the_guest_counts(lab: Lab, guest: Guest) -> None:
     image = lab.path("disk.img")
@@ -78,7 +93,9 @@ def test_the_requests_of_a_disk_are_those_that_the_guest_counts(lab: Lab, guest:
     start_storage_daemon(lab, lab.path("qsd.sock"), image)
     words = ("--rings", "20ms", "--payload", "blk", "--count-kicks")
     proxy = start_proxy(lab, lab.path("qemu.sock"), lab.path("qsd.sock"), *words)
-    qemu = start_qemu(lab, guest, f"path={lab.path('qemu.sock')}", DISK)
+    monitor = lab.path("qmp.sock")
+    device = [*DISK, "-qmp", f"unix:{monitor},server=on,wait=off"]
+    qemu = start_qemu(lab, guest, f"path={lab.path('qemu.sock')}", device)
     qemu.wait_boot()
     qemu.run("echo 0 > /sys/block/vda/queue/read_ahead_kb")
     before = counted(qemu, proxy)
@@ -86,6 +103,7 @@ def test_the_requests_of_a_disk_are_those_that_the_guest_counts(lab: Lab, guest:
     read_page = "dd if=/dev/vda of=/dev/null bs=4096 count=1 skip=$page 2>/dev/null; usleep 40000"
     qemu.run(f"for page in {pages}; do {read_page}; done")
     after = counted(qemu, proxy)
+    assert told_by_qemu(qemu.program.pid, str(monitor)) == samples(proxy)[-1].used
     qemu.power_off()
     proxy.stop()
 

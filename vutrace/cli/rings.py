@@ -11,6 +11,8 @@ from vutrace.cli.output import columns, note, put, say
 from vutrace.cli.proxy_words import parse_interval
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vutrace.rings.once import OpenSession, RingLook
 
 EXAMPLES = """Examples:
@@ -19,33 +21,35 @@ EXAMPLES = """Examples:
   vutrace rings /tmp/vhost.sock                 what moves in the rings that a running proxy set up
   vutrace rings 4711                            the same, by one of the two processes
   vutrace rings 4711 --interval 5s --json
+  vutrace rings $(pidof qemu-system-x86_64) --qmp /run/vm.qmp     a QEMU with no proxy
 
 The proxy need not have been started with --rings: its capture so far tells where the rings are, and
 their memory and eventfds are taken from the two processes that have them (pidfd_getfd: as root, or
-whoever may trace them). It only reads.
+whoever may trace them). A QEMU from 7.2 on that has a QMP socket needs no proxy: it tells where its
+rings are. It only reads.
 """
 
 
 def rings(
     target: Annotated[
-        str, typer.Argument(metavar="PID|SOCKET", help="An end of a session that a running proxy records.")
+        str, typer.Argument(metavar="PID|SOCKET", help="An end of a session, or a QEMU that tells over QMP.")
     ],
     interval: Annotated[
         str, typer.Option(metavar="TIME", help="Time between the two samples for rates.")
     ] = "1s",
+    qmp: Annotated[
+        str,
+        typer.Option(metavar="SOCKET", help="The QMP socket of the QEMU, if its command line does not say."),
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     width: Width = None,
 ) -> None:
     """Look at every ring once: both indexes, what moves, what is in flight, which kicks are unread."""
-    from vutrace.cli.reading import load_dissectors
     from vutrace.outgoing import json_text
-    from vutrace.rings.once import RingLook
-    from vutrace.session.tracker import Tracker
     from vutrace.views.rings_now import lines, objects
 
     seconds = parse_interval("--interval", interval)
-    tracker = Tracker(load_dissectors(None))
-    looks = [RingLook(session, tracker) for session in sessions_of(target)]
+    looks = list(looks_at(target, qmp))
     try:
         for look in looks:
             look.moved()
@@ -79,18 +83,49 @@ def place_of(look: "RingLook") -> dict[str, object]:
     return {"connection": connection_letter(look.session.connection.number), "session": look.session.number}
 
 
+def looks_at(target: str, qmp: str) -> "Iterator[RingLook]":
+    """Looks at what a proxy records of a process or a socket, or at what a QEMU tells itself."""
+    from vutrace.cli.reading import load_dissectors
+    from vutrace.rings.once import RingLook
+    from vutrace.session.tracker import Tracker
+
+    registry = load_dissectors(None)
+    recorded = [] if qmp else sessions_of(target)
+    tracker = Tracker(registry)
+    for session in recorded:
+        yield RingLook(session, tracker)
+    for name, session in [] if recorded else told_by_qemu(target, qmp):
+        device = name.removeprefix("vhost-user-").removeprefix("virtio-")
+        yield RingLook(session, Tracker(registry, device if device in registry.plugins else ""))
+
+
+def told_by_qemu(target: str, qmp: str) -> "list[tuple[str, OpenSession]]":
+    """What a QEMU without a proxy tells of its rings; UsageError where it is none."""
+    from vutrace.evidence.qmp import monitor_of, qemu_sessions
+
+    path = qmp or (monitor_of(int(target)) if target.isdecimal() else "")
+    if not path:
+        raise UsageError(
+            f"{target}: no running vutrace proxy has a session of that process or socket, and it is no QEMU"
+            " with a QMP socket (-qmp unix:PATH, or name it: --qmp PATH). Nothing else tells where rings are"
+        )
+    if not target.isdecimal():
+        raise UsageError(f"--qmp is for a QEMU by its process number, and not for {target}")
+    sessions = qemu_sessions(int(target), path)
+    if not sessions:
+        note("no vhost device of this QEMU has started")
+    return sessions
+
+
 def sessions_of(target: str) -> "list[OpenSession]":
-    """The open sessions that a process or a socket has; UsageError for none."""
+    """The open sessions that a process or a socket has, by the captures of the proxies that run."""
     from vutrace.capture import read
     from vutrace.rings.foreign import proxies
     from vutrace.rings.once import concerns, open_sessions
 
-    running = list(proxies())
-    for pid, path in running:
+    for pid, path in proxies():
         sessions = open_sessions(read(path))
         chosen = sessions if target == str(pid) else [each for each in sessions if concerns(each, target)]
         if chosen:
             return chosen
-    if not running:
-        raise UsageError("no vutrace proxy that records is running here: it has to see where the rings are")
-    raise UsageError(f"{target}: no running proxy has a session of that process or socket")
+    return []
