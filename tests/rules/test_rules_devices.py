@@ -48,6 +48,15 @@ def disk(capacity: int = 2048, seg_max: int = 126, block: int = 512) -> list[Lin
     ]
 
 
+def rest_of_disk() -> list[Line]:
+    """What stands behind byte 8 is read, which is no configuration space by itself."""
+    space = struct.pack("<QII", 0, 0, 255).ljust(52, b"\0")
+    return [
+        front("GET_CONFIG", Config(offset=8, size=52, data=bytes(52))),
+        back("GET_CONFIG", Config(offset=8, size=52, data=space)),
+    ]
+
+
 def shares(requests: int) -> list[Line]:
     """A file system's configuration space is read."""
     space = b"tag".ljust(36, b"\0") + struct.pack("<I", requests)
@@ -97,7 +106,7 @@ CASES = [
         blk(*disk(seg_max=255), more=SEG_MAX),
         blk(*disk(seg_max=254), more=SEG_MAX),
         device="blk",
-        more=[blk(*disk(seg_max=255))],
+        more=[blk(*disk(seg_max=255)), blk(*disk(), *rest_of_disk(), more=SEG_MAX)],
     ),
     Case(
         "device.blk-read-only",

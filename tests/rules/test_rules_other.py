@@ -479,6 +479,7 @@ OTHERS = [
     ([*hello(told=CONFIG), back("GET_CONFIG", Config(offset=0, size=0)), closed()], ""),
     ([*hello(told=CONFIG), front("SET_CONFIG", b"\0"), closed()], ""),
     ([*hello(told=CRYPTO), *crypto(-1)[1:], closed()], ""),
+    ([*hello(told=STATUS), *ask("SET_STATUS", {"status": 4}, status=1, need_reply=True), closed()], ""),
 ]
 
 
@@ -513,6 +514,7 @@ def test_a_buffer_that_a_session_got_is_handed_back_in_the_next() -> None:
         (7, ["reply.unasked"]),
         (8, ["frame.payload-size"]),
         (9, ["reply.unasked"]),
+        (10, ["reply.refused"]),
     ],
 )
 def test_what_a_single_message_shows_is_told_besides(other: int, told: list[str]) -> None:

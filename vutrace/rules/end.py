@@ -1,6 +1,6 @@
 """How a session ended, or stands when the trace does: what the other rules do not see.
 
-Sources: vhost-user.rst, "Communication" and "Starting and stopping rings"; QEMU's and DPDK's behaviour.
+Sources: vhost-user.rst, "Communication" and "Ring states"; QEMU's and DPDK's behaviour.
 """
 
 from collections.abc import Iterator
@@ -83,7 +83,7 @@ CHECKS = (
         Rule(
             "end.backend-left-running",
             WARNING,
-            "Starting and stopping rings",
+            "Ring states",
             "The device is dead for the guest until a back-end is there again: a front-end without reconnect "
             "never gets it back.",
             "Look at the back-end's log and exit status; give the front-end reconnect-ms= (QEMU).",
@@ -95,7 +95,7 @@ CHECKS = (
         Rule(
             "end.frontend-left-running",
             INFO,
-            "Starting and stopping rings",
+            "Ring states",
             "The front-end ended without stopping its rings: it died, or does not care where they stood.",
             "If the guest was to go on elsewhere: its requests in flight are lost.",
             deviates=("libblkio: closes without GET_VRING_BASE (virtio-driver)",),

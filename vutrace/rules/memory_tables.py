@@ -1,6 +1,6 @@
 """Guest memory: the table as a whole, and single regions that are added and removed.
 
-Sources: vhost-user.rst, "Multiple memory regions description" and the sections of the messages.
+Sources: vhost-user.rst, "Multiple Memory regions description" and the sections of the messages.
 """
 
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ CHECKS = (
         Rule(
             "memory.too-many-regions",
             ERROR,
-            "Multiple memory regions description",
+            "Multiple Memory regions description",
             "A memory table has eight regions at most; back-ends have no room for more.",
             "Use fewer memory devices, or a back-end with CONFIGURE_MEM_SLOTS.",
         ),

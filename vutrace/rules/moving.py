@@ -1,6 +1,6 @@
 """What moves in rings and what stands still, by the samples of `proxy --rings`.
 
-Sources: virtio, "Split Virtqueues" and "Packed Virtqueues"; vhost-user.rst, "Starting and stopping rings". A
+Sources: virtio, "Split Virtqueues" and "Packed Virtqueues"; vhost-user.rst, "Ring states". A
 device may take as long as it likes, and may poll: what only looks as if it stood still is a warning.
 """
 
@@ -95,7 +95,7 @@ SAMPLES = (
         rule(
             "kick-not-taken",
             WARNING,
-            "Starting and stopping rings",
+            "Ring states",
             "The driver has kicked, and the back-end does not read its eventfd: its event loop stands "
             "still, or watches another descriptor. A back-end that polls says so in the ring, and is "
             "not meant.",
@@ -110,7 +110,7 @@ SAMPLES = (
         rule(
             "stuck",
             WARNING,
-            "Starting and stopping rings",
+            "Ring states",
             "Requests are in the ring, and the back-end gives none back: it is stopped, busy "
             "elsewhere, waits for something itself, or was never kicked.",
             "Look at what the back-end's process does (is it stopped, are its polling threads alive?), "
