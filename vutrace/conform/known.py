@@ -25,7 +25,7 @@ VIRTIOFSD = r"libexec/virtiofsd"
 PASST = r"\bpasst"
 DPDK = r"dpdk-testpmd|ovs-vswitchd"
 QEMU_WITHOUT_QUEUES = r"vhost-user-(fs|scsi|vsock)-pci"
-QEMU_VSOCK = r"vhost-user-vsock-pci"
+QEMU_VSOCK, QEMU_RNG = r"vhost-user-vsock-pci", r"vhost-user-rng-pci"
 LIB = "QEMU, subprojects/libvhost-user/libvhost-user.c"
 HANDLER = "rust-vmm, vhost-user-backend/src/handler.rs"
 REQUESTS = "rust-vmm, vhost/src/vhost_user/backend_req_handler.rs"
@@ -249,6 +249,12 @@ KNOWN: tuple[KnownFailure, ...] = (
         ("channel/config-change*",),
         "QEMU, hw/virtio/vhost-user-vsock.c, vuv_handle_config_change uses dev->vdev, which vhost_dev_start "
         "sets; vhost-user-blk.c looks whether the device is started",
+    ),
+    KnownFailure(
+        QEMU_RNG,
+        ("offers/no-protocol-features", "answers/get-*", "restarts/in-negotiation"),
+        "QEMU 7.2, hw/virtio/vhost-user-rng.c, vu_rng_device_realize sets an error where vhost_dev_init has "
+        "set one, which error_setg asserts not to be",
     ),
 )
 
