@@ -16,7 +16,7 @@ function drawFixed(pen, scene) {
   });
   const { broke } = scene.session;
   if (broke !== null && !scene.rings.length) // no lane below that could be torn
-    inPlot(pen, scene, () => tear(pen, colours.wrong, toX(scene, scene.axis.row(broke)) + 10, layout.fixedTop, layout.top - 5));
+    inPlot(pen, scene, () => tear(pen, colours.wrong, toX(scene, scene.axis.row(broke)) - 14, layout.fixedTop, layout.top - 5));
   pen.fillStyle = colours.line;
   pen.fillRect(0, layout.top - 5, scene.width, 1);
 }
