@@ -60,7 +60,8 @@ class Judge:
         least: Severity = Severity.INFO,
     ) -> None:
         self.profile, self.least = profile or DeviationProfile(), least
-        self.checks = tuple(checks)
+        # A rule may turn out less severe where an implementation is known for it, never more.
+        self.checks = tuple(check for check in checks if at_least(check.rule.severity, least))
         self.at_end = tuple(check for check in self.checks if check.when is None)
         self.sessions = Living[Judged](lambda session: session.over)
         self._asked: Kept[tuple[object, ...], Asked] = Kept()
