@@ -95,7 +95,8 @@ class RingWatch:
 
     def _take(self, now: Indexes, now_ns: int, calls: int | None) -> None:
         last, self._last = self._last, now
-        self._call.feed(self.form, last, now, calls, now_ns)
+        if calls is not None:
+            self._call.feed(self.form, last, now, calls, now_ns)
         self._still_ns = self._still_ns or now_ns
         if last is not None:
             back = self._back
