@@ -13,10 +13,11 @@ from typing import Any, cast
 import pytest
 from kit.proxy_lab import Lab, frames, message, receive
 
-from vutrace.proxy.flow import FULL_TURNS, LONGEST_REST, TURN, Flow, Substitution
+from vutrace.proxy.flow import TURN, Flow, Substitution
 from vutrace.proxy.outlet import Outlet
 from vutrace.proxy.pending import Origin
 from vutrace.proxy.recorder import CROWDED, FULL_UP, Recorder
+from vutrace.proxy.turns import FULL_TURNS, LONGEST_REST
 from vutrace.records import Channel, Side
 from vutrace.sockets.passed import Ancillary, Passed, descriptors
 
@@ -85,7 +86,7 @@ class Lane:
         self.sender.sendall(struct.pack("=III", 8, 1, 0) * messages)
         self.flow.pump()
         assert len(self._receiver.recv(1 << 16)) == 12 * min(messages, TURN)
-        rest, self.flow.rest = self.flow.rest, 0.0
+        rest, self.flow.turns.rest = self.flow.turns.rest, 0.0
         return rest
 
     def close(self) -> None:
@@ -153,12 +154,12 @@ def test_who_passes_many_descriptors_with_each_message_is_to_rest_too(lanes: lis
     lane, _ = lanes
     for _ in range(FULL_TURNS + 1):
         assert lane.send(200)
-    assert lane.flow.rest > 0
+    assert lane.flow.turns.rest > 0
 
 
 def test_a_flow_that_rests_reads_nothing_until_it_goes_on(lanes: list[Lane]) -> None:
     lane, _ = lanes
-    lane.flow.rests = True
+    lane.flow.turns.rests = True
     assert not lane.flow.reading
     lane.flow.go_on()
     assert lane.flow.reading

@@ -17,7 +17,8 @@ from vutrace.framing import MAX_FDS, RECORD_BOUND, ForwardPart, FramedMessage, F
 from vutrace.protocol.wire import HEADER_SIZE
 from vutrace.proxy.outlet import SEND, Outlet, shut
 from vutrace.proxy.pending import Origin
-from vutrace.proxy.recorder import CROWDED, FULL_UP, Recorder
+from vutrace.proxy.recorder import Recorder
+from vutrace.proxy.turns import FlowTurns
 from vutrace.records import FrameFlag
 from vutrace.sockets.passed import FD_SIZE, Ancillary, Passed, descriptors
 
@@ -32,9 +33,6 @@ ROOM = socket.CMSG_SPACE(MAX_FDS * 4)
 CUT = int(socket.MSG_CTRUNC)
 TURN = 256  # messages that are taken at once: others wait meanwhile
 MANY = 32 * FD_SIZE  # bytes of descriptors that make a turn of one message
-# Who has had more waiting than a turn takes for so many turns rests after each, times as long as it took: the
-# thread would else use up what the system gives it, and then nobody is served for milliseconds.
-FULL_TURNS, REST, LONGEST_REST = 8, 20, 0.005
 WHOLE = (FrameFlag.NONE, FrameFlag.FDS_LOST)
 
 
@@ -49,9 +47,9 @@ class Substitution:
 class Flow:
     """Forwards what `source` sends to `outlet`.
 
-    `ended`: no more input comes; `why` is the system's reason, if it had one. `rest`: seconds that it should
-    rest, because others wait while it floods; `rests`: it does. `on_change` is called when these or
-    `reading`, `holds` or `lost` may have changed.
+    `ended`: no more input comes; `why` is the system's reason, if it had one. `turns`: whether it is to rest,
+    because others wait while it floods. `on_change` is called when these or `reading`, `holds` or `lost` may
+    have changed.
     """
 
     def __init__(
@@ -78,32 +76,14 @@ class Flow:
         self._origin = origin.pack()
         self.outlet = outlet
         self._queue, self._send, self._send_with = outlet.queue, outlet.send_plain, outlet.send_rights
-        self._shortage = self._brought = 0  # of room for descriptors; how many it brought in that
-        self._full_turns = 0
-        self.rest = 0.0
-        self.rests = self.ended = False
+        self.turns = FlowTurns(recorder)
+        self.ended = False
         self.why = ""
 
     @property
     def reading(self) -> bool:
         """Whether input is wanted: not while the outlet has some queued, it rests, or there is no room."""
-        return not (self.outlet.queue or self.ended or self.rests or self._waits)
-
-    @property
-    def _waits(self) -> bool:
-        """Whether there is no room for what this one may bring."""
-        blocked = self._recorder.blocked
-        return blocked >= FULL_UP or (blocked >= CROWDED and self._brings_many)
-
-    @property
-    def _brings_many(self) -> bool:
-        """Whether it has brought more than a few descriptors since there is little room for them."""
-        return self._shortage == self._recorder.shortages and self._brought > self._recorder.few
-
-    def _count(self, descriptors: int) -> None:
-        if self._shortage != self._recorder.shortages:
-            self._shortage, self._brought = self._recorder.shortages, 0
-        self._brought += descriptors
+        return not (self.outlet.queue or self.ended or self.turns.waits)
 
     @property
     def holds(self) -> bool:
@@ -143,8 +123,8 @@ class Flow:
         return self._partly(now, data, ancillary, sent)
 
     def _pump(self) -> None:
-        if self._waits:
-            self._recorder.when_room(self._on_change, CROWDED if self._brings_many else FULL_UP)
+        if self.turns.short:
+            self._recorder.when_room(self._on_change, self.turns.level)
             return self._on_change()
         if not self.reading:
             return None
@@ -163,14 +143,12 @@ class Flow:
 
     def _turn_over(self, full: bool, began: float) -> None:
         """Let others come first, if this one always has more than a turn takes."""
-        self._full_turns = self._full_turns + 1 if full else 0
-        if self._full_turns > FULL_TURNS:
-            self.rest = min(REST * (_clock() - began), LONGEST_REST)
+        if self.turns.over(full, began):
             self._on_change()
 
     def go_on(self) -> None:
         """It has rested."""
-        self.rests = False
+        self.turns.rests = False
         self._on_change()
 
     def _with_many(self, data: bytes, ancillary: Ancillary) -> None:
@@ -196,7 +174,7 @@ class Flow:
             if len(data) < end - begin or flags & CUT or data[:4] in self._apart:
                 return self._take(data, ancillary, flags)
             if ancillary and self._recorder.blocked:
-                self._count(len(descriptors(ancillary)))
+                self.turns.brings(len(descriptors(ancillary)))
             sent = self.outlet.attempt(data, ancillary)
             if sent < len(data):
                 return self._partly(_now(), data, ancillary, sent)
@@ -228,7 +206,7 @@ class Flow:
     def _receive(self, ancillary: Ancillary) -> tuple[Passed, ...]:
         fds = descriptors(ancillary) if ancillary else ()
         if fds and self._recorder.blocked:
-            self._count(len(fds))
+            self.turns.brings(len(fds))
         return tuple(map(self._recorder.passed, fds))
 
     def release(self) -> None:

@@ -166,15 +166,15 @@ class Link:
             self.tell(EventKind.ERROR, f"framing lost: {flow.lost} cannot be one; {rest}", side)
         if flow.holds:
             self._hold(side)
-        if flow.rest:
+        if flow.turns.rest:
             self._let_rest(flow)
         self._refresh()
         self._settle()
 
     def _let_rest(self, flow: Flow) -> None:
-        seconds, flow.rest = flow.rest, 0.0
+        seconds, flow.turns.rest = flow.turns.rest, 0.0
         if self._loop.sessions > 1:
-            flow.rests = True
+            flow.turns.rests = True
             self._loop.later(seconds, flow.go_on)
 
     def _hold(self, side: Side) -> None:
