@@ -1,6 +1,7 @@
 """Who passes many descriptors waits for room before anybody else does; who floods comes after the others."""
 
 import array
+import marshal
 import os
 import socket
 import struct
@@ -14,9 +15,10 @@ import pytest
 from kit.proxy_lab import Lab, frames, message, receive
 
 from vutrace.proxy.flow import TURN, Flow, Substitution
+from vutrace.proxy.gaps import FULL, Gaps, gap_event
 from vutrace.proxy.outlet import Outlet
 from vutrace.proxy.pending import Origin
-from vutrace.proxy.recorder import CROWDED, FULL_UP, Recorder
+from vutrace.proxy.recorder import CROWDED, FORMAT, FULL_UP, Recorder
 from vutrace.proxy.turns import FULL_TURNS, LONGEST_REST
 from vutrace.records import Channel, Side
 from vutrace.sockets.passed import Ancillary, Passed, descriptors
@@ -163,6 +165,13 @@ def test_a_flow_that_rests_reads_nothing_until_it_goes_on(lanes: list[Lane]) -> 
     assert not lane.flow.reading
     lane.flow.go_on()
     assert lane.flow.reading
+
+
+def test_what_is_told_of_a_gap_reaches_the_recording_process() -> None:
+    gaps = Gaps()
+    gaps.burst(1, Origin(0, 1, Channel.MAIN, Side.FRONTEND).pack(), message(8) * 2)
+    (item,) = marshal.loads(marshal.dumps(gaps.take(FULL), FORMAT))
+    assert gap_event(item).attributes["missing frontend main request 8"] == "2"
 
 
 def flood(front: socket.socket, back: socket.socket) -> None:

@@ -56,7 +56,8 @@ class Gaps:
 
     def _take(self, place: tuple[int, int], why: str) -> Item:
         gap = self._gaps.pop(place)
-        return What.GAP.value, *place, why, gap.first_ns, gap.last_ns, gap.messages, dict(gap.kinds)
+        kinds = {tuple(kind): count for kind, count in gap.kinds.items()}  # marshal knows no other tuples
+        return What.GAP.value, *place, why, gap.first_ns, gap.last_ns, gap.messages, kinds
 
     def count(self, items: Iterable[Item], why: str, events: bool, quick: bool = False) -> Iterator[Item]:
         """Count the messages among `items`; gives back what has to be sent even so, `events` too or not.
