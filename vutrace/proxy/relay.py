@@ -219,8 +219,9 @@ class Relay:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signal = self._signal or number
         now = time.monotonic()
-        self._signals += now - self._signalled > TOGETHER_SECONDS
-        self._signalled = now
+        if now - self._signalled > TOGETHER_SECONDS:
+            self._signals += 1
+            self._signalled = now
         self._loop.stop()
 
     def _tell(self, text: str) -> None:
