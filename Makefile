@@ -21,7 +21,7 @@ check: .venv/installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy vutrace dissectors
-	@$(BIN)/pytest -q -m "not alone" -n auto --hypothesis-profile=quick
+	@$(BIN)/pytest -q -m "not alone and not programs" -n auto --hypothesis-profile=quick
 
 demo: .venv/installed
 	@$(BIN)/vutrace demo

@@ -58,18 +58,23 @@ settings.register_profile("quick", max_examples=10, deadline=None)
 
 # What plays with sockets, processes and time; the rest runs in as many processes as there are processors.
 ALONE = re.compile(
-    r"live|hostile|conform|evidence|test_(acting|api|board|cli_peer|insert|output|peers|plugin|program|proxy|replay"
-    r"|rings|run|sockets|temporary|wireshark)"
+    r"live|hostile|conform|evidence|test_(acting|board|cli_peer|counting|insert|peers|program|proxy|replay|rings|run"
+    r"|sockets|temporary)"
 )
+# What starts programs again and again, and minds no neighbour: too slow for `make check`.
+PROGRAMS = re.compile(r"test_(api|output|plugin|wireshark)")
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put last what has to run alone: with xdist one worker runs it, and the others have ended by then."""
     for item in items:
-        if ALONE.match(item.path.relative_to(Path(__file__).parent).parts[0]):
+        place = item.path.relative_to(Path(__file__).parent).parts[0]
+        if ALONE.match(place):
             item.add_marker("alone")
             item.add_marker(pytest.mark.xdist_group("alone"))
+        elif PROGRAMS.match(place):
+            item.add_marker("programs")
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
 
 

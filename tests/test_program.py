@@ -39,7 +39,7 @@ def test_it_tells_its_version(command: list[str]) -> None:
 
 
 def test_without_a_verb_it_says_what_there_is() -> None:
-    assert "  proxy      Between the two ends: forward, record, show.\n" in run(*VUTRACE).stderr
+    assert "  proxy      Forward, record and show messages between the two ends.\n" in run(*VUTRACE).stderr
 
 
 @pytest.mark.parametrize(
