@@ -44,20 +44,22 @@ def connection_lines(connection: ConnectionTimeline, options: DrawingOptions) ->
     """One connection, session by session."""
     ends = f"{printable(connection.frontend) or '?'} ⇄ {printable(connection.backend) or '?'}"
     yield from wrap_text(f"connection {connection_letter(connection.number)}  {ends}", options, 0, "heading")
-    for _, alike in groupby(connection.sessions, lambda session: shape(session, options)):
-        first, *others = alike
+    drawn = ((session, list(session_lines(session, options))) for session in connection.sessions)
+    for _, alike in groupby(drawn, lambda each: shape(each[1])):
+        (_, lines), *others = alike
         yield ""
-        yield from session_lines(first, options)
+        yield from lines
         if others:
-            yield from wrap_text(f"{sessions_words(others)}: the same, but for rows and times", options, 0)
+            which = sessions_words([session for session, _ in others])
+            yield from wrap_text(f"{which}: the same, but for rows and times", options, 0)
     if connection.sessions_omitted:
         yield f"… {connection.sessions_omitted} sessions between are not drawn"
     yield ""
 
 
-def shape(session: SessionTimeline, options: DrawingOptions) -> str:
-    """What is drawn of it, without what differs from session to session."""
-    return PLACES.sub("#", " ".join(" ".join(session_lines(session, options)).split()))
+def shape(lines: Items[str]) -> str:
+    """What is drawn of a session, without what differs from session to session."""
+    return PLACES.sub("#", " ".join(" ".join(lines).split()))
 
 
 def sessions_words(sessions: Items[SessionTimeline]) -> str:
