@@ -7,7 +7,7 @@ hw/virtio/vhost-user-*.c; tests/test_peers_devices.py compares them with capture
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vutrace.peers.profiles import ACKNOWLEDGED_7_2, DRIVER_OK, FEATURES_OK, MASKED_CALL
+from vutrace.peers.profiles import ACCEPT_7_2, DRIVER_OK, GREETING_7_2, MASKED_CALL, MEMORY_7_2, QEMU_7_2
 from vutrace.peers.steps import (
     Item,
     Items,
@@ -15,36 +15,16 @@ from vutrace.peers.steps import (
     Profile,
     device_rings,
     each,
-    with_new_region,
-    with_table,
-    without_status,
 )
 
 RINGS = 0x1_7000_0000  # VERSION_1, PROTOCOL_FEATURES, EVENT_IDX, INDIRECT_DESC: what a Linux guest takes
 BLK = 0xE46  # SEG_MAX, BLK_SIZE, FLUSH, TOPOLOGY, CONFIG_WCE
-PROTOCOL = 0x1FDFF  # bits 0-16 but CONFIG
 CONFIG, INFLIGHT_SHMFD = 1 << 9, 1 << 12
 
 CALLS = each(device_rings, "SET_VRING_CALL")
-INIT: Items = (
-    "GET_FEATURES",
-    "GET_PROTOCOL_FEATURES",
-    "SET_PROTOCOL_FEATURES",
-    "GET_QUEUE_NUM",
-    "GET_MAX_MEM_SLOTS",
-    "SET_BACKEND_REQ_FD",
-    "SET_OWNER",
-    "GET_FEATURES",
-    each(device_rings, MASKED_CALL, "SET_VRING_ERR"),
-)
-FEATURES: Items = (
-    "SET_FEATURES",
-    "GET_STATUS",
-    MessageStep("SET_STATUS", FEATURES_OK, when=without_status(FEATURES_OK)),
-)
+INIT: Items = (*GREETING_7_2, each(device_rings, MASKED_CALL, "SET_VRING_ERR"))
 RUN: Items = (
-    MessageStep("SET_MEM_TABLE", when=with_table),
-    MessageStep("ADD_MEM_REG", when=with_new_region),
+    *MEMORY_7_2,
     each(device_rings, "SET_VRING_NUM", "SET_VRING_BASE", "SET_VRING_ADDR", "SET_VRING_KICK"),
     each(device_rings, MessageStep("SET_VRING_ENABLE", 1)),
     "GET_STATUS",
@@ -69,7 +49,7 @@ class ModelDevice:
     queues: bool = False
     features: int = 0
     config: int = 0
-    protocol_features: int = PROTOCOL
+    protocol_features: int = QEMU_7_2.protocol_features
     early: Items = (CALLS,)
     late: Items = (CALLS,)
 
@@ -80,14 +60,14 @@ class ModelDevice:
     def profile(self) -> Profile:
         """What its front-end sends."""
         asks: tuple[Item, ...] = (MessageStep("GET_CONFIG", self.config),) if self.config else ()
-        start = (*self.early, *FEATURES, *RUN, *self.late)
+        start = (*self.early, *ACCEPT_7_2, *RUN, *self.late)
         masked = (each(device_rings, MASKED_CALL),) if self.late else ()
         return Profile(
             name="qemu-7.2",
             qemu=(7, 2),
             features=RINGS | self.features,
             protocol_features=self.protocol_features | (CONFIG if self.config else 0),
-            acknowledged=ACKNOWLEDGED_7_2,
+            acknowledged=QEMU_7_2.acknowledged,
             phases={
                 "connect": (*INIT, *asks),
                 "features": (),
@@ -105,8 +85,8 @@ DEVICES: Mapping[str, ModelDevice] = {
         queues=True,
         features=BLK,
         config=57,
-        protocol_features=PROTOCOL & ~INFLIGHT_SHMFD,
-        early=(*FEATURES, CALLS),
+        protocol_features=QEMU_7_2.protocol_features & ~INFLIGHT_SHMFD,
+        early=(*ACCEPT_7_2, CALLS),
         late=(),
     ),
     "fs": ModelDevice(rings=1, queues=True),

@@ -90,30 +90,33 @@ QEMU_2_10 = Profile(
     },
 )
 
-INIT_7_2: Items = (
-    each(
-        all_pairs,
-        "GET_FEATURES",
-        "GET_PROTOCOL_FEATURES",
-        "SET_PROTOCOL_FEATURES",
-        "GET_QUEUE_NUM",
-        "GET_MAX_MEM_SLOTS",
-        "SET_BACKEND_REQ_FD",
-        "SET_OWNER",
-        "GET_FEATURES",
-        each(rings, MASKED_CALL, "SET_VRING_ERR"),
-    ),
+GREETING_7_2: Items = (
+    "GET_FEATURES",
+    "GET_PROTOCOL_FEATURES",
+    "SET_PROTOCOL_FEATURES",
+    "GET_QUEUE_NUM",
+    "GET_MAX_MEM_SLOTS",
+    "SET_BACKEND_REQ_FD",
+    "SET_OWNER",
+    "GET_FEATURES",
+)
+INIT_7_2: Items = (each(all_pairs, *GREETING_7_2, each(rings, MASKED_CALL, "SET_VRING_ERR")),)
+ACCEPT_7_2: Items = (
+    "SET_FEATURES",
+    "GET_STATUS",
+    MessageStep("SET_STATUS", FEATURES_OK, when=without_status(FEATURES_OK)),
+)
+MEMORY_7_2: Items = (
+    MessageStep("SET_MEM_TABLE", when=with_table),
+    MessageStep("ADD_MEM_REG", when=with_new_region),
 )
 START_7_2: Items = (
     MTU,
     each(
         started_pairs,
         ENABLE_RINGS_IN_USE,
-        "SET_FEATURES",
-        "GET_STATUS",
-        MessageStep("SET_STATUS", FEATURES_OK, when=without_status(FEATURES_OK)),
-        MessageStep("SET_MEM_TABLE", when=with_table),
-        MessageStep("ADD_MEM_REG", when=with_new_region),
+        *ACCEPT_7_2,
+        *MEMORY_7_2,
         START_RINGS,
         MessageStep("GET_STATUS", when=last_pair),
         MessageStep("SET_STATUS", DRIVER_OK, when=last_pair),
@@ -121,13 +124,12 @@ START_7_2: Items = (
 )
 STOP_7_2: Items = (each(started_pairs, MessageStep("SET_STATUS", 0, when=last_pair), STOP_RINGS),)
 
-ACKNOWLEDGED_7_2 = QEMU_2_10.acknowledged | {"ADD_MEM_REG"}
 QEMU_7_2 = Profile(
     name="qemu-7.2",
     qemu=(7, 2),
     features=LINUX_GUEST,
     protocol_features=0x1FDFF,  # bits 0-16 but CONFIG, which QEMU's network device has no use for
-    acknowledged=ACKNOWLEDGED_7_2,
+    acknowledged=QEMU_2_10.acknowledged | {"ADD_MEM_REG"},
     phases={
         "connect": INIT_7_2,
         "features": EVERY_RING,
