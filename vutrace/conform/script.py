@@ -10,24 +10,22 @@ from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
 if TYPE_CHECKING:
     from vutrace.conform.stand import Stand
 
-WHOLE_PROTOCOL = sum(
-    bit(name, PROTOCOL_FEATURES)
-    for name in (
-        "MQ",
-        "LOG_SHMFD",
-        "RARP",
-        "REPLY_ACK",
-        "MTU",
-        "BACKEND_REQ",
-        "CONFIG",
-        "BACKEND_SEND_FD",
-        "HOST_NOTIFIER",
-        "RESET_DEVICE",
-        "CONFIGURE_MEM_SLOTS",
-        "STATUS",
-        "SHARED_OBJECT",
-    )
+PROTOCOL_OFFERED = (
+    "MQ",
+    "LOG_SHMFD",
+    "RARP",
+    "REPLY_ACK",
+    "MTU",
+    "BACKEND_REQ",
+    "CONFIG",
+    "BACKEND_SEND_FD",
+    "HOST_NOTIFIER",
+    "RESET_DEVICE",
+    "CONFIGURE_MEM_SLOTS",
+    "STATUS",
+    "SHARED_OBJECT",
 )
+WHOLE_PROTOCOL = sum(bit(name, PROTOCOL_FEATURES) for name in PROTOCOL_OFFERED)
 COMMON = sum(
     bit(name, VIRTIO_FEATURES)
     for name in ("VIRTIO_F_VERSION_1", "VHOST_USER_F_PROTOCOL_FEATURES", "VIRTIO_F_INDIRECT_DESC")

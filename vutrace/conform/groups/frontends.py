@@ -4,27 +4,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from vutrace.conform.case import Case, Level
-from vutrace.conform.script import StandScript
+from vutrace.conform.script import PROTOCOL_OFFERED, StandScript
 from vutrace.conform.stand import Stand
 from vutrace.protocol.bits import PROTOCOL_FEATURES, VIRTIO_FEATURES, bit
 
-ACK = bit("REPLY_ACK", PROTOCOL_FEATURES)
 PROTOCOL = bit("VHOST_USER_F_PROTOCOL_FEATURES", VIRTIO_FEATURES)
 VERSION_1 = bit("VIRTIO_F_VERSION_1", VIRTIO_FEATURES)
-OFFERED = (
-    "MQ",
-    "LOG_SHMFD",
-    "RARP",
-    "MTU",
-    "BACKEND_REQ",
-    "CONFIG",
-    "BACKEND_SEND_FD",
-    "HOST_NOTIFIER",
-    "RESET_DEVICE",
-    "CONFIGURE_MEM_SLOTS",
-    "STATUS",
-    "SHARED_OBJECT",
-)
 REFUSED = (
     "SET_MEM_TABLE",
     "SET_VRING_ADDR",
@@ -75,20 +60,16 @@ def cases() -> Iterator[Case]:
                StandScript(features=~PROTOCOL))  # fmt: skip
     yield case("offers/no-protocol-feature", together, "a back-end with protocol features, and none of them",
                StandScript(protocol=0))  # fmt: skip
-    yield case("offers/only-reply-ack", together, "a back-end with nothing but REPLY_ACK",
-               StandScript(protocol=ACK))  # fmt: skip
     yield case("offers/few-features", "VHOST_USER_GET_FEATURES", "a back-end with VERSION_1 and no more",
                StandScript(features=VERSION_1 | PROTOCOL))  # fmt: skip
     yield case("offers/one-queue", "Multiple queue support", "a back-end with one queue (or pair)",
                StandScript(queues=1))  # fmt: skip
-    for name in OFFERED:
+    for name in PROTOCOL_OFFERED:
         mask = bit(name, PROTOCOL_FEATURES)
         yield case(f"offers/only-{title(name)}", together, f"a back-end with nothing but {name}",
                    StandScript(protocol=mask))  # fmt: skip
         yield case(f"offers/all-but-{title(name)}", together, f"a back-end with everything but {name}",
                    StandScript(protocol=~mask))  # fmt: skip
-    yield case("offers/all-but-reply-ack", together, "a back-end with everything but REPLY_ACK",
-               StandScript(protocol=~ACK))  # fmt: skip
     yield from trouble()
 
 
